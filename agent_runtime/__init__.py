@@ -1,0 +1,1 @@
+"""Behaviour, no tables: turns, models, budgets, actions."""

@@ -1,0 +1,1 @@
+"""Where people meet Opsthread: web, REST, the command line; Slack later. The composition of the processes lives in cli."""

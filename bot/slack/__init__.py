@@ -1,0 +1,1 @@
+"""The same thread in Slack."""

@@ -1,0 +1,1 @@
+"""What the model is told: one Markdown file a prompt, in English, Chinese and Japanese, and a small loader."""

@@ -1,0 +1,100 @@
+"""What a runner says of itself, and the batches of the watch."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from protocol.base import PROTOCOL_VERSION, Message, Utc, Value
+from protocol.diagnosis import Change, Finding
+
+
+class RunnerMode(Value):
+    """What this runner will do at most. The control plane can only narrow it."""
+
+    writes: bool = False
+    remediations: tuple[str, ...] = ()
+    """Types that may run, e.g. "set_resources"; empty with writes means none."""
+    namespaces: tuple[str, ...] | None = None
+    """Namespaces in which they may run; None means all."""
+
+
+class Hello(Message):
+    """Sent when a runner connects; answered by HelloReply."""
+
+    cluster: str
+    runner: str
+    boot: str
+    """New for each start of the process; grants name it."""
+    version: str
+    speaks: tuple[int, ...] = (PROTOCOL_VERSION,)
+    mode: RunnerMode = RunnerMode()
+    kubernetes_version: str = ""
+    started_at: Utc
+    clock: Utc
+
+
+class HelloReply(Message):
+    accepted: bool
+    use: int = PROTOCOL_VERSION
+    clock: Utc
+    """The control plane's time: a runner that is off by more than 30 s refuses writes."""
+    reason: str = ""
+
+
+class ClusterSummary(Value):
+    nodes: int = 0
+    nodes_ready: int = 0
+    pods: int = 0
+    pods_ready: int = 0
+    pods_failing: int = 0
+    namespaces: tuple[str, ...] = ()
+    findings: dict[str, int] = {}
+    """Severity to count."""
+    metrics_api: bool = False
+    prometheus: bool = False
+    cache: Literal["cold", "warm", "stale"] = "cold"
+    cache_note: str = ""
+
+
+class Heartbeat(Message):
+    cluster: str
+    runner: str
+    boot: str
+    clock: Utc
+    summary: ClusterSummary = ClusterSummary()
+    memory_mib: float = 0
+    uptime_s: float = 0
+
+
+class WatchBatch(Message):
+    """On JetStream; unique by (runner, boot, seq)."""
+
+    cluster: str
+    runner: str
+    boot: str
+    seq: int = Field(ge=1)
+    findings: tuple[Finding, ...] = ()
+    closed: tuple[str, ...] = ()
+    """Keys `code@Kind/namespace/name` of findings that are over."""
+    changes: tuple[Change, ...] = ()
+
+
+HEARTBEAT_S = 15
+OFFLINE_AFTER_S = 45
+
+
+class EnrolRequest(Message):
+    """The exchange of a single-use token for a key of the runner's own."""
+
+    token: str
+    public_key: str
+    """The runner's nkey (user, base32, starts with U)."""
+    hello: Hello | None = None
+
+
+class EnrolReply(Message):
+    cluster: str
+    runner: str
+    nats_url: str
+    grant_keys: dict[str, str] = {}
+    """kid to Ed25519 public key in hex, to compare with the pinned ones; the runner never trusts these by themselves."""

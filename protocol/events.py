@@ -1,0 +1,219 @@
+"""AgentEvent: the log of a conversation. It is the transcript, the audit trail and what every surface renders."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from protocol.approval import ApprovalState
+from protocol.base import Message, Utc, Value
+from protocol.diagnosis import Diagnosis
+
+Language = Literal["en", "zh", "ja"]
+
+
+class UserMessage(Value):
+    type: Literal["user_message"] = "user_message"
+    text: str
+    by: str
+    by_name: str
+    door: Literal["web", "slack", "rest", "cli", "action"] = "web"
+    language: Language = "en"
+
+
+class TurnStarted(Value):
+    type: Literal["turn_started"] = "turn_started"
+    model: str
+    """The model's name, or "offline"."""
+    offline: bool
+
+
+class ToolCall(Value):
+    id: str
+    name: str
+    args: dict[str, Any]
+
+
+class ModelMessage(Value):
+    """A whole message of the model, with its tool calls. Text is untrusted Markdown."""
+
+    type: Literal["model_message"] = "model_message"
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    offline: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    final: bool = False
+    """The last message of its turn: the answer."""
+
+
+class ToolStarted(Value):
+    type: Literal["tool_started"] = "tool_started"
+    call: str
+    """Id of the tool call."""
+    name: str
+    title: str
+    """For people: `kubectl get pods -n shop`."""
+
+
+class ToolFinished(Value):
+    type: Literal["tool_finished"] = "tool_finished"
+    call: str
+    name: str
+    status: str
+    """A CommandStatus, or "interrupted"."""
+    text: str
+    """The exact text that the model saw."""
+    duration_ms: float = 0
+    cut: str = ""
+    command: str | None = None
+    """Id of the Command, when one was sent."""
+
+
+class DiagnosisMade(Value):
+    """`stage` rules: before any model; model: the model's own, checked against its tool results."""
+
+    type: Literal["diagnosis"] = "diagnosis"
+    stage: Literal["rules", "model"]
+    diagnosis: Diagnosis
+    took_ms: float = 0
+    dropped_evidence: int = 0
+    """How many pieces of evidence did not occur in their tool result."""
+
+
+class ApprovalRequested(Value):
+    type: Literal["approval_requested"] = "approval_requested"
+    approval: str
+
+
+class ApprovalDecided(Value):
+    """Also expiry, withdrawal and supersession: `state` says which; `by_name` is empty when nobody did it."""
+
+    type: Literal["approval_decided"] = "approval_decided"
+    approval: str
+    state: ApprovalState
+    by_name: str = ""
+    reason: str = ""
+
+
+class ActionStarted(Value):
+    type: Literal["action_started"] = "action_started"
+    approval: str
+
+
+class ActionFinished(Value):
+    type: Literal["action_finished"] = "action_finished"
+    approval: str
+    state: ApprovalState
+    message: str
+    took_s: float = 0
+
+
+class CaseStored(Value):
+    type: Literal["case_stored"] = "case_stored"
+    case: str
+    title: str
+
+
+class TurnResumed(Value):
+    type: Literal["turn_resumed"] = "turn_resumed"
+    note: str = ""
+
+
+class TurnCancelled(Value):
+    type: Literal["turn_cancelled"] = "turn_cancelled"
+    by_name: str = ""
+
+
+class TurnFinished(Value):
+    type: Literal["turn_finished"] = "turn_finished"
+    took_ms: float
+    model_calls: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    ended_by: Literal["answer", "budget", "model_error"] = "answer"
+
+
+class TurnFailed(Value):
+    type: Literal["turn_failed"] = "turn_failed"
+    message: str
+    code: Literal["model_unavailable", "cluster_unreachable", "internal"] = "internal"
+
+
+class Unknown(Value):
+    """An event of a newer version, shown as text."""
+
+    type: Literal["unknown"] = "unknown"
+    kind: str
+    raw: dict[str, Any] = {}
+
+
+AgentEvent = Annotated[
+    UserMessage
+    | TurnStarted
+    | ModelMessage
+    | ToolStarted
+    | ToolFinished
+    | DiagnosisMade
+    | ApprovalRequested
+    | ApprovalDecided
+    | ActionStarted
+    | ActionFinished
+    | CaseStored
+    | TurnResumed
+    | TurnCancelled
+    | TurnFinished
+    | TurnFailed
+    | Unknown,
+    Field(discriminator="type"),
+]
+
+_ADAPTER: TypeAdapter[AgentEvent] = TypeAdapter(AgentEvent)
+
+
+def read_event(raw: dict[str, Any]) -> AgentEvent:
+    """A stored event as its type; what this version does not know becomes Unknown. No stored event is ever rewritten."""
+    try:
+        return _ADAPTER.validate_python(raw)
+    except ValidationError:
+        return Unknown(kind=str(raw.get("type", "?"))[:100], raw=raw)
+
+
+class LogEntry(Message):
+    """An event in its place: `seq` counts from 1 in its conversation without gaps, in the order of commit."""
+
+    conversation: str
+    seq: int
+    turn: str | None = None
+    at: Utc
+    event: AgentEvent
+
+
+class TextDelta(Value):
+    """Live only, never stored: text so far of the message that the model is writing. `reset` starts a new message."""
+
+    type: Literal["text_delta"] = "text_delta"
+    turn: str
+    text: str
+    offset: int
+    """Where `text` begins in the message; a reader that missed something asks for the text so far."""
+
+
+class LiveProgress(Value):
+    """Live only: what a tool or an action is doing right now."""
+
+    type: Literal["progress"] = "progress"
+    turn: str | None = None
+    call: str | None = None
+    approval: str | None = None
+    note: str
+
+
+class Wake(Value):
+    """Live only: the log has grown to `seq`, or an approval or list changed; read the table."""
+
+    type: Literal["wake"] = "wake"
+    seq: int = 0
+
+
+Live = Annotated[TextDelta | LiveProgress | Wake, Field(discriminator="type")]

@@ -1,0 +1,279 @@
+"""Remediations: the typed actions that may change a cluster, and the frozen plan that an approval decides about.
+
+No other writes exist. A kubectl line that writes is taken only if it maps to one of these.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from protocol.base import Message, Strict, Utc, Value
+from protocol.canonical import digest
+from protocol.objects import ObjectRef
+
+
+class Risk(StrEnum):
+    """none is for reads; order matters: see `RISK_ORDER`."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+RISK_ORDER = (Risk.NONE, Risk.LOW, Risk.MEDIUM, Risk.HIGH)
+
+# Kubernetes quantity grammar (docs: resource.Quantity), without a sign.
+QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$"
+# distribution/reference grammar, loose: registry/path:tag@digest without spaces or control characters.
+IMAGE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,510}$"
+ENV_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,252}$"
+CONTAINER_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+CONFIG_KEY_PATTERN = r"^[A-Za-z0-9._-]{1,253}$"
+
+Container = Annotated[str, Field(pattern=CONTAINER_PATTERN)]
+Quantity = Annotated[str, Field(pattern=QUANTITY_PATTERN)]
+
+
+class _Action(Strict):
+    target: ObjectRef
+
+    @field_validator("target")
+    @classmethod
+    def _known_kind(cls, value: ObjectRef) -> ObjectRef:
+        kinds = cls.kinds()
+        if value.kind not in kinds:
+            raise ValueError(f"{value.kind} is not one of {', '.join(kinds)}")
+        return value
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return WORKLOADS
+
+
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+class RestartWorkload(_Action):
+    """`kubectl rollout restart`: a new roll-out of the same template."""
+
+    type: Literal["restart"] = "restart"
+
+
+class ScaleWorkload(_Action):
+    type: Literal["scale"] = "scale"
+    replicas: int = Field(ge=0, le=10_000)
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("Deployment", "StatefulSet", "ReplicaSet")
+
+
+class RollbackWorkload(_Action):
+    """`kubectl rollout undo`. `to_revision` None means the one before the current; a plan always names it."""
+
+    type: Literal["rollback"] = "rollback"
+    to_revision: int | None = Field(default=None, ge=1)
+
+
+class SetImage(_Action):
+    type: Literal["set_image"] = "set_image"
+    container: Container
+    image: str = Field(pattern=IMAGE_PATTERN)
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return (*WORKLOADS, "CronJob")
+
+
+class SetResources(_Action):
+    """Set requests and limits of one container; a key that is absent stays as it is."""
+
+    type: Literal["set_resources"] = "set_resources"
+    container: Container
+    requests: dict[Literal["cpu", "memory"], Quantity] = {}
+    limits: dict[Literal["cpu", "memory"], Quantity] = {}
+
+
+class SetEnv(_Action):
+    """Set plain environment variables of one container; None removes one."""
+
+    type: Literal["set_env"] = "set_env"
+    container: Container
+    env: dict[Annotated[str, Field(pattern=ENV_NAME_PATTERN)], Annotated[str, Field(max_length=4096)] | None]
+
+
+class PatchConfigMap(_Action):
+    """Set keys of a ConfigMap's data; None removes one."""
+
+    type: Literal["patch_configmap"] = "patch_configmap"
+    data: dict[Annotated[str, Field(pattern=CONFIG_KEY_PATTERN)], Annotated[str, Field(max_length=65_536)] | None]
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("ConfigMap",)
+
+
+class DeletePod(_Action):
+    type: Literal["delete_pod"] = "delete_pod"
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("Pod",)
+
+
+class CordonNode(_Action):
+    type: Literal["cordon"] = "cordon"
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("Node",)
+
+
+class UncordonNode(_Action):
+    type: Literal["uncordon"] = "uncordon"
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("Node",)
+
+
+class DrainNode(_Action):
+    """Cordon, then evict by the eviction API, so that PodDisruptionBudgets hold. DaemonSet pods stay."""
+
+    type: Literal["drain"] = "drain"
+    delete_emptydir_data: bool = False
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("Node",)
+
+
+class ExpandPvc(_Action):
+    type: Literal["expand_pvc"] = "expand_pvc"
+    size: Quantity
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("PersistentVolumeClaim",)
+
+
+class CreateConfigMap(_Action):
+    """Create a missing ConfigMap from a proposal. It never overwrites."""
+
+    type: Literal["create_configmap"] = "create_configmap"
+    data: dict[Annotated[str, Field(pattern=CONFIG_KEY_PATTERN)], Annotated[str, Field(max_length=65_536)]]
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("ConfigMap",)
+
+
+class DeleteConfigMap(_Action):
+    """Only ever the undo of CreateConfigMap; it is refused as an action of its own."""
+
+    type: Literal["delete_configmap"] = "delete_configmap"
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("ConfigMap",)
+
+
+class AdjustHpa(_Action):
+    type: Literal["adjust_hpa"] = "adjust_hpa"
+    min_replicas: int | None = Field(default=None, ge=1, le=10_000)
+    max_replicas: int | None = Field(default=None, ge=1, le=10_000)
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("HorizontalPodAutoscaler",)
+
+
+class SuspendCronJob(_Action):
+    type: Literal["suspend_cronjob"] = "suspend_cronjob"
+    suspend: bool
+
+    @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        return ("CronJob",)
+
+
+Remediation = Annotated[
+    RestartWorkload
+    | ScaleWorkload
+    | RollbackWorkload
+    | SetImage
+    | SetResources
+    | SetEnv
+    | PatchConfigMap
+    | DeletePod
+    | CordonNode
+    | UncordonNode
+    | DrainNode
+    | ExpandPvc
+    | CreateConfigMap
+    | DeleteConfigMap
+    | AdjustHpa
+    | SuspendCronJob,
+    Field(discriminator="type"),
+]
+
+
+class Owner(Value):
+    """What would revert a change: a GitOps tool, Helm, an autoscaler or an operator; or nobody."""
+
+    kind: Literal["argocd", "flux", "helm", "hpa", "vpa", "operator", "none"] = "none"
+    name: str = ""
+    detail: str = ""
+    reverts: bool = False
+    git_patch: str | None = None
+    """A patch that can be committed where the owner reads from."""
+
+
+class BlastRadius(Value):
+    pods: int = 0
+    """Pods that restart or go away."""
+    replicas_before: int | None = None
+    replicas_after: int | None = None
+    services: tuple[str, ...] = ()
+    """Services whose endpoints these pods are."""
+    budgets: tuple[str, ...] = ()
+    """PodDisruptionBudgets that cover them, with what they still allow."""
+    note: str = ""
+
+
+class PlanBody(Strict):
+    """What is hashed, signed for and executed, to the byte."""
+
+    cluster: str
+    action: Remediation
+    undo: Remediation | None
+    target_uid: str
+    """"" when the action creates the object."""
+    fields_hash: str
+    """SHA-256 of the fields that the action reads or writes, as they were when the plan was made. Not resourceVersion,
+    which a crash loop bumps each time; that is the precondition of the final write, from a fresh read."""
+
+
+class Plan(Message):
+    """A frozen Remediation: the body with its hash, and what a person is shown to decide about it."""
+
+    body: PlanBody
+    plan_hash: str
+    risk: Risk
+    diff: str
+    """Unified diff of the fields, as YAML, redacted."""
+    diff_source: Literal["server-dry-run", "computed"]
+    blast_radius: BlastRadius = BlastRadius()
+    owner: Owner = Owner()
+    cannot_run: str | None = None
+    """Why the runner would refuse it (read-only mode, no right, precheck failed); None when it can run."""
+    expected_effect: str = ""
+    check: str = ""
+    """What will be watched to call it healed, in words."""
+    check_timeout_s: int = 300
+    made_at: Utc
+
+    def verify_hash(self) -> bool:
+        return digest(self.body) == self.plan_hash

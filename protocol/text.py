@@ -1,0 +1,36 @@
+"""Cluster text is data: what people and models are shown of it is cleaned, capped and fenced here.
+
+Every function is linear in its input and pure.
+"""
+
+import re
+
+# CSI/OSC/other escape sequences (ECMA-48), then C0/C1 controls but tab and newline, NUL among them.
+_ANSI = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?|[PX^_][^\x1b]{0,4096}(?:\x1b\\)?|[@-Z\\-_])"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Bidirectional overrides and isolates, zero-width characters, BOM, tag characters, line/paragraph separators: "Trojan Source".
+_INVISIBLE = re.compile(
+    "[\u200b-\u200f\u202a-\u202e\u2060-\u2069\u061c\ufeff\u180e\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def clean(text: str) -> str:
+    """Remove ANSI sequences, control, bidi and invisible characters; CRLF becomes LF. Lone surrogates become U+FFFD."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _INVISIBLE.sub("", _CONTROL.sub("", _ANSI.sub("", text)))
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def cap(text: str, limit: int) -> str:
+    """At most `limit` characters; what was cut is said at the cut."""
+    if len(text) <= limit:
+        return text
+    note = f"… [cut: {len(text) - limit} more characters]"
+    return text[: max(0, limit - len(note))] + note
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Cleaned, white space folded, capped: for titles, table cells and log fields."""
+    return cap(" ".join(clean(text).split()), limit)

@@ -1,0 +1,1 @@
+"""The process inside each cluster: link to the control plane, collectors, executors. Imports knowledge.diagnosis and protocol only."""
