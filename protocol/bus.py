@@ -1,10 +1,10 @@
 """What a runner says of itself, and the batches of the watch."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from protocol.base import PROTOCOL_VERSION, Message, Utc, Value
+from protocol.base import PROTOCOL_VERSION, Message, Strict, Utc, Value
 from protocol.diagnosis import Change, Finding
 
 
@@ -98,3 +98,20 @@ class EnrolReply(Message):
     nats_url: str
     grant_keys: dict[str, str] = {}
     """kid to Ed25519 public key in hex, to compare with the pinned ones; the runner never trusts these by themselves."""
+
+
+class ConnectProof(Strict):
+    """What a runner shows on each connect, as NATS auth token (see protocol.proof): that it holds its key, or, before it is
+    enrolled, its single-use token. `runner` and `cluster` are "" until enrolment has given them."""
+
+    v: int = PROTOCOL_VERSION
+    runner: Annotated[str, Field(pattern=r"^([a-z2-7]{16,32})?$")]
+    cluster: Annotated[str, Field(pattern=r"^([a-z2-7]{16,32})?$")]
+    public_key: Annotated[str, Field(pattern=r"^U[A-Z2-7]{55}$")]
+    """The runner's nkey (user, base32, starts with U)."""
+    issued_at: Utc
+    nonce: Annotated[str, Field(pattern=r"^[a-z2-7]{16,64}$")]
+    signature: Annotated[str, Field(pattern=r"^([0-9a-f]{128})?$")] = ""
+    """Ed25519 in hex over the canonical JSON of all other fields."""
+    enrol: Annotated[str, Field(max_length=512)] | None = None
+    """The enrolment token, on the connection that enrols."""
