@@ -1,0 +1,73 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+ARGS ?=
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+ifeq ($(UV_DEFAULT_INDEX),)
+unexport UV_DEFAULT_INDEX
+endif
+export UV_CUSTOM_COMPILE_COMMAND = make lock
+UV := .uv/bin/uv
+BIN := .venv/bin
+SYNC := $(UV) pip sync --python $(BIN)/python --require-hashes
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+
+.PHONY: help demo test check unit bench fmt lock images clean setup setup-dev packages
+
+help:  ## Show this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: setup  ## Start the practice cluster and the web chat; ARGS='--ask "..." --approve --solo' tells the story alone
+	@$(BIN)/opsthread demo $(ARGS)
+
+test: packages setup-dev check  ## Everything: linters, types, layers, all tests
+	@echo "== tests"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: setup-dev  ## ruff, pyright strict (basedpyright), import-linter
+	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "== types (strict)"; $(BIN)/basedpyright
+	@echo "== layers"; $(BIN)/lint-imports --no-cache
+
+unit: setup-dev  ## The unit tests alone
+	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
+
+bench: setup-dev  ## Every benchmark of tests/bench, one after another; figures go to docs/benchmarks.md by hand
+	@for f in tests/bench/bench_*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+
+images: packages setup-dev  ## Renew the screenshots of docs/images
+	@OPSTHREAD_SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e $(ARGS)
+
+fmt: setup-dev  ## Format and sort imports
+	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
+
+lock: $(UV)  ## Renew requirements.lock and requirements-dev.lock
+	$(UV) pip compile pyproject.toml --extra embeddings --group build --universal --python-version 3.11 --generate-hashes \
+	  --override overrides.txt --no-emit-index-url --upgrade -q -o requirements.lock
+	$(UV) pip compile pyproject.toml --extra embeddings --group build --group dev -c requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --override overrides.txt --no-emit-index-url -q -o requirements-dev.lock
+
+clean:  ## Remove what make made (not your data directory)
+	rm -rf .venv .uv .pytest_cache .ruff_cache .hypothesis
+
+# --- set-up: uv by pip into a private venv, everything else from the hash-pinned locks
+
+$(UV):
+	@scripts/bootstrap-uv $(PYTHON)
+
+setup: .venv/.synced
+setup-dev: .venv/.synced-dev
+
+# The development set holds the runtime set, so whoever has the first needs no second sync.
+.venv/.synced: requirements.lock pyproject.toml | $(UV)
+	@if [ -e .venv/.synced-dev ] && [ .venv/.synced-dev -nt requirements.lock ] && [ .venv/.synced-dev -nt pyproject.toml ]; then touch $@; exit 0; fi; \
+	echo "Installing Opsthread's packages into .venv (about 700 MB; the first time takes a minute or two) ..."; \
+	{ [ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON) .venv; } && $(SYNC) requirements.lock && $(INSTALL) && rm -f .venv/.synced-dev && touch $@
+
+.venv/.synced-dev: requirements-dev.lock pyproject.toml | $(UV)
+	@echo "Installing Opsthread's packages and development tools into .venv (about 1.1 GB) ..."; \
+	{ [ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON) .venv; } && $(SYNC) requirements-dev.lock && $(INSTALL) && touch $@
+
+packages:
+	@scripts/install-packages
