@@ -50,9 +50,7 @@ def decode_proof(token: str, *, now: datetime) -> ConnectProof:
     except BadSignatureError:
         raise ProofRefused(f"the signature of {proof.public_key} does not match its proof") from None
     if abs(now - proof.issued_at) > timedelta(seconds=PROOF_SECONDS):
-        raise ProofRefused(
-            f"the proof of {proof.public_key} was issued at {proof.issued_at:%H:%M:%S} UTC: mend its clock (NTP)"
-        )
+        raise ProofRefused(f"the proof of {proof.public_key} was issued at {proof.issued_at:%H:%M:%S}: mend its clock (NTP)")
     return proof
 
 
