@@ -1,0 +1,192 @@
+"""The composition: control plane, agent, web and REST in this process; practice cluster and runner as its children."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+
+from agent_runtime.runtime import AgentRuntime
+from bot.api.app import build_app
+from bot.cli.children import Child, ChildFailed
+from control_plane.assembly import control_plane
+from control_plane.errors import NotFound
+from control_plane.services import ControlPlane
+from control_plane.settings import Settings
+
+CLUSTER_READY_S = 20
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What to start besides the control plane."""
+
+    sandbox: bool = False
+    """The practice cluster, and a runner in it that may write."""
+    with_runner: bool = False
+    """A runner as our child, on the cluster that KUBECONFIG names."""
+    cluster_name: str = "practice"
+    runner_writes: bool = True
+    sandbox_args: tuple[str, ...] = ()
+    log_to: Path | None = None
+
+
+@dataclass
+class Product:
+    """A running product."""
+
+    plane: ControlPlane
+    runtime: AgentRuntime
+    url: str
+    cluster: str | None = None
+    """Id of the cluster that our own runner serves."""
+    sandbox: dict[str, object] = field(default_factory=dict)
+    """The practice cluster's ready line: url, prometheus_url, kubeconfigs."""
+
+
+class PortInUse(Exception):
+    """Something else listens there."""
+
+
+@contextlib.asynccontextmanager
+async def product(settings: Settings, what: Composition) -> AsyncIterator[Product]:
+    """Start everything, in the order that is ready soonest; stop it in reverse on the way out.
+
+    Raises PortInUse, ChildFailed, control_plane.errors.Conflict (data directory in use) with words for people.
+    """
+    listener = listen(settings.host, settings.port)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(listener.close)
+        sandbox = await _spawn_sandbox(settings, what, stack)
+        plane = await stack.enter_async_context(control_plane(settings))
+        runtime = AgentRuntime(plane)
+        stack.push_async_callback(runtime.stop)
+        await runtime.start()
+        url = settings.public_url or f"http://{_shown(settings.host)}:{cast(int, listener.getsockname()[1])}"
+        server = _Server(_uvicorn_config(build_app(plane, runtime)))
+        serving = asyncio.create_task(server.serve([listener]), name="http")
+        stack.push_async_callback(_stop_server, server, serving)
+        running = Product(plane=plane, runtime=runtime, url=url.rstrip("/"))
+        if sandbox is not None:
+            running.sandbox = cast(dict[str, object], json.loads(await sandbox.ready()))
+            sandbox.keep()
+        if sandbox is not None or what.with_runner:
+            running.cluster = await _add_runner(running, settings, what, stack)
+        yield running
+
+
+async def wait_for_cluster(running: Product, timeout_s: float = CLUSTER_READY_S) -> bool:
+    """Until our runner is online and its cache has been filled. False when it took too long."""
+    if running.cluster is None:
+        return False
+    loop = asyncio.get_running_loop()
+    end = loop.time() + timeout_s
+    while loop.time() < end:
+        cluster = await running.plane.fleet.get(running.cluster)
+        if cluster.online and cluster.summary.cache == "warm":
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortInUse(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another: --port N (0 for a free one)."
+        ) from None
+    return listener
+
+
+def _shown(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+
+
+async def _spawn_sandbox(settings: Settings, what: Composition, stack: contextlib.AsyncExitStack) -> Child | None:
+    if not what.sandbox:
+        return None
+    folder = settings.data_dir / "sandbox"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    child = Child(
+        "the practice cluster",
+        (sys.executable, "-m", "sandbox", "--port", "0", "--kubeconfig-dir", str(folder), *what.sandbox_args),
+        settings.data_dir / "logs" / "sandbox.log",
+        {},
+        ready_line=True,
+    )
+    await child.spawn()
+    stack.push_async_callback(child.stop, 5)
+    return child
+
+
+async def _add_runner(running: Product, settings: Settings, what: Composition, stack: contextlib.AsyncExitStack) -> str:
+    fleet = running.plane.fleet
+    try:
+        cluster = await fleet.get(what.cluster_name)
+    except NotFound:
+        cluster = await fleet.create(what.cluster_name, environment="practice" if what.sandbox else "", by="system")
+    folder = settings.data_dir / f"runner-{cluster.id}"
+    env = {
+        "OPSTHREAD_RUNNER_NATS_URL": running.plane.bus.url,
+        "OPSTHREAD_RUNNER_DATA_DIR": str(folder),
+        "OPSTHREAD_RUNNER_NAME": f"{what.cluster_name}-runner",
+        "OPSTHREAD_RUNNER_MODE": "writes" if what.runner_writes else "read-only",
+        "OPSTHREAD_RUNNER_REMEDIATIONS": "all",
+        "OPSTHREAD_RUNNER_GRANT_KEYS": json.dumps({running.plane.grant_kid: running.plane.grant_key.verify_key.encode().hex()}),
+    }
+    if what.sandbox:
+        kubeconfigs = cast(dict[str, str], running.sandbox["kubeconfigs"])
+        env["OPSTHREAD_RUNNER_KUBECONFIG"] = kubeconfigs["runner"]
+        env["OPSTHREAD_RUNNER_PROMETHEUS_URL"] = str(running.sandbox["prometheus_url"])
+    enrolled = (folder / "identity.json").exists() and cluster.runner is not None and not cluster.runner.revoked
+    if not enrolled:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "identity.json").unlink(missing_ok=True)
+        env["OPSTHREAD_RUNNER_ENROL_TOKEN"] = await fleet.enrolment_token(cluster.id, by="system")
+    child = Child("the runner", (sys.executable, "-m", "runner"), settings.data_dir / "logs" / "runner.log", env)
+    await child.spawn()
+    child.forget("OPSTHREAD_RUNNER_ENROL_TOKEN")
+    child.keep()
+    stack.push_async_callback(child.stop, 20)
+    return cluster.id
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the command stops it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type of the base class: a generator of None
+        yield
+
+
+def _uvicorn_config(app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        cast("uvicorn.config.ASGIApplication", app),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
+    )
+
+
+async def _stop_server(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    server.should_exit = True
+    with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+        await asyncio.wait_for(serving, 6)
+
+
+__all__ = ["ChildFailed", "Composition", "PortInUse", "Product", "listen", "product", "wait_for_cluster"]

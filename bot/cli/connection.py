@@ -1,0 +1,59 @@
+"""Where a running serve is, and the token of the person at this machine. Kept beside its data, mode 0600."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, cast
+
+from protocol.base import Value
+
+FILE_NAME = "cli.json"
+
+
+class Connection(Value):
+    url: str
+    token: str
+    pid: int = 0
+
+
+def write_connection(data_dir: Path, connection: Connection) -> None:
+    path = data_dir / FILE_NAME
+    fresh = path.with_suffix(".new")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(connection.model_dump_json())
+    fresh.replace(path)
+
+
+def remove_connection(data_dir: Path) -> None:
+    (data_dir / FILE_NAME).unlink(missing_ok=True)
+
+
+def find_connection(*, url: str | None, token: str | None, data_dir: Path | None) -> Connection | None:
+    """What was said, else a serve that runs here: in `data_dir`, in ./data, or the demo's. None when there is none."""
+    if url is not None:
+        return Connection(url=url.rstrip("/"), token=token or "")
+    folders = (data_dir,) if data_dir is not None else (Path("data"), Path("data/demo"))
+    for folder in folders:
+        found = _read(folder / FILE_NAME)
+        if found is not None and _alive(found.pid):
+            return found if token is None else found.model_copy(update={"token": token})
+    return None
+
+
+def _read(path: Path) -> Connection | None:
+    try:
+        raw = cast(dict[str, Any], json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return None
+    return Connection.model_validate(raw)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
