@@ -1,8 +1,127 @@
-"""The database session: one door. SQLite in WAL mode, or PostgreSQL."""
+"""The database session: one door. SQLite in WAL mode, or PostgreSQL.
+
+`async with db.transaction() as s` for everything that writes, `async with db.read() as s` for what only reads.
+Never open one inside the other: on SQLite a writer waits for the writer before it. Functions that take part in
+somebody's transaction take the `Session`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from control_plane.wakeups import Wakeups
+
+log = structlog.get_logger(__name__)
+
+_BUSY_TIMEOUT_MS = 10_000
+_POOL_SIZE = 10
+_WAKE_TIMEOUT_S = 2.0
+
+
+class Session(AsyncSession):
+    """A SQLAlchemy session that also knows what is to happen at its commit."""
+
+    def __init__(self, bind: AsyncEngine) -> None:
+        super().__init__(bind, expire_on_commit=False, autoflush=False)
+        self.last_steps: dict[str, Callable[[], Awaitable[None]]] = {}
+        """By name, run once right before the commit, inside the transaction: for what must be locked last."""
+        self.wakes: dict[tuple[str, bytes], None] = {}
+        """Published after the commit, in order, each once; never when the transaction is rolled back."""
+
+    def wake(self, subject: str, data: bytes = b"") -> None:
+        self.wakes[subject, data] = None
 
 
 class Database:
-    async def start(self) -> None:
-        """Open, and migrate to head (Alembic)."""
+    """`url` is SQLAlchemy's: `sqlite+aiosqlite:///path` or `postgresql+psycopg://…`."""
 
-    async def stop(self) -> None: ...
+    def __init__(self, url: str, wakeups: Wakeups | None = None) -> None:
+        self.url = url
+        self.dialect = make_url(url).get_backend_name()
+        self._wakeups = wakeups
+        self._engine: AsyncEngine | None = None
+        self._writer: AsyncEngine | None = None
+        # SQLite has one writer. Waiting here is fair and costs nothing; its busy handler sleeps and is not fair.
+        self._write_lock = asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
+
+    async def start(self) -> None:
+        """Open, and migrate to head (Alembic). Raises Unavailable when the server does not answer, Conflict when the
+        database was written by a newer version."""
+        from control_plane.migrations import migrate
+
+        self._engine = _open(self.url, self.dialect)
+        self._writer = self._engine.execution_options(opsthread_writer=True)
+        await migrate(self._engine)
+
+    async def stop(self) -> None:
+        engine, self._engine, self._writer = self._engine, None, None
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Session]:
+        """Commits at the end, rolls back when an exception leaves the block; wake-ups go out after the commit."""
+        if self._writer is None:
+            raise RuntimeError("the database is not started")
+        async with self._write_lock, Session(self._writer) as session, session.begin():
+            yield session
+            await session.flush()
+            for step in list(session.last_steps.values()):
+                await step()
+        await self._publish(session)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[Session]:
+        """One consistent look. What is changed here is lost."""
+        if self._engine is None:
+            raise RuntimeError("the database is not started")
+        async with Session(self._engine) as session:
+            yield session
+
+    async def _publish(self, session: Session) -> None:
+        if self._wakeups is None:
+            return
+        for subject, data in session.wakes:
+            try:
+                async with asyncio.timeout(_WAKE_TIMEOUT_S):
+                    await self._wakeups.publish(subject, data)
+            except Exception:
+                # The change is committed. Its readers poll, so a broken bus must not turn it into an error.
+                log.warning("wake-up lost", subject=subject, exc_info=True)
+                return
+
+
+def _open(url: str, dialect: str) -> AsyncEngine:
+    if dialect != "sqlite":
+        return create_async_engine(url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE, pool_pre_ping=True, pool_timeout=10)
+    engine = create_async_engine(url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE)
+    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        f"busy_timeout={_BUSY_TIMEOUT_MS}",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A writer takes the write lock at once: a read that turns into a write later can't be retried by SQLite."""
+    writer = connection.get_execution_options().get("opsthread_writer", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")

@@ -1,0 +1,25 @@
+"""Every table class, imported here so that `Table.metadata` is whole."""
+
+from control_plane.tables.accounts import AccountRow, LinkRow, RoleRow, SessionRow, SignInFailureRow
+from control_plane.tables.approvals import ApprovalRow, DecisionRow
+from control_plane.tables.audit import AuditEntryRow, AuditHeadRow
+from control_plane.tables.base import DEFAULT_TENANT, Table, UtcTime
+from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
+
+__all__ = [
+    "DEFAULT_TENANT",
+    "AccountRow",
+    "ApprovalRow",
+    "AuditEntryRow",
+    "AuditHeadRow",
+    "ConversationRow",
+    "DecisionRow",
+    "LinkRow",
+    "LogEntryRow",
+    "RoleRow",
+    "SessionRow",
+    "SignInFailureRow",
+    "Table",
+    "TurnRow",
+    "UtcTime",
+]

@@ -1,0 +1,74 @@
+"""Wake-ups: short messages that say "read the table". Losing one costs the reader five seconds, never an event."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from typing import Protocol, cast
+
+from protocol.subjects import PREFIX
+
+POLL_S = 5.0
+"""Readers look at the table this often, whatever the bus says."""
+
+WORK = f"{PREFIX}.work"
+"""A turn was queued or stopped, or an approval was decided: agent_runtime looks for work."""
+
+LISTS = f"{PREFIX}.lists"
+"""A conversation or an approval was made or changed: side bars and inboxes look again."""
+
+
+class Wakeups(Protocol):
+    """The part of the bus that wake-ups and live text need. `Bus` is one."""
+
+    async def publish(self, subject: str, data: bytes) -> None: ...
+
+    def subscribe(self, subject: str) -> AsyncIterator[bytes]: ...
+
+
+class LocalWakeups:
+    """Wake-ups inside one process, without a broker: for tools and tests that need no runner."""
+
+    def __init__(self) -> None:
+        self._readers: dict[str, set[asyncio.Queue[bytes]]] = defaultdict(set)
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        for queue in self._readers[subject]:
+            with suppress(asyncio.QueueFull):
+                queue.put_nowait(data)
+
+    async def subscribe(self, subject: str) -> AsyncIterator[bytes]:
+        queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1000)
+        self._readers[subject].add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._readers[subject].discard(queue)
+
+
+async def messages_or_silence(wakeups: Wakeups, subject: str, every_s: float = POLL_S) -> AsyncIterator[bytes | None]:
+    """Each message of a subject as it comes, and None at once and whenever `every_s` has passed without one."""
+    stream = wakeups.subscribe(subject)
+    upcoming: asyncio.Future[bytes] = asyncio.ensure_future(anext(stream))
+    try:
+        # The subscription stands before the caller first reads the table, so that nothing falls between the two.
+        await asyncio.sleep(0)
+        yield None
+        while True:
+            done, _ = await asyncio.wait({upcoming}, timeout=every_s)
+            if not done:
+                yield None
+                continue
+            try:
+                message = upcoming.result()
+            except StopAsyncIteration:
+                return
+            upcoming = asyncio.ensure_future(anext(stream))
+            yield message
+    finally:
+        upcoming.cancel()
+        with suppress(asyncio.CancelledError, StopAsyncIteration):
+            await upcoming
+        if isinstance(stream, AsyncGenerator):
+            await cast(AsyncGenerator[bytes], stream).aclose()
