@@ -22,6 +22,14 @@ class Settings(BaseSettings):
     """postgresql+psycopg://… when scaled; SQLite in the data directory when empty."""
     nats_url: str = ""
     """An external NATS; when empty the bundled nats-server is started as a child."""
+    nats_public_url: str = ""
+    """What runners connect to when that is not nats_url, which is ours and may hold a user and password."""
+    nats_credentials_file: Path | None = None
+    """A NATS credentials file for nats_url, instead of a user and password in it."""
+    nats_auth_url: str = ""
+    """An external NATS's connection, with user and password, for its auth callout; `opsthread` then admits runners itself."""
+    nats_issuer_seed_file: Path | None = None
+    """The account nkey seed whose public key the external NATS names as its callout's issuer."""
     nats_server_path: str = ""
     nats_port: int = 0
     """Port of the bundled server; 0 picks a free one."""
