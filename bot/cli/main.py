@@ -10,7 +10,8 @@ from bot.cli.exits import Exit
 
 app = typer.Typer(
     name="opsthread",
-    help="The on-call engineer that lives in your thread: finds what is wrong with a Kubernetes cluster, proves it, heals it with your approval.",
+    help="The on-call engineer that lives in your thread: finds what is wrong with a Kubernetes cluster, proves it, and "
+    "heals it with your approval.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
