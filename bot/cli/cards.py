@@ -65,6 +65,7 @@ def approval_panel(
     reach += [f"services {', '.join(radius.services)}"] if radius.services else []
     reach += [f"budgets {', '.join(radius.budgets)}"] if radius.budgets else []
     reach += [radius.note] if radius.note else []
+    source = "server-side dry run" if plan.diff_source == "server-dry-run" else "computed from the object"
     minutes = max(0, int((expires_at - now).total_seconds() // 60))
     rows = {
         "Risk": Text(plan.risk, style=_RISK_STYLE[plan.risk]),
@@ -81,9 +82,7 @@ def approval_panel(
         "Check": Text(clean(plan.check)),
         "Who may approve": Text(clean(who)),
         "Expires": Text(f"in {minutes} min ({expires_at.astimezone():%H:%M})"),
-        "Plan": Text(
-            f"{plan.plan_hash[:12]}, {'server-side dry run' if plan.diff_source == 'server-dry-run' else 'computed from the object'}"
-        ),
+        "Plan": Text(f"{plan.plan_hash[:12]}, {source}"),
     }
     for name, value in rows.items():
         facts.add_row(name, value)

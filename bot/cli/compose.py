@@ -6,12 +6,13 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import uvicorn
+from fastapi import FastAPI
 
 from agent_runtime.runtime import AgentRuntime
 from bot.api.app import build_app
@@ -56,7 +57,7 @@ class PortInUse(Exception):
 
 
 @contextlib.asynccontextmanager
-async def product(settings: Settings, what: Composition) -> AsyncIterator[Product]:
+async def product(settings: Settings, what: Composition) -> AsyncGenerator[Product]:
     """Start everything, in the order that is ready soonest; stop it in reverse on the way out.
 
     Raises PortInUse, ChildFailed, control_plane.errors.Conflict (data directory in use) with words for people.
@@ -167,13 +168,13 @@ class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: the command stops it."""
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type of the base class: a generator of None
+    def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def _uvicorn_config(app: object) -> uvicorn.Config:
+def _uvicorn_config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        cast("uvicorn.config.ASGIApplication", app),
+        app,
         log_config=None,
         access_log=False,
         lifespan="on",

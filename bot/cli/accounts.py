@@ -1,0 +1,94 @@
+"""`opsthread account …`: administration over REST."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+from rich.table import Table
+
+from bot.cli.client import ApiError, Client
+from bot.cli.connection import find_connection
+from bot.cli.exits import Exit
+from bot.cli.running import run_loop
+
+
+def list_accounts(*, url: str | None, token: str | None, data_dir: Path | None, as_json: bool) -> Exit:
+    async def work(client: Client) -> None:
+        accounts = cast(list[dict[str, Any]], (await client.get("/api/v1/accounts"))["accounts"])
+        if as_json:
+            print(json.dumps(accounts, ensure_ascii=False, indent=2))
+            return
+        table = Table("name", "who", "roles", "state")
+        for account in accounts:
+            roles = "; ".join(_role_words(role) for role in cast(list[dict[str, Any]], account["roles"]))
+            table.add_row(account["name"], account["display_name"], roles, "disabled" if account["disabled"] else "active")
+        Console().print(table)
+
+    return _with_client(work, url=url, token=token, data_dir=data_dir)
+
+
+def create_account(
+    name: str,
+    *,
+    role: str,
+    display_name: str | None,
+    clusters: tuple[str, ...],
+    namespaces: tuple[str, ...],
+    url: str | None,
+    token: str | None,
+    data_dir: Path | None,
+) -> Exit:
+    async def work(client: Client) -> None:
+        grant = {"role": role, "clusters": list(clusters), "namespaces": list(namespaces)}
+        body = {"name": name, "display_name": display_name or name, "roles": [grant]}
+        account = await client.post("/api/v1/accounts", body)
+        await _print_link(client, str(account["id"]), name)
+
+    return _with_client(work, url=url, token=token, data_dir=data_dir)
+
+
+def make_link(name: str, *, url: str | None, token: str | None, data_dir: Path | None) -> Exit:
+    async def work(client: Client) -> None:
+        accounts = cast(list[dict[str, Any]], (await client.get("/api/v1/accounts"))["accounts"])
+        found = [account for account in accounts if account["name"] == name]
+        if not found:
+            raise ApiError(
+                404, "not_found", f"There is no account {name!r}. Known: {', '.join(str(a['name']) for a in accounts)}."
+            )
+        await _print_link(client, str(found[0]["id"]), name)
+
+    return _with_client(work, url=url, token=token, data_dir=data_dir)
+
+
+async def _print_link(client: Client, account: str, name: str) -> None:
+    link = await client.post(f"/api/v1/accounts/{account}/link")
+    Console(stderr=True).print(f"Sign-in link for {name}, once:", style="dim", markup=False)
+    print(link["url"])
+
+
+def _with_client(
+    work: Callable[[Client], Awaitable[None]], *, url: str | None, token: str | None, data_dir: Path | None
+) -> Exit:
+    async def main() -> Exit:
+        console = Console(stderr=True)
+        connection = find_connection(url=url, token=token, data_dir=data_dir)
+        if connection is None:
+            console.print(
+                "No serve is running here. Start `opsthread serve`, or say --url and --token.", style="red", markup=False
+            )
+            return Exit.USAGE
+        try:
+            async with Client(connection) as client:
+                await work(client)
+        except ApiError as error:
+            console.print(str(error), style="red", markup=False)
+            return Exit.USAGE if error.status in (404, 409, 422) else Exit.FAILED
+        return Exit.ANSWERED
+
+    return run_loop(main())
+
+
+def _role_words(role: dict[str, Any]) -> str:
+    return f"{role['role']} over {', '.join(role['clusters'])} / {', '.join(role['namespaces'])}"

@@ -1,0 +1,157 @@
+"""The terminal: prints a story as it happens."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.status import Status
+
+from bot.cli.cards import approval_panel, diagnosis_panel, step_line
+from protocol.diagnosis import Diagnosis
+from protocol.events import (
+    ActionFinished,
+    ActionStarted,
+    AgentEvent,
+    ApprovalDecided,
+    CaseStored,
+    DiagnosisMade,
+    ModelMessage,
+    ToolFinished,
+    ToolStarted,
+    TurnFailed,
+    TurnResumed,
+    TurnStarted,
+)
+from protocol.remediation import BlastRadius, Owner, Plan, PlanBody, Risk
+from protocol.text import clean, one_line
+
+
+class Screen:
+    """`quiet` prints nothing: --json prints once, at the end."""
+
+    def __init__(self, *, quiet: bool, explain: bool) -> None:
+        self._console = Console(quiet=quiet, highlight=False)
+        self._errors = Console(stderr=True, highlight=False)
+        self._explain = explain
+        self._status: Status | None = None
+        self._steps: dict[str, ToolStarted] = {}
+        self._shown: Diagnosis | None = None
+
+    def working(self, what: str) -> None:
+        """Show what goes on until the next line."""
+        text = one_line(what, max(20, self._console.width - 4)).replace("[", "\\[")
+        if self._status is None:
+            self._status = self._console.status(text)
+            self._status.start()
+        else:
+            self._status.update(text)
+
+    def rest(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def event(self, event: AgentEvent) -> None:
+        match event:
+            case TurnStarted(offline=offline, model=model):
+                self.working("Looking, without a language model …" if offline else f"Looking, with {model} …")
+            case TurnResumed():
+                self._line("  (resumed where it was interrupted)", "dim")
+            case DiagnosisMade():
+                self._diagnosis(event)
+            case ToolStarted():
+                self._steps[event.call] = event
+                self.working(event.title)
+            case ToolFinished():
+                self._print(step_line(self._steps.get(event.call), event))
+            case ModelMessage(final=True, text=text) if text.strip():
+                self._print(Markdown(clean(text), hyperlinks=False))
+            case ApprovalDecided(state=state, by_name=by_name, reason=reason):
+                words = f"{str(state).replace('_', ' ').capitalize()}" + (f" by {by_name}" if by_name else "")
+                self._line(f"■ {words}{': ' + reason if reason else ''}", "bold")
+            case ActionStarted():
+                self.working("Running the fix …")
+            case ActionFinished(state=state, message=message):
+                self._line(f"■ {message}", "bold green" if state == "succeeded" else "bold yellow")
+            case CaseStored(title=title):
+                self._line(f"  Stored as a case: {title}", "dim")
+            case TurnFailed(message=message):
+                self.error(message)
+            case _:
+                pass
+
+    def live(self, data: dict[str, Any]) -> None:
+        if data.get("type") == "progress":
+            self.working(str(data.get("note", "")))
+        elif data.get("type") == "text_delta":
+            self.working("Writing the answer …")
+
+    def card(self, view: dict[str, Any]) -> None:
+        """The approval card, from REST's view of it."""
+        self._print(
+            approval_panel(
+                _plan(view),
+                command_line=str(view["command_line"]),
+                undo_line=str(view["undo_line"]),
+                why=str(view["why"]),
+                who=_who(view),
+                expires_at=datetime.fromisoformat(str(view["expires_at"])),
+                now=datetime.now(UTC),
+                four_eyes=bool(view["four_eyes"]),
+            )
+        )
+
+    def ask(self, question: str) -> bool:
+        """y/N, on a terminal."""
+        self.rest()
+        answer = self._console.input(f"{question} \\[y/N] ")
+        return answer.strip().lower() in ("y", "yes", "j", "はい", "是")
+
+    def note(self, text: str) -> None:
+        self._line(text, "dim")
+
+    def error(self, text: str) -> None:
+        self.rest()
+        self._errors.print(clean(text), style="red", markup=False)
+
+    def _diagnosis(self, event: DiagnosisMade) -> None:
+        if (
+            self._shown is not None
+            and self._shown.root_causes == event.diagnosis.root_causes
+            and self._shown.healthy == event.diagnosis.healthy
+        ):
+            return  # the model came to what the rules had said: once is enough
+        self._shown = event.diagnosis
+        self._print(diagnosis_panel(event.diagnosis, stage=event.stage, took_ms=event.took_ms, explain=self._explain))
+
+    def _line(self, text: str, style: str) -> None:
+        self.rest()
+        self._console.print(clean(text), style=style, markup=False)
+
+    def _print(self, renderable: Any) -> None:
+        self.rest()
+        self._console.print(renderable)
+
+
+def _who(view: dict[str, Any]) -> str:
+    quorum = cast(dict[str, Any], view["quorum"])
+    people = f"{quorum['needed']} with the role {quorum['role']} or higher"
+    return people if quorum["requester_may"] else f"{people}, not {view['requester_name']}"
+
+
+def _plan(view: dict[str, Any]) -> Plan:
+    """The shown part of a plan; its body stays with the server."""
+    body = PlanBody.model_construct(cluster=str(view["cluster"]))
+    return Plan(
+        body=body,
+        plan_hash=str(view["plan_hash"]),
+        risk=Risk(str(view["risk"])),
+        diff=str(view["diff"]),
+        diff_source="server-dry-run" if view["diff_source"] == "server-dry-run" else "computed",
+        blast_radius=BlastRadius.model_validate(view["blast_radius"]),
+        owner=Owner.model_validate(view["owner"]),
+        cannot_run=cast(str | None, view["cannot_run"]),
+        check=str(view["check"]),
+        made_at=datetime.fromisoformat(str(view["created_at"])),
+    )
