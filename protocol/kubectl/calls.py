@@ -1,11 +1,46 @@
-"""The typed calls that a kubectl line becomes. Nothing else about the line survives parsing."""
+"""The typed calls that a kubectl line becomes. Nothing else about the line survives parsing.
 
-from typing import Annotated, Literal
+The types hold by themselves, whoever built them: a call that comes over the bus from a control plane that was taken over
+carries no name, selector or path that the grammar would refuse, and no Secret dressed up as something else.
+"""
 
-from pydantic import Field
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
 
 from protocol.base import Strict
-from protocol.remediation import Remediation
+from protocol.kubectl import jsonpath, resources, selectors
+from protocol.objects import valid_name, valid_namespace
+from protocol.remediation import CONTAINER_PATTERN, Remediation
+
+MAX_RESOURCES = 30
+"""Objects and types that one line may name."""
+
+
+def _name(value: str) -> str:
+    if value and not valid_name(value):
+        raise ValueError(f"{value!r} is not an object name")
+    return value
+
+
+def _namespace(value: str) -> str:
+    if not valid_namespace(value):
+        raise ValueError(f"{value!r} is not a namespace")
+    return value
+
+
+def _or_empty(check: Any) -> AfterValidator:
+    return AfterValidator(lambda value: check(value) if value else value)
+
+
+Name = Annotated[str, AfterValidator(_name)]
+NamespaceName = Annotated[str, AfterValidator(_namespace)]
+LabelSelector = Annotated[str, _or_empty(selectors.label_selector)]
+FieldSelector = Annotated[str, _or_empty(selectors.field_selector)]
+JsonPath = Annotated[str, _or_empty(jsonpath.check)]
+SortPath = Annotated[str, _or_empty(jsonpath.check_sort)]
+SinceTime = Annotated[str, _or_empty(selectors.rfc3339)]
+ContainerName = Annotated[str, Field(pattern=rf"^$|{CONTAINER_PATTERN}")]
 
 Output = Literal["table", "wide", "yaml", "json", "name", "jsonpath"]
 
@@ -25,36 +60,55 @@ class ResourceType(Strict):
     namespaced: bool = True
     known: bool = True
 
+    @model_validator(mode="after")
+    def _as_the_table_says(self) -> "ResourceType":
+        """`known` is true exactly for rows of the table, and then kind and namespaced are the table's."""
+        row = resources.by_plural(self.plural, self.group)
+        if row is None:
+            if self.known:
+                raise ValueError(f"{self.plural}.{self.group} is not a built-in resource")
+            if resources.by_word(self.plural, self.group) is not None:
+                raise ValueError(f"{self.plural!r} is another name of a built-in resource; use its plural")
+        elif (self.known, self.kind, self.namespaced) != (True, row.kind, row.namespaced):
+            raise ValueError(f"{self.plural} is the built-in {row.kind} (namespaced: {row.namespaced})")
+        return self
+
 
 class NamedResource(Strict):
     type: ResourceType
-    name: str = ""
+    name: Name = ""
     """"" means all of the type."""
 
 
 class _Namespaced(Strict):
-    namespace: str | None = None
+    namespace: NamespaceName | None = None
     """None: the default namespace of the cluster's connection."""
     all_namespaces: bool = False
+
+    @model_validator(mode="after")
+    def _one_reach(self) -> "_Namespaced":
+        if self.all_namespaces and self.namespace is not None:
+            raise ValueError("a call names a namespace or takes all of them, not both")
+        return self
 
 
 class GetCall(_Namespaced):
     verb: Literal["get"] = "get"
-    resources: tuple[NamedResource, ...]
-    label_selector: str = ""
-    field_selector: str = ""
+    resources: Annotated[tuple[NamedResource, ...], Field(min_length=1, max_length=MAX_RESOURCES)]
+    label_selector: LabelSelector = ""
+    field_selector: FieldSelector = ""
     output: Output = "table"
-    jsonpath: str = ""
+    jsonpath: JsonPath = ""
     show_labels: bool = False
     no_headers: bool = False
-    sort_by: str = ""
+    sort_by: SortPath = ""
     ignore_not_found: bool = False
 
 
 class DescribeCall(_Namespaced):
     verb: Literal["describe"] = "describe"
-    resources: tuple[NamedResource, ...]
-    label_selector: str = ""
+    resources: Annotated[tuple[NamedResource, ...], Field(min_length=1, max_length=MAX_RESOURCES)]
+    label_selector: LabelSelector = ""
     show_events: bool = True
 
 
@@ -62,23 +116,24 @@ class LogsCall(_Namespaced):
     verb: Literal["logs"] = "logs"
     resource: NamedResource | None = None
     """A pod, or a workload whose pods are meant; None with a selector."""
-    label_selector: str = ""
-    container: str = ""
+    label_selector: LabelSelector = ""
+    container: ContainerName = ""
     all_containers: bool = False
     previous: bool = False
-    tail: int | None = None
-    since_seconds: int | None = None
-    since_time: str = ""
+    tail: Annotated[int, Field(ge=-1, le=1_000_000)] | None = None
+    """-1 is every line; None leaves it to the runner."""
+    since_seconds: Annotated[int, Field(ge=1)] | None = None
+    since_time: SinceTime = ""
     timestamps: bool = False
     prefix: bool = False
-    limit_bytes: int | None = None
+    limit_bytes: Annotated[int, Field(ge=1)] | None = None
 
 
 class TopCall(_Namespaced):
     verb: Literal["top"] = "top"
     what: Literal["pods", "nodes"]
-    name: str = ""
-    label_selector: str = ""
+    name: Name = ""
+    label_selector: LabelSelector = ""
     containers: bool = False
     sort_by: Literal["", "cpu", "memory"] = ""
 
@@ -102,7 +157,7 @@ class ClusterInfoCall(Strict):
 class ApiResourcesCall(Strict):
     verb: Literal["api-resources"] = "api-resources"
     namespaced: bool | None = None
-    api_group: str | None = None
+    api_group: Annotated[str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$")] | None = None
     output: Output = "table"
 
 
@@ -114,15 +169,15 @@ class RolloutStatusCall(_Namespaced):
 class RolloutHistoryCall(_Namespaced):
     verb: Literal["rollout history"] = "rollout history"
     resource: NamedResource
-    revision: int | None = None
+    revision: Annotated[int, Field(ge=1)] | None = None
 
 
 class CanICall(_Namespaced):
     verb: Literal["auth can-i"] = "auth can-i"
-    action: str = ""
+    action: Annotated[str, Field(pattern=r"^[a-z]{0,32}$")] = ""
     """An API verb: get, list, delete, ..."""
     resource: NamedResource | None = None
-    subresource: str = ""
+    subresource: Annotated[str, Field(pattern=r"^([a-z]{1,32})?$")] = ""
     list_all: bool = False
 
 
@@ -150,7 +205,7 @@ class WriteCall(Strict):
     """
 
     verb: Literal["write"] = "write"
-    line: str
+    line: Annotated[str, Field(max_length=10_000)]
     remediation: Remediation
     namespace_given: bool = True
     dry_run: bool = False

@@ -1,0 +1,158 @@
+"""May a PromQL expression be asked by somebody who may see only some namespaces?
+
+A lexer and a walk over its tokens, not a parser: it recognises every place where series are selected and asks that each
+carries a matcher that pins `namespace` to allowed values. What it does not recognise is refused, so a dialect's extension
+(`or` in a selector, WITH templates) can't open a way around. Linear in the expression.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+)
+    |(?P<comment>\#[^\n]*)
+    |(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)
+    |(?P<number>(?:0[xX][0-9a-fA-F]+|(?:[0-9][0-9_]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)(?:[a-zA-Z]+(?:[0-9]+[a-z]+)*)?)
+    |(?P<ident>[A-Za-z_][A-Za-z0-9_:]*)
+    |(?P<op>=~|!~|==|!=|>=|<=|[-+*/%^=<>(){},@])
+    |(?P<range>\[[^\]\[{}"'`\#]*\])""",
+    re.VERBOSE,
+)
+
+_GROUPING = frozenset("by without on ignoring group_left group_right".split())
+_OPERATORS = frozenset("and or unless atan2 bool offset".split())
+_NUMBERS = frozenset(("inf", "nan"))
+FUNCTIONS = frozenset(
+    """
+    sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio
+    abs absent absent_over_time acos acosh asin asinh atan atanh avg_over_time ceil changes clamp clamp_max clamp_min cos
+    cosh count_over_time day_of_month day_of_week day_of_year days_in_month deg delta deriv double_exponential_smoothing exp
+    first_over_time floor histogram_avg histogram_count histogram_fraction histogram_quantile histogram_stddev
+    histogram_stdvar histogram_sum holt_winters hour idelta increase irate label_join label_replace last_over_time ln log10
+    log2 mad_over_time max_over_time min_over_time minute month pi predict_linear present_over_time quantile_over_time rad
+    rate resets round scalar sgn sin sinh sort sort_by_label sort_by_label_desc sort_desc sqrt stddev_over_time
+    stdvar_over_time sum_over_time tan tanh time timestamp vector year ts_of_max_over_time ts_of_min_over_time
+    start end step
+    """.split()
+)
+"""`info` is not among them: it joins labels of series that the expression does not name."""
+
+_LITERAL = re.compile(r"[a-z0-9-]+")
+_ALTERNATIVES = re.compile(r"\(?[a-z0-9-]+(?:\|[a-z0-9-]+)*\)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    kind: str
+    text: str
+
+
+class NotConfined(ValueError):
+    """The expression reaches, or may reach, series outside the namespaces. The message says which part."""
+
+
+def confine(expression: str, namespaces: Collection[str]) -> None:
+    """Raises NotConfined unless every vector selector pins `namespace` to one of `namespaces`."""
+    tokens = _lex(expression)
+    at = 0
+    selectors = 0
+    while at < len(tokens):
+        token = tokens[at]
+        following = tokens[at + 1].text if at + 1 < len(tokens) else ""
+        if token.text == "{" and token.kind == "op":
+            at = _selector(tokens, at, namespaces, "{...}")
+            selectors += 1
+        elif token.kind == "ident" and following == "{":
+            at = _selector(tokens, at + 1, namespaces, token.text)
+            selectors += 1
+        elif token.kind == "ident":
+            at = _word(tokens, at, following)
+        elif token.text == "}" or (token.kind == "op" and token.text in ("=~", "!~", "=")):
+            raise NotConfined(f"{token.text!r} is not where PromQL has it")
+        else:
+            at += 1
+
+
+def _lex(expression: str) -> list[Token]:
+    tokens: list[Token] = []
+    at = 0
+    while at < len(expression):
+        match = _TOKEN.match(expression, at)
+        if match is None or match.lastgroup is None:
+            raise NotConfined(f"{expression[at : at + 20]!r} is not understood here")
+        if match.lastgroup not in ("space", "comment"):
+            tokens.append(Token(match.lastgroup, match.group()))
+        at = match.end()
+    return tokens
+
+
+def _word(tokens: list[Token], at: int, following: str) -> int:
+    """An identifier without braces: a grouping clause, an operator, a function, or a metric without matchers."""
+    word = tokens[at].text.lower()
+    if word in _GROUPING and following == "(":
+        return _grouping(tokens, at + 2)
+    if word in _OPERATORS or word in _NUMBERS or word in ("group_left", "group_right"):
+        return at + 1
+    if word in FUNCTIONS and (following == "(" or (following.lower() in ("by", "without") and _aggregates(tokens, at))):
+        return at + 1
+    if following == "(":
+        raise NotConfined(f"the function {tokens[at].text!r} is not known")
+    raise NotConfined(f"{tokens[at].text!r} has no namespace matcher")
+
+
+def _aggregates(tokens: list[Token], at: int) -> bool:
+    """`sum by (x) (...)`: the clause between an aggregation and its argument."""
+    return at + 2 < len(tokens) and tokens[at + 2].text == "("
+
+
+def _grouping(tokens: list[Token], at: int) -> int:
+    """Label names up to the closing parenthesis."""
+    while at < len(tokens):
+        token = tokens[at]
+        at += 1
+        if token.text == ")" and token.kind == "op":
+            return at
+        if token.kind not in ("ident", "string") and token.text != ",":
+            raise NotConfined(f"{token.text!r} is not a label name")
+    raise NotConfined("a parenthesis is not closed")
+
+
+def _selector(tokens: list[Token], at: int, namespaces: Collection[str], metric: str) -> int:
+    """From the opening brace to behind the closing one. Only `label op "value"` and a quoted metric name, with commas."""
+    at += 1
+    pinned = False
+    while at < len(tokens):
+        if _is(tokens, at, "}"):
+            if not pinned:
+                raise NotConfined(f"{metric!r} has no namespace matcher")
+            return at + 1
+        first = tokens[at]
+        if first.kind == "string" and (_is(tokens, at + 1, ",") or _is(tokens, at + 1, "}")):
+            at += 1
+        elif first.kind in ("ident", "string") and at + 2 < len(tokens) and tokens[at + 2].kind == "string":
+            if tokens[at + 1].text not in ("=", "!=", "=~", "!~"):
+                raise NotConfined(f"{tokens[at + 1].text!r} is not a matcher")
+            name = first.text[1:-1] if first.kind == "string" else first.text
+            pinned = pinned or (name == "namespace" and _pins(tokens[at + 1].text, tokens[at + 2].text[1:-1], namespaces))
+            at += 3
+        else:
+            raise NotConfined(f"{first.text!r} in the braces of {metric!r} is not a matcher")
+        if _is(tokens, at, ","):
+            at += 1
+        elif not _is(tokens, at, "}"):
+            raise NotConfined(f"the matchers of {metric!r} are not separated by commas")
+    raise NotConfined(f"the braces of {metric!r} are not closed")
+
+
+def _is(tokens: list[Token], at: int, text: str) -> bool:
+    return at < len(tokens) and tokens[at].kind == "op" and tokens[at].text == text
+
+
+def _pins(operator: str, value: str, namespaces: Collection[str]) -> bool:
+    """Values are compared as they are written: one with an escape matches no namespace."""
+    if operator == "=":
+        return _LITERAL.fullmatch(value) is not None and value in namespaces
+    if operator == "=~" and _ALTERNATIVES.fullmatch(value) and value.startswith("(") == value.endswith(")"):
+        return all(name in namespaces for name in value.strip("()").split("|"))
+    return False
