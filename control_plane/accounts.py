@@ -1,9 +1,34 @@
 """Accounts, roles and sessions: sign-in by one-time link and by user and password (Argon2)."""
 
+import json
+import re
+import unicodedata
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+
+from control_plane import audit, sign_ins
+from control_plane.clock import Clock, utc_now
+from control_plane.database import Database
+from control_plane.database import Session as Db
+from control_plane.errors import Conflict, Invalid, NotFound, NotSignedIn
+from control_plane.passwords import Passwords
 from control_plane.principals import Principal, ScopedRole
+from control_plane.sign_ins import Session
+from control_plane.tables.accounts import AccountRow, RoleRow, SessionRow
+from control_plane.tables.base import DEFAULT_TENANT
+from protocol.approval import Role
 from protocol.base import Value
+from protocol.ids import new_id
+from protocol.text import one_line
+
+__all__ = ["Account", "Accounts", "Session", "principal_in"]
+
+_NAME = re.compile(r"^[^\s/\\\"'<>]{1,200}$")
+_WRONG = "the name or the password is wrong"
 
 
 class Account(Value):
@@ -17,57 +42,263 @@ class Account(Value):
     created_at: datetime
 
 
-class Session(Value):
-    """A signed-in browser or token. `token` is shown once, at creation; the table keeps its SHA-256."""
-
-    id: str
-    token: str
-    csrf: str
-    """Double-submit token bound to the session."""
-    account: str
-    expires_at: datetime
-
-
 class Accounts:
     """See each method. Every change writes an audit row in its own transaction."""
 
+    def __init__(self, database: Database, *, clock: Clock = utc_now, passwords: Passwords | None = None) -> None:
+        self._db = database
+        self._clock = clock
+        self._passwords = passwords or Passwords()
+
     async def create(
         self, name: str, display_name: str, roles: tuple[ScopedRole, ...], *, password: str | None = None, by: str
-    ) -> Account: ...
+    ) -> Account:
+        """Raises Invalid (name, password), Conflict when the name is taken. Names do not tell upper from lower case."""
+        name = _sign_in_name(name)
+        password_hash = await self._passwords.hash(password) if password is not None else None
+        now = self._clock()
+        row = AccountRow(
+            id=new_id(),
+            name=name,
+            display_name=one_line(display_name, 200) or name,
+            disabled=False,
+            password_hash=password_hash,
+            created_at=now,
+        )
+        try:
+            async with self._db.transaction() as db:
+                db.add(row)
+                await db.flush()
+                _add_roles(db, row.id, roles)
+                self._audit(db, "account.created", row.id, by=by, name=name, roles=_words(roles))
+        except IntegrityError:
+            raise Conflict(f"there is an account named {name!r} already; choose another name") from None
+        return _account(row, roles)
 
-    async def get(self, account: str) -> Account: ...
+    async def get(self, account: str) -> Account:
+        """Raises NotFound."""
+        async with self._db.read() as db:
+            row = await _row(db, account)
+            return _account(row, (await _roles(db, [account]))[account])
 
-    async def list(self) -> tuple[Account, ...]: ...
+    async def list(self) -> tuple[Account, ...]:
+        async with self._db.read() as db:
+            rows = (await db.scalars(select(AccountRow).order_by(AccountRow.name))).all()
+            roles = await _roles(db, [row.id for row in rows])
+            return tuple(_account(row, roles[row.id]) for row in rows)
 
-    async def set_roles(self, account: str, roles: tuple[ScopedRole, ...], *, by: str) -> Account: ...
+    async def set_roles(self, account: str, roles: tuple[ScopedRole, ...], *, by: str) -> Account:
+        """From the next request on. Raises Conflict when nobody would be left to administer."""
+        async with self._db.transaction() as db:
+            row = await _row(db, account)
+            async with _an_admin_stays(db):
+                await db.execute(delete(RoleRow).where(RoleRow.account == account))
+                _add_roles(db, account, roles)
+            self._audit(db, "account.roles_set", account, by=by, roles=_words(roles))
+        return _account(row, roles)
 
-    async def set_password(self, account: str, password: str, *, by: str) -> None: ...
+    async def set_password(self, account: str, password: str, *, by: str, keep_session: str | None = None) -> None:
+        """Ends the account's sessions and tokens, but `keep_session`."""
+        password_hash = await self._passwords.hash(password)
+        async with self._db.transaction() as db:
+            row = await _row(db, account)
+            row.password_hash = password_hash
+            await sign_ins.end_sessions(db, account, but=keep_session)
+            self._audit(db, "account.password_set", account, by=by)
 
     async def disable(self, account: str, *, by: str) -> None:
-        """Ends the account's sessions too."""
+        """Ends the account's sessions too. Raises Conflict when nobody would be left to administer."""
+        async with self._db.transaction() as db:
+            row = await _row(db, account)
+            async with _an_admin_stays(db):
+                row.disabled = True
+            await sign_ins.end_sessions(db, account)
+            self._audit(db, "account.disabled", account, by=by)
+
+    async def enable(self, account: str, *, by: str) -> None:
+        async with self._db.transaction() as db:
+            (await _row(db, account)).disabled = False
+            self._audit(db, "account.enabled", account, by=by)
 
     async def principal(self, account: str, *, session: str | None = None) -> Principal:
         """As it stands now. Raises NotSignedIn when disabled or unknown."""
-        ...
+        async with self._db.read() as db:
+            row = await db.get(SessionRow, session) if session is not None else None
+            fresh = row is not None and row.account == account and sign_ins.is_fresh(row, now=self._clock())
+            return await principal_in(db, account, fresh=fresh)
 
     async def make_link(self, account: str, *, by: str, valid: timedelta = timedelta(hours=1)) -> str:
         """A one-time sign-in token for /sign-in/link/<token>. Opening shows a button; the POST uses it up."""
-        ...
+        async with self._db.transaction() as db:
+            await _row(db, account)
+            token = await sign_ins.make_link(db, account, by=by, now=self._clock(), valid=valid)
+            self._audit(db, "account.link_made", account, by=by)
+        return token
 
     async def use_link(self, token: str, *, user_agent: str = "") -> Session:
         """Raises NotSignedIn when unknown, used or expired. Exactly one of two racing calls succeeds."""
-        ...
+        now = self._clock()
+        async with self._db.transaction() as db:
+            account = await sign_ins.use_up_link(db, token, now=now)
+            await principal_in(db, account)
+            session = sign_ins.open_session(db, account, now=now, user_agent=user_agent)
+            self._audit(db, "account.signed_in", account, by=account, with_="link")
+        return session
 
     async def sign_in(self, name: str, password: str, *, user_agent: str = "", address: str = "") -> Session:
         """Raises NotSignedIn (the same words for unknown name and wrong password), TooMany after repeated failures."""
-        ...
+        name = unicodedata.normalize("NFKC", name).strip().casefold()[:200]
+        async with self._db.transaction() as db:
+            attempt = await sign_ins.note_attempt(db, name, address, now=self._clock())
+        async with self._db.read() as db:
+            row = await db.scalar(select(AccountRow).where(AccountRow.tenant_id == DEFAULT_TENANT, AccountRow.name == name))
+        stored = row.password_hash if row is not None else None
+        right = await self._passwords.matches(stored, password)
+        if row is None or stored is None or not right or row.disabled:
+            raise NotSignedIn(_WRONG)
+        rehashed = await self._passwords.hash(password) if self._passwords.outdated(stored) else None
+        return await self._signed_in(row.id, stored, attempt, rehashed=rehashed, user_agent=user_agent)
 
     async def token_for(self, account: str, *, by: str, label: str, valid: timedelta) -> Session:
-        """A bearer token for REST and the command line."""
-        ...
+        """A bearer token for REST and the command line. It ends at its time and never counts as a fresh sign-in."""
+        async with self._db.transaction() as db:
+            await principal_in(db, account)
+            session = sign_ins.open_token(db, account, now=self._clock(), valid=valid, label=label)
+            self._audit(db, "account.token_made", account, by=by, label=label, until=session.expires_at.isoformat())
+        return session
 
     async def authenticate(self, token: str) -> tuple[Principal, Session]:
         """By cookie or bearer. Raises NotSignedIn."""
-        ...
+        now = self._clock()
+        async with self._db.read() as db:
+            row = await sign_ins.find_session(db, token, now=now)
+            principal = await principal_in(db, row.account, fresh=sign_ins.is_fresh(row, now=now))
+        until = sign_ins.renewed_until(row, now=now)
+        if until is not None:
+            row = await self._renew(row, until)
+        return principal, sign_ins.as_session(row, token)
 
-    async def sign_out(self, session: str) -> None: ...
+    async def sign_out(self, session: str) -> None:
+        async with self._db.transaction() as db:
+            row = await db.get(SessionRow, session)
+            if row is not None:
+                await db.delete(row)
+                self._audit(db, "account.signed_out", row.account, by=row.account)
+
+    async def _signed_in(self, account: str, stored: str, attempt: str, *, rehashed: str | None, user_agent: str) -> Session:
+        """The password was right a moment ago: it must be the account's still, and the account enabled."""
+        now = self._clock()
+        async with self._db.transaction() as db:
+            row = await db.get(AccountRow, account)
+            if row is None or row.disabled or row.password_hash != stored:
+                raise NotSignedIn(_WRONG)
+            if rehashed is not None:
+                row.password_hash = rehashed
+            await sign_ins.forget_attempts(db, attempt)
+            session = sign_ins.open_session(db, account, now=now, user_agent=user_agent)
+            self._audit(db, "account.signed_in", account, by=account, with_="password")
+        return session
+
+    async def _renew(self, row: SessionRow, until: datetime) -> SessionRow:
+        async with self._db.transaction() as db:
+            stored = await db.get(SessionRow, row.id)
+            if stored is None:
+                raise NotSignedIn("you have signed out; sign in again")
+            stored.expires_at = until
+        return stored
+
+    def _audit(self, db: Db, action: str, account: str, *, by: str, **detail: str) -> None:
+        words = {key.rstrip("_"): text for key, text in detail.items()}
+        audit.record(db, audit.Entry(actor=by, action=action, subject=f"account:{account}", at=self._clock(), detail=words))
+
+
+async def principal_in(db: Db, account: str, *, fresh: bool = False) -> Principal:
+    """The account as this transaction sees it. Raises NotSignedIn when disabled or unknown."""
+    row = await db.get(AccountRow, account)
+    if row is None or row.disabled:
+        raise NotSignedIn("this account is disabled or unknown; ask an admin")
+    roles = (await _roles(db, [account]))[account]
+    return Principal(
+        account=row.id,
+        name=row.display_name,
+        tenant=row.tenant_id,
+        roles=roles,
+        admin=any(_administers(role) for role in roles),
+        fresh_sign_in=fresh,
+    )
+
+
+def _administers(role: ScopedRole) -> bool:
+    return role.role is Role.ADMIN and "*" in role.clusters and "*" in role.namespaces
+
+
+async def _row(db: Db, account: str) -> AccountRow:
+    row = await db.get(AccountRow, account)
+    if row is None:
+        raise NotFound(f"there is no account {account!r}")
+    return row
+
+
+async def _roles(db: Db, accounts: list[str]) -> dict[str, tuple[ScopedRole, ...]]:
+    rows = (
+        await db.scalars(select(RoleRow).where(RoleRow.account.in_(accounts)).order_by(RoleRow.role, RoleRow.id))
+        if accounts
+        else ()
+    )
+    found: dict[str, list[ScopedRole]] = {account: [] for account in accounts}
+    for row in rows:
+        scoped = ScopedRole(role=Role(row.role), clusters=json.loads(row.clusters), namespaces=json.loads(row.namespaces))
+        found[row.account].append(scoped)
+    return {account: tuple(roles) for account, roles in found.items()}
+
+
+def _add_roles(db: Db, account: str, roles: tuple[ScopedRole, ...]) -> None:
+    for role in roles:
+        db.add(
+            RoleRow(
+                id=new_id(),
+                account=account,
+                role=role.role.value,
+                clusters=json.dumps(role.clusters),
+                namespaces=json.dumps(role.namespaces),
+            )
+        )
+
+
+@asynccontextmanager
+async def _an_admin_stays(db: Db) -> AsyncGenerator[None]:
+    """Raises Conflict when the block takes away the last account that may administer everything."""
+    had_one = await _has_admin(db)
+    yield
+    await db.flush()
+    if had_one and not await _has_admin(db):
+        raise Conflict("this is the last account that may administer everything; make another one admin first")
+
+
+async def _has_admin(db: Db) -> bool:
+    enabled = (await db.scalars(select(AccountRow.id).where(AccountRow.disabled.is_(False)))).all()
+    roles = await _roles(db, list(enabled))
+    return any(_administers(role) for scoped in roles.values() for role in scoped)
+
+
+def _account(row: AccountRow, roles: tuple[ScopedRole, ...]) -> Account:
+    return Account(
+        id=row.id,
+        name=row.name,
+        display_name=row.display_name,
+        disabled=row.disabled,
+        has_password=row.password_hash is not None,
+        roles=roles,
+        created_at=row.created_at,
+    )
+
+
+def _sign_in_name(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", name).strip().casefold()
+    if _NAME.fullmatch(plain) is None or one_line(plain) != plain:
+        raise Invalid(f"{one_line(name, 80)!r} can't be a sign-in name: 1 to 200 characters without spaces, slashes or quotes")
+    return plain
+
+
+def _words(roles: tuple[ScopedRole, ...]) -> str:
+    return "; ".join(f"{r.role} over {','.join(r.clusters)} / {','.join(r.namespaces)}" for r in roles) or "none"

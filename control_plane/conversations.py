@@ -1,15 +1,39 @@
 """Conversations, their turns and their log. The log is append-only; `seq` is taken under the conversation's row lock."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
 from typing import Literal
 
+import structlog
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import ColumnElement, Select, func, select
+
+from control_plane import log, turns
+from control_plane.clock import Clock, utc_now
+from control_plane.database import Database
+from control_plane.errors import Invalid, NotFound
+from control_plane.fleet import Fleet
 from control_plane.principals import Principal
+from control_plane.readers import may_read, scope_of_new
+from control_plane.tables.approvals import ApprovalRow
+from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
+from control_plane.turns import Turn
+from control_plane.wakeups import LISTS, WORK, Wakeups, messages_or_silence
+from protocol import subjects
+from protocol.approval import ApprovalState
 from protocol.base import Value
 from protocol.commands import ScopeLimit
-from protocol.events import AgentEvent, Language, Live, LogEntry
+from protocol.events import AgentEvent, Language, Live, LogEntry, UserMessage, Wake
+from protocol.ids import new_id
+from protocol.text import one_line
+
+__all__ = ["Conversation", "Conversations", "Door", "Turn"]
 
 Door = Literal["web", "slack", "rest", "cli", "action"]
+
+_LIVE: TypeAdapter[Live] = TypeAdapter(Live)
+_trace = structlog.get_logger(__name__)
 
 
 class Conversation(Value):
@@ -28,34 +52,69 @@ class Conversation(Value):
     open_approvals: int = 0
 
 
-class Turn(Value):
-    id: str
-    conversation: str
-    state: Literal["queued", "running", "finished", "failed", "cancelled"]
-    asked_by: str
-    may_propose: bool = True
-    """False for the concluding turn after an action."""
-    cancel_requested: bool = False
-    language: Language = "en"
-    created_at: datetime
-
-
 class Conversations:
+    def __init__(self, database: Database, wakeups: Wakeups, fleet: Fleet, *, clock: Clock = utc_now) -> None:
+        self._db = database
+        self._wakeups = wakeups
+        self._fleet = fleet
+        self._clock = clock
+
     async def create(
         self, principal: Principal, *, cluster: str, namespaces: tuple[str, ...] | None = None, title: str = ""
     ) -> Conversation:
         """Scope is what the principal sees, narrowed to `namespaces`. Raises NotFound, Forbidden."""
-        ...
+        found = await self._fleet.get(cluster, principal)
+        scope = scope_of_new(principal, found.id, found.name, namespaces)
+        now = self._clock()
+        row = ConversationRow(
+            id=new_id(),
+            tenant_id=principal.tenant,
+            title=one_line(title, 200),
+            cluster=found.id,
+            scope=scope.model_dump_json(),
+            created_by=principal.account,
+            created_by_name=principal.name,
+            created_at=now,
+            updated_at=now,
+            last_seq=0,
+        )
+        async with self._db.transaction() as session:
+            session.add(row)
+            session.wake(LISTS)
+        return _conversation(row, 0, 0)
 
     async def get(self, conversation: str, principal: Principal | None = None) -> Conversation:
         """Raises NotFound for what the principal may not read (the same as for what is not there)."""
-        ...
+        async with self._db.read() as session:
+            found = (await session.execute(_with_counts().where(ConversationRow.id == conversation))).one_or_none()
+        if found is None:
+            raise _not_found(conversation)
+        row, open_turns, open_approvals = found.t
+        if principal is not None and not may_read(row, principal):
+            raise _not_found(conversation)
+        return _conversation(row, open_turns, open_approvals)
 
     async def list(
         self, principal: Principal, *, limit: int = 50, before: str | None = None
     ) -> tuple[tuple[Conversation, ...], str | None]:
-        """Newest first, with the next cursor."""
-        ...
+        """Newest first, with the next cursor. Raises Invalid for a cursor that is not one."""
+        limit = max(1, min(limit, 200))
+        readable: list[Conversation] = []
+        cursor = before
+        async with self._db.read() as session:
+            while True:
+                query = _with_counts().where(ConversationRow.tenant_id == principal.tenant, *_older_than(cursor))
+                query = query.order_by(ConversationRow.updated_at.desc(), ConversationRow.id.desc())
+                page = (await session.execute(query.limit(limit + 1))).all()
+                for found in page:
+                    row, open_turns, open_approvals = found.t
+                    if may_read(row, principal):
+                        if len(readable) == limit:
+                            return tuple(readable), cursor
+                        readable.append(_conversation(row, open_turns, open_approvals))
+                    cursor = f"{row.updated_at.isoformat()}~{row.id}"
+                if len(page) <= limit:
+                    return tuple(readable), None
 
     async def ask(
         self,
@@ -70,38 +129,146 @@ class Conversations:
     ) -> Turn:
         """Append user_message and queue a turn in one transaction, then wake the runtime. `client_id` makes a repeat of the
         same POST give the same turn. Raises Invalid (empty, over 20,000 characters), TooMany (over 20 queued)."""
-        ...
+        text = turns.question(text)
+        if client_id is not None and not 1 <= len(client_id) <= 100:
+            raise Invalid("a client_id has 1 to 100 characters; make a random one for each message")
+        message = UserMessage(text=text, by=principal.account, by_name=principal.name, door=door, language=language)
+        async with self._db.transaction() as session:
+            row = await log.lock(session, conversation)
+            if not may_read(row, principal):
+                raise _not_found(conversation)
+            return await turns.queue(
+                session, row, principal, message, client_id=client_id, may_propose=may_propose, now=self._clock()
+            )
 
     async def append(self, conversation: str, event: AgentEvent, *, turn: str | None = None) -> LogEntry:
-        """The only way into the log. Publishes a wake-up after the commit."""
-        ...
+        """The only way into the log. Publishes a wake-up after the commit. Raises NotFound."""
+        async with self._db.transaction() as session:
+            return await log.append(session, conversation, event, at=self._clock(), turn=turn)
 
-    async def log(self, conversation: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]: ...
+    async def log(self, conversation: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]:
+        query = select(LogEntryRow).where(LogEntryRow.conversation == conversation, LogEntryRow.seq > after)
+        async with self._db.read() as session:
+            return tuple(map(log.read_entry, await session.scalars(query.order_by(LogEntryRow.seq).limit(limit))))
 
-    async def turn_log(self, turn: str) -> tuple[LogEntry, ...]: ...
+    async def turn_log(self, turn: str) -> tuple[LogEntry, ...]:
+        query = select(LogEntryRow).where(LogEntryRow.turn == turn)
+        async with self._db.read() as session:
+            return tuple(map(log.read_entry, await session.scalars(query.order_by(LogEntryRow.seq))))
 
-    async def turn(self, turn: str) -> Turn: ...
+    async def turn(self, turn: str) -> Turn:
+        """Raises NotFound."""
+        async with self._db.read() as session:
+            return turns.read_turn(await turns.find(session, turn))
 
     async def claim_turn(self, turn: str) -> Turn | None:
-        """queued → running when no other turn of the conversation runs; running stays running (re-entry after a crash).
-        None when it is not its time or it has ended."""
-        ...
+        """queued → running when no other turn of the conversation runs and none that is older waits; running stays running
+        (re-entry after a crash: `attempt` says so). None when it is not its time or it has ended. Raises NotFound."""
+        async with self._db.transaction() as session:
+            return await turns.claim(session, turn, now=self._clock())
 
     async def end_turn(self, turn: str, state: Literal["finished", "failed", "cancelled"], event: AgentEvent) -> None:
-        """Append the closing event and end the turn in one transaction."""
+        """Append the closing event and end the turn in one transaction. A turn that has ended stays as it is: the same
+        call again, after a crash, appends nothing. Raises NotFound."""
+        async with self._db.transaction() as session:
+            await turns.end(session, turn, state, event, now=self._clock())
 
     async def startable_turns(self, limit: int = 50) -> tuple[str, ...]:
         """The oldest queued turn of each conversation in which none runs; the sweep starts those."""
-        ...
+        async with self._db.read() as session:
+            return await turns.startable(session, limit)
 
-    async def running_turns(self) -> tuple[str, ...]: ...
+    async def running_turns(self) -> tuple[str, ...]:
+        async with self._db.read() as session:
+            return await turns.running(session)
 
     async def request_cancel(self, turn: str, principal: Principal) -> None:
-        """Stop: the runtime cancels at the next model or tool boundary."""
+        """Stop: the runtime cancels at the next model or tool boundary; a turn that still waits ends at once. For who asked,
+        and for operators. Nothing happens to a turn that has ended. Raises NotFound, Forbidden."""
+        async with self._db.transaction() as session:
+            await turns.stop(session, turn, principal, now=self._clock())
 
     async def publish_live(self, conversation: str, live: Live) -> None:
         """Live text and progress, over NATS; lost when nobody listens."""
+        await self._wakeups.publish(subjects.conversation(conversation), live.model_dump_json().encode())
 
-    def watch(self, conversation: str) -> AsyncIterator[Live]:
-        """Wake-ups and live text. Polls the table every 5 s besides: a lost wake-up costs 5 s, never an event."""
-        ...
+    async def watch(self, conversation: str) -> AsyncGenerator[Live]:
+        """Wake-ups and live text, beginning with a Wake that says where the log stands. Polls the table every 5 s besides:
+        a lost wake-up costs 5 s, never an event."""
+        seen = -1
+        async with aclosing(messages_or_silence(self._wakeups, subjects.conversation(conversation))) as messages:
+            async for message in messages:
+                live = _read_live(message) if message is not None else await self._news(conversation, seen)
+                if live is None:
+                    continue
+                if isinstance(live, Wake):
+                    seen = max(seen, live.seq)
+                yield live
+
+    async def watch_work(self) -> AsyncGenerator[None]:
+        """At once, whenever there may be work for the runtime (a question, a decision, a stop), and every 5 s."""
+        async with aclosing(messages_or_silence(self._wakeups, WORK)) as messages:
+            async for _ in messages:
+                yield None
+
+    async def watch_lists(self) -> AsyncGenerator[None]:
+        """At once, whenever some conversation or approval has changed, and every 5 s: then read the lists again."""
+        async with aclosing(messages_or_silence(self._wakeups, LISTS)) as messages:
+            async for _ in messages:
+                yield None
+
+    async def _news(self, conversation: str, seen: int) -> Wake | None:
+        async with self._db.read() as session:
+            seq = await session.scalar(select(ConversationRow.last_seq).where(ConversationRow.id == conversation))
+        return Wake(seq=seq) if seq is not None and seq > seen else None
+
+
+def _with_counts() -> Select[ConversationRow, int, int]:
+    open_turns = select(func.count()).where(TurnRow.conversation == ConversationRow.id, TurnRow.state.in_(turns.OPEN))
+    open_approvals = select(func.count()).where(
+        ApprovalRow.conversation == ConversationRow.id, ApprovalRow.state == ApprovalState.PENDING.value
+    )
+    return select(ConversationRow, open_turns.scalar_subquery(), open_approvals.scalar_subquery())
+
+
+def _older_than(cursor: str | None) -> tuple[ColumnElement[bool], ...]:
+    if cursor is None:
+        return ()
+    at, _, row_id = cursor.partition("~")
+    try:
+        updated_at = datetime.fromisoformat(at)
+        if updated_at.tzinfo is None:
+            raise ValueError("no zone")
+    except ValueError:
+        raise Invalid(f"{one_line(cursor, 60)!r} is not a cursor of this list; begin without one") from None
+    same_time = (ConversationRow.updated_at == updated_at) & (ConversationRow.id < row_id)
+    return ((ConversationRow.updated_at < updated_at) | same_time,)
+
+
+def _conversation(row: ConversationRow, open_turns: int, open_approvals: int) -> Conversation:
+    return Conversation(
+        id=row.id,
+        title=row.title,
+        cluster=row.cluster,
+        scope=ScopeLimit.model_validate_json(row.scope),
+        created_by=row.created_by,
+        created_by_name=row.created_by_name,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        last_seq=row.last_seq,
+        busy=open_turns > 0,
+        open_approvals=open_approvals,
+    )
+
+
+def _read_live(message: bytes) -> Live | None:
+    try:
+        return _LIVE.validate_json(message)
+    except ValidationError:
+        # A newer replica may say more than we know. The log is not lost: it is polled.
+        _trace.debug("unknown live message", size=len(message))
+        return None
+
+
+def _not_found(conversation: str) -> NotFound:
+    return NotFound(f"there is no conversation {one_line(conversation, 40)!r}, or it is not yours to read")

@@ -47,7 +47,7 @@ class LocalWakeups:
             self._readers[subject].discard(queue)
 
 
-async def messages_or_silence(wakeups: Wakeups, subject: str, every_s: float = POLL_S) -> AsyncIterator[bytes | None]:
+async def messages_or_silence(wakeups: Wakeups, subject: str, every_s: float = POLL_S) -> AsyncGenerator[bytes | None]:
     """Each message of a subject as it comes, and None at once and whenever `every_s` has passed without one."""
     stream = wakeups.subscribe(subject)
     upcoming: asyncio.Future[bytes] = asyncio.ensure_future(anext(stream))
