@@ -1,1 +1,1 @@
-"""REST and server-sent events: /api/v1."""
+"""REST and the event stream. `bot.api.app.build_app` makes the one ASGI application that serves API and web."""

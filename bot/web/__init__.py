@@ -1,1 +1,1 @@
-"""The web chat: page shells, ES modules, Web Components. No build step, no HTML string from untrusted text."""
+"""The web: page shells from templates, hand-written ES modules over REST and the event stream; no build step."""

@@ -1,0 +1,108 @@
+"""Accounts and the audit over REST, for administrators; and who I am, for everybody."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import Field, SecretStr
+
+from bot.api.access import Admin, Me, Plane
+from bot.api.paging import Cursor, Limit, listing, page_after
+from bot.api.stream import StreamsOf
+from bot.api.views import View, account_view, audit_view, me_view
+from control_plane.principals import ScopedRole
+from protocol.base import Strict
+
+router = APIRouter(prefix="/api/v1", tags=["accounts"])
+
+AccountId = Annotated[str, Path(max_length=64)]
+
+
+class NewAccount(Strict):
+    name: str = Field(min_length=1, max_length=100)
+    display_name: str = Field(default="", max_length=200)
+    roles: list[ScopedRole] = Field(default=[], max_length=100)
+    password: SecretStr | None = Field(default=None, max_length=500)
+
+
+class Roles(Strict):
+    roles: list[ScopedRole] = Field(max_length=100)
+
+
+class Password(Strict):
+    password: SecretStr = Field(max_length=500)
+
+
+class NewToken(Strict):
+    label: str = Field(min_length=1, max_length=100)
+    days: int = Field(default=30, ge=1, le=366)
+
+
+@router.get("/me")
+async def get_me(me: Me, request: Request) -> View:
+    return me_view(me.principal, model=str(request.app.state.runtime.model_name))
+
+
+@router.post("/me/tokens", status_code=201)
+async def create_token(body: NewToken, me: Me, plane: Plane) -> dict[str, Any]:
+    """A bearer token of your own, shown once."""
+    session = await plane.accounts.token_for(me.account, by=me.account, label=body.label, valid=timedelta(days=body.days))
+    return {"token": session.token, "expires_at": session.expires_at.isoformat()}
+
+
+@router.get("/accounts")
+async def list_accounts(_me: Admin, plane: Plane, limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
+    page, following = page_after([account_view(a) for a in await plane.accounts.list()], cursor, limit)
+    return listing("accounts", page, following)
+
+
+@router.post("/accounts", status_code=201)
+async def create_account(body: NewAccount, me: Admin, plane: Plane) -> View:
+    """Make an account. Without a password, give its owner a one-time link."""
+    password = body.password.get_secret_value() if body.password else None
+    account = await plane.accounts.create(
+        body.name, body.display_name or body.name, tuple(body.roles), password=password, by=me.account
+    )
+    return account_view(account)
+
+
+@router.get("/accounts/{account}")
+async def get_account(account: AccountId, _me: Admin, plane: Plane) -> View:
+    return account_view(await plane.accounts.get(account))
+
+
+@router.put("/accounts/{account}/roles")
+async def set_roles(account: AccountId, body: Roles, me: Admin, plane: Plane) -> View:
+    return account_view(await plane.accounts.set_roles(account, tuple(body.roles), by=me.account))
+
+
+@router.put("/accounts/{account}/password", status_code=204)
+async def set_password(account: AccountId, body: Password, me: Admin, plane: Plane) -> None:
+    await plane.accounts.get(account)
+    await plane.accounts.set_password(account, body.password.get_secret_value(), by=me.account)
+
+
+@router.post("/accounts/{account}/links", status_code=201)
+async def create_link(account: AccountId, me: Admin, plane: Plane) -> dict[str, Any]:
+    """A one-time sign-in link, shown once."""
+    await plane.accounts.get(account)
+    token = await plane.accounts.make_link(account, by=me.account)
+    return {"path": f"/sign-in/link/{token}"}
+
+
+@router.delete("/accounts/{account}", status_code=204)
+async def disable_account(account: AccountId, me: Admin, plane: Plane, streams: StreamsOf) -> None:
+    """Disable it: it can't sign in, and its sessions end. Its name stays in the log."""
+    await plane.accounts.get(account)
+    await plane.accounts.disable(account, by=me.account)
+    streams.recheck(account)
+
+
+@router.get("/audit", tags=["audit"])
+async def list_audit(
+    me: Me, plane: Plane, subject: Annotated[str | None, Query(max_length=200)] = None, limit: Limit = 100
+) -> dict[str, Any]:
+    """Newest first, for administrators; `intact` is false when the chain does not hold, with the first broken row."""
+    rows = await plane.audit.list(me.principal, subject=subject, limit=limit)
+    broken = await plane.audit.verify()
+    return {**listing("audit", [audit_view(r) for r in rows]), "intact": broken is None, "first_broken": broken}

@@ -1,0 +1,57 @@
+"""The one ASGI application: REST, the event stream and the web over a control plane."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from agent_runtime.runtime import AgentRuntime
+from bot.api import accounts, approvals, clusters, commands, conversations, events, health, problems, proposals, stream
+from bot.api.access import is_secure
+from bot.api.middleware import Frame
+from bot.api.stream import Pace, Streams
+from bot.web import pages
+from control_plane.services import ControlPlane
+
+ROUTERS = (
+    conversations.router,
+    stream.router,
+    approvals.router,
+    proposals.router,
+    clusters.router,
+    commands.router,
+    events.router,
+    accounts.router,
+    health.router,
+)
+
+
+def build_app(plane: ControlPlane, runtime: AgentRuntime, *, pace: Pace | None = None) -> FastAPI:
+    """REST at /api/v1, OpenAPI at /api/v1/openapi.json, the web at /. Whoever stops the server awaits
+    `app.state.streams.close()` first, so that open streams end and browsers reconnect elsewhere."""
+    streams = Streams(plane, pace or Pace())
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await streams.close()
+
+    app = FastAPI(
+        title="Opsthread",
+        description="Ask what is wrong with a Kubernetes cluster, see the evidence, decide about the fix.",
+        version="1",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.plane = plane
+    app.state.runtime = runtime
+    app.state.streams = streams
+    for router in ROUTERS:
+        app.include_router(router)
+    pages.install(app)
+    answer = problems.answer_with(pages.problem_page)
+    problems.install(app, answer)
+    app.add_middleware(Frame, secure=is_secure(plane.settings), fail=answer)
+    return app

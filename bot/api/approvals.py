@@ -1,0 +1,85 @@
+"""Approvals over REST: read, decide about exactly the plan that was shown, withdraw. And proposals, which open them."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+
+from bot.api.access import Caller, Me, Plane
+from bot.api.paging import Limit, listing
+from bot.api.stream import StreamsOf
+from bot.api.views import View, approval_view
+from control_plane.approvals import Approval
+from control_plane.clock import utc_now
+from control_plane.services import ControlPlane
+from protocol.approval import ApprovalState, Decision
+from protocol.base import Strict
+
+router = APIRouter(prefix="/api/v1/approvals", tags=["approvals"])
+
+ApprovalId = Annotated[str, Path(max_length=64)]
+
+
+class Verdict(Strict):
+    verdict: str = Field(pattern="^(approve|reject)$")
+    plan_hash: str = Field(min_length=64, max_length=64, description="Of the plan that you were shown")
+    reason: str = Field(default="", max_length=1000)
+
+
+class Withdrawal(Strict):
+    reason: str = Field(default="", max_length=1000)
+
+
+@router.get("")
+async def list_approvals(
+    me: Me,
+    plane: Plane,
+    state: Annotated[list[ApprovalState] | None, Query()] = None,
+    conversation: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Newest first. `state` may be given several times."""
+    found = await plane.approvals.list(
+        me.principal, states=tuple(state) if state else None, conversation=conversation, limit=limit
+    )
+    return listing("approvals", [shown(plane, a, me) for a in found])
+
+
+@router.get("/{approval}")
+async def get_approval(approval: ApprovalId, me: Me, plane: Plane) -> View:
+    return shown(plane, await plane.approvals.get(approval, me.principal), me)
+
+
+@router.post("/{approval}/decide")
+async def decide(approval: ApprovalId, body: Verdict, me: Me, plane: Plane, streams: StreamsOf) -> View:
+    """One person's word about one plan. 403 with the reason where it does not count, 409 where somebody was faster."""
+    decided = await decide_as(plane, me, approval, body)
+    streams.nudge()
+    return shown(plane, decided, me)
+
+
+@router.post("/{approval}/withdraw")
+async def withdraw(approval: ApprovalId, body: Withdrawal, me: Me, plane: Plane, streams: StreamsOf) -> View:
+    await plane.approvals.get(approval, me.principal)
+    withdrawn = await plane.approvals.withdraw(approval, me.principal, body.reason)
+    streams.nudge()
+    return shown(plane, withdrawn, me)
+
+
+async def decide_as(plane: ControlPlane, me: Caller, approval: str, body: Verdict) -> Approval:
+    await plane.approvals.get(approval, me.principal)
+    decision = Decision(
+        by=me.principal.account,
+        by_name=me.principal.name,
+        verdict="approve" if body.verdict == "approve" else "reject",
+        plan_hash=body.plan_hash,
+        at=utc_now(),
+        door=me.door,
+        fresh_sign_in=me.by_cookie and me.principal.fresh_sign_in,
+        reason=body.reason.strip(),
+    )
+    return await plane.approvals.decide(approval, decision, me.principal)
+
+
+def shown(plane: ControlPlane, approval: Approval, me: Caller) -> View:
+    return approval_view(approval, me.principal, utc_now(), plane.approvals.may_decide(approval, me.principal))

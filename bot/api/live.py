@@ -1,0 +1,103 @@
+"""One watch a conversation in this process, however many tabs look at it; the text so far for who comes late."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from control_plane.clock import utc_now
+from control_plane.conversations import Conversations
+from protocol.events import Live, TextDelta
+
+log = structlog.get_logger(__name__)
+
+Listener = Callable[[str, Live], None]
+"""Called with the conversation and what happened; must not block."""
+_RETRY_S = 1.0
+
+
+@dataclass
+class _TextSoFar:
+    text: str
+    offset: int
+    since: datetime
+
+
+@dataclass
+class _Channel:
+    listeners: list[Listener] = field(default_factory=list[Listener])
+    texts: dict[str, _TextSoFar] = field(default_factory=dict[str, _TextSoFar])
+    task: asyncio.Task[None] | None = None
+
+
+class Hub:
+    """Owns the watch tasks. `join` and `leave` come in pairs."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+        self._channels: dict[str, _Channel] = {}
+
+    def join(self, conversation: str, listener: Listener) -> None:
+        channel = self._channels.get(conversation)
+        if channel is None:
+            channel = self._channels[conversation] = _Channel()
+            channel.task = asyncio.create_task(self._follow(conversation, channel), name=f"watch {conversation}")
+        channel.listeners.append(listener)
+
+    async def leave(self, conversation: str, listener: Listener) -> None:
+        channel = self._channels.get(conversation)
+        if channel is None or listener not in channel.listeners:
+            return
+        channel.listeners.remove(listener)
+        if not channel.listeners:
+            del self._channels[conversation]
+            await _end(channel)
+
+    async def close(self) -> None:
+        channels = list(self._channels.values())
+        self._channels.clear()
+        for channel in channels:
+            await _end(channel)
+
+    def texts_so_far(self, conversation: str) -> list[TextDelta]:
+        """What the model is writing right now, whole as far as this process has seen it."""
+        channel = self._channels.get(conversation)
+        if channel is None:
+            return []
+        return [TextDelta(turn=turn, text=t.text, offset=t.offset) for turn, t in channel.texts.items()]
+
+    def written(self, conversation: str, turn: str, at: datetime) -> None:
+        """The message is in the log since `at`: its text so far is over, unless a newer one has begun."""
+        channel = self._channels.get(conversation)
+        if channel is not None and turn in channel.texts and channel.texts[turn].since <= at:
+            del channel.texts[turn]
+
+    async def _follow(self, conversation: str, channel: _Channel) -> None:
+        while True:
+            try:
+                async for live in self._conversations.watch(conversation):
+                    _remember(channel, live)
+                    for listener in tuple(channel.listeners):
+                        listener(conversation, live)
+            except Exception:
+                # The bus is away. A watch that ended silently would cost this process's readers the live text for good.
+                log.warning("conversation.watch_failed", conversation=conversation, exc_info=True)
+            await asyncio.sleep(_RETRY_S)
+
+
+def _remember(channel: _Channel, live: Live) -> None:
+    if not isinstance(live, TextDelta):
+        return
+    known = channel.texts.get(live.turn)
+    if known is not None and live.offset > known.offset and live.offset <= known.offset + len(known.text):
+        known.text = known.text[: live.offset - known.offset] + live.text
+    else:
+        channel.texts[live.turn] = _TextSoFar(live.text, live.offset, utc_now())
+
+
+async def _end(channel: _Channel) -> None:
+    if channel.task is not None:
+        channel.task.cancel()
+        await asyncio.gather(channel.task, return_exceptions=True)

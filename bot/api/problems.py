@@ -1,0 +1,114 @@
+"""Errors as RFC 9457 problem+json for the API, and as a page for browsers: one translation for everything services raise."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from control_plane.errors import ServiceError
+from protocol.approval import NotAllowed
+from protocol.base import Value
+
+log = structlog.get_logger(__name__)
+
+API_PREFIXES = ("/api/", "/health/", "/metrics")
+_CODES = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "invalid"}
+_TITLES = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    422: "Not valid",
+    429: "Too many",
+    503: "Not available",
+}
+
+
+class Problem(Value):
+    """What every failed API call answers, as application/problem+json."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    """Stable; surfaces translate it."""
+    request_id: str
+
+
+def problem_of(error: Exception, request_id: str) -> Problem:
+    """What `error` is for people. What we did not raise ourselves says nothing of the inside."""
+    status, code, detail = _parts(error)
+    return Problem(title=_TITLES.get(status, "Failed"), status=status, detail=detail, code=code, request_id=request_id)
+
+
+def _parts(error: Exception) -> tuple[int, str, str]:
+    match error:
+        case ServiceError():
+            return error.status, error.code, error.message
+        case NotAllowed():
+            return 409, "conflict", f"{error}."
+        case RequestValidationError() | ValidationError():
+            return 422, "invalid", _what_is_invalid(error)
+        case HTTPException():
+            return error.status_code, _CODES.get(error.status_code, "failed"), str(error.detail)
+        case _:
+            return (
+                500,
+                "internal",
+                "Something failed on our side. Try again; if it stays, tell the administrator the request id.",
+            )
+
+
+def _what_is_invalid(error: RequestValidationError | ValidationError) -> str:
+    """Names the fields, never repeats what was sent."""
+    first = [
+        f"{'.'.join(str(part) for part in item['loc'] if part != 'body') or 'body'}: {item['msg']}"
+        for item in error.errors()[:5]
+    ]
+    return "; ".join(first) or "The request is not valid."
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else None
+    return JSONResponse(
+        problem.model_dump(), status_code=problem.status, media_type="application/problem+json", headers=headers
+    )
+
+
+Answer = Callable[[Request, Exception], Awaitable[Response]]
+Page = Callable[[Request, Problem], Awaitable[Response]]
+"""Renders a problem for a browser."""
+
+
+def answer_with(page: Page) -> Answer:
+    """The one answer to every error: problem+json for programs, `page` where a person is asking."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = problem_of(error, request_id(request))
+        if problem.status >= 500:
+            unforeseen = error if problem.code == "internal" else None
+            log.error("request.failed", path=request.url.path, code=problem.code, exc_info=unforeseen)
+        if request.url.path.startswith(API_PREFIXES):
+            return problem_response(problem)
+        return await page(request, problem)
+
+    return answer
+
+
+def install(app: FastAPI, answer: Answer) -> None:
+    """Register it for what is raised in routes; what nobody caught comes to the middleware."""
+    for kind in (ServiceError, NotAllowed, RequestValidationError, ValidationError, HTTPException):
+        app.add_exception_handler(kind, answer)
+
+
+def request_id(request: Request) -> str:
+    """Set by middleware for every request."""
+    return str(request.scope.get("opsthread.request_id", ""))

@@ -1,0 +1,77 @@
+"""POST /api/v1/proposals: a write in kubectl's words, or a typed action, becomes a frozen plan and an open Approval."""
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from bot.api.access import Me, Plane
+from bot.api.approvals import shown
+from bot.api.commands import kubectl_call, run_read
+from bot.api.stream import StreamsOf
+from bot.api.views import View
+from control_plane.errors import Conflict, Forbidden, Invalid, NotFound, ServiceError, Unavailable
+from protocol.base import Strict
+from protocol.commands import CommandResult, CommandStatus, PreparePlan
+from protocol.kubectl import WriteCall
+from protocol.remediation import Remediation
+
+router = APIRouter(prefix="/api/v1/proposals", tags=["proposals"])
+
+PREPARE_S = 30.0
+_ERRORS: dict[CommandStatus, type[ServiceError]] = {
+    CommandStatus.DENIED: Forbidden,
+    CommandStatus.FORBIDDEN: Forbidden,
+    CommandStatus.NOT_FOUND: NotFound,
+    CommandStatus.INVALID: Invalid,
+    CommandStatus.FAILED: Conflict,
+}
+
+
+class Proposal(Strict):
+    cluster_id: str = Field(max_length=200, description="Id or name")
+    command: str = Field(default="", max_length=10_000, description="`kubectl scale deployment/web --replicas=3 -n shop`")
+    action: Remediation | None = Field(default=None, description="Or the typed action")
+    why: str = Field(default="", max_length=2000)
+    conversation: str | None = Field(default=None, max_length=64)
+
+
+@router.post("", status_code=201)
+async def propose(body: Proposal, me: Me, plane: Plane, streams: StreamsOf, response: Response) -> View:
+    """Freeze the plan by a dry run, and open an approval about exactly it. Nothing is changed."""
+    action = _action(body)
+    cluster = await plane.fleet.get(body.cluster_id, me.principal)
+    if body.conversation is not None:
+        conversation = await plane.conversations.get(body.conversation, me.principal)
+        if conversation.cluster != cluster.id:
+            raise Invalid(f"The conversation is about another cluster than {cluster.name}.")
+    result = await run_read(plane, me, cluster.id, PreparePlan(action=action), timeout_s=PREPARE_S)
+    if not result.good:
+        raise _failed(result)
+    approval = await plane.approvals.open(
+        result.plan(),
+        requester=me.principal,
+        cluster=cluster.id,
+        conversation=body.conversation,
+        turn=None,
+        why=body.why or "Proposed by a person.",
+    )
+    streams.nudge()
+    response.headers["Location"] = f"/api/v1/approvals/{approval.id}"
+    return shown(plane, approval, me)
+
+
+def _action(body: Proposal) -> Remediation:
+    if (body.action is None) == (not body.command):
+        raise Invalid("Give either command (a kubectl line) or action (a typed one).")
+    if body.action is not None:
+        return body.action
+    call = kubectl_call(body.command)
+    if not isinstance(call, WriteCall):
+        raise Invalid("That line only reads. Send it to POST /api/v1/commands.")
+    if not call.namespace_given:
+        raise Invalid("Name the namespace: -n <namespace>.")
+    return call.remediation
+
+
+def _failed(result: CommandResult) -> ServiceError:
+    kind = _ERRORS.get(result.status, Unavailable)
+    return kind(result.error or f"The plan could not be prepared: {result.status}.")

@@ -1,0 +1,329 @@
+"""GET /api/v1/stream: one multiplexed Server-Sent Events stream a tab.
+
+Events: `hello`, `log` (a log entry), `approval` (an approval that an entry spoke of, as this person sees it), `live` (text
+deltas and progress, never stored), `lists` (side bar and inbox, when they changed), `gone` (the right to read has ended).
+The id of each is a map of cursors; the table is what is sent, the bus only wakes.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import Annotated, Any, cast
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Query, Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from bot.api.access import Caller, Me
+from bot.api.cursors import encode, parse
+from bot.api.live import Hub
+from bot.api.views import View, approval_view, conversation_view, entry_view
+from control_plane.clock import utc_now
+from control_plane.errors import NotFound, NotSignedIn, ServiceError, TooMany
+from control_plane.services import ControlPlane
+from protocol.approval import ApprovalState
+from protocol.canonical import digest
+from protocol.events import (
+    ActionFinished,
+    ActionStarted,
+    ApprovalDecided,
+    ApprovalRequested,
+    Live,
+    LogEntry,
+    ModelMessage,
+    Wake,
+)
+
+router = APIRouter(prefix="/api/v1", tags=["stream"])
+
+HEARTBEAT_S = 15
+_BATCH = 500
+_QUEUE = 2_000
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often a stream looks by itself."""
+
+    recheck_s: float = 20
+    """Whether the reader still may read. The promise is 30 s."""
+    lists_s: float = 5
+    streams_per_account: int = 12
+
+
+class Streams:
+    """The open streams of this process."""
+
+    def __init__(self, plane: ControlPlane, pace: Pace) -> None:
+        self._plane = plane
+        self._pace = pace
+        self._hub = Hub(plane.conversations)
+        self._open: set[_Stream] = set()
+        self._closing = False
+
+    def open(self, me: Caller, cursors: dict[str, int]) -> AsyncIterator[ServerSentEvent]:
+        """Raises TooMany when the account has its share of streams."""
+        mine = Counter(s.account for s in self._open)[me.account]
+        if mine >= self._pace.streams_per_account:
+            raise TooMany(f"You have {mine} live pages open. Close some tabs.")
+        stream = _Stream(self._plane, self._hub, self._pace, me, cursors)
+        self._open.add(stream)
+        return self._run(stream)
+
+    def nudge(self) -> None:
+        """Something changed here: lists are looked at now, not at the next poll."""
+        for stream in self._open:
+            stream.signal(_Lists())
+
+    def recheck(self, account: str) -> None:
+        """What this account may do has changed: look at its rights now."""
+        for stream in self._open:
+            if stream.account == account:
+                stream.signal(_Recheck())
+
+    def end_session(self, session: str) -> None:
+        """The session has signed out."""
+        for stream in self._open:
+            if stream.session == session:
+                stream.signal(_End("signed_out"))
+
+    async def close(self) -> None:
+        """Before the server stops: every stream ends, and browsers reconnect to who is left."""
+        self._closing = True
+        for stream in tuple(self._open):
+            stream.signal(_End("restart"))
+        await self._hub.close()
+
+    async def _run(self, stream: "_Stream") -> AsyncIterator[ServerSentEvent]:
+        try:
+            if not self._closing:
+                async for event in stream.events():
+                    yield event
+        finally:
+            self._open.discard(stream)
+            await stream.leave()
+
+
+def streams_of(request: Request) -> Streams:
+    return cast(Streams, request.app.state.streams)
+
+
+StreamsOf = Annotated[Streams, Depends(streams_of)]
+
+
+@router.get("/stream", response_class=EventSourceResponse)
+async def stream(
+    me: Me,
+    streams: StreamsOf,
+    c: Annotated[list[str] | None, Query(description="`<conversation>:<after>`, up to eight")] = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=2000)] = None,
+) -> EventSourceResponse:
+    """Everything that a tab shows, live. Resumes with Last-Event-ID, without loss or repetition."""
+    return EventSourceResponse(
+        streams.open(me, parse(c or [], last_event_id)),
+        ping=HEARTBEAT_S,
+        send_timeout=30,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+@dataclass(frozen=True)
+class _Live:
+    conversation: str
+    live: Live
+
+
+@dataclass(frozen=True)
+class _Lists:
+    pass
+
+
+@dataclass(frozen=True)
+class _Recheck:
+    pass
+
+
+@dataclass(frozen=True)
+class _End:
+    why: str
+
+
+_Signal = _Live | _Lists | _Recheck | _End
+
+
+class _Stream:
+    """One tab."""
+
+    def __init__(self, plane: ControlPlane, hub: Hub, pace: Pace, me: Caller, cursors: dict[str, int]) -> None:
+        self._plane = plane
+        self._hub = hub
+        self._pace = pace
+        self._me = me
+        self._cursors = cursors
+        self._signals: asyncio.Queue[_Signal] = asyncio.Queue(_QUEUE)
+        self._joined: list[str] = []
+        self._lists_digest = ""
+
+    @property
+    def account(self) -> str:
+        return self._me.account
+
+    @property
+    def session(self) -> str:
+        return self._me.session.id
+
+    def signal(self, signal: _Signal) -> None:
+        """Never blocks. A reader that is too slow loses live text, which the log will bring whole."""
+        if self._signals.full():
+            if isinstance(signal, _Live) and not isinstance(signal.live, Wake):
+                return
+            self._signals.get_nowait()
+        self._signals.put_nowait(signal)
+
+    async def leave(self) -> None:
+        for conversation in self._joined:
+            await self._hub.leave(conversation, self._heard)
+        self._joined.clear()
+
+    async def events(self) -> AsyncIterator[ServerSentEvent]:
+        yield self._event("hello", {"now": utc_now().isoformat(), "account": self._me.account})
+        for conversation in tuple(self._cursors):
+            if not await self._may_read(conversation):
+                yield self._gone(conversation)
+                continue
+            self._joined.append(conversation)
+            self._hub.join(conversation, self._heard)
+            async for event in self._drain(conversation):
+                yield event
+            for text in self._hub.texts_so_far(conversation):
+                yield self._event("live", {"conversation": conversation, **text.model_dump(mode="json")})
+        async for event in self._lists():
+            yield event
+        async for event in self._follow():
+            yield event
+
+    async def _follow(self) -> AsyncIterator[ServerSentEvent]:
+        recheck_at = monotonic() + self._pace.recheck_s
+        lists_at = monotonic() + self._pace.lists_s
+        while True:
+            signal = await self._next(min(recheck_at, lists_at))
+            match signal:
+                case _End(why):
+                    yield self._event("gone", {"conversation": None, "why": why})
+                    return
+                case _Live(conversation, Wake()):
+                    async for event in self._drain(conversation):
+                        yield event
+                case _Live(conversation, live) if conversation in self._cursors:
+                    yield self._event("live", {"conversation": conversation, **live.model_dump(mode="json")})
+                case _Lists():
+                    lists_at = 0
+                case _Recheck():
+                    recheck_at = 0
+                case _:
+                    pass
+            if monotonic() >= recheck_at:
+                recheck_at = monotonic() + self._pace.recheck_s
+                if not await self._still_signed_in():
+                    yield self._event("gone", {"conversation": None, "why": "signed_out"})
+                    return
+                for conversation in [c for c in self._cursors if not await self._may_read(c)]:
+                    yield self._gone(conversation)
+            if monotonic() >= lists_at:
+                lists_at = monotonic() + self._pace.lists_s
+                async for event in self._lists():
+                    yield event
+
+    async def _next(self, until: float) -> _Signal | None:
+        try:
+            async with asyncio.timeout(max(0.0, until - monotonic())):
+                return await self._signals.get()
+        except TimeoutError:
+            return None
+
+    def _heard(self, conversation: str, live: Live) -> None:
+        self.signal(_Live(conversation, live))
+
+    async def _drain(self, conversation: str) -> AsyncIterator[ServerSentEvent]:
+        """All that the table has after our cursor, then each approval that it spoke of, once."""
+        if conversation not in self._cursors:
+            return
+        touched: dict[str, None] = {}
+        while entries := await self._plane.conversations.log(conversation, after=self._cursors[conversation], limit=_BATCH):
+            for entry in entries:
+                self._cursors[conversation] = entry.seq
+                touched.update(dict.fromkeys(_approvals_in(entry)))
+                if isinstance(entry.event, ModelMessage) and entry.turn is not None:
+                    self._hub.written(conversation, entry.turn, entry.at)
+                yield self._event("log", entry_view(entry, preview=True))
+        for approval in touched:
+            view = await self._approval(approval)
+            if view is not None:
+                yield self._event("approval", view)
+        if touched:
+            self.signal(_Lists())
+
+    async def _approval(self, approval: str) -> View | None:
+        try:
+            found = await self._plane.approvals.get(approval, self._me.principal)
+        except NotFound:
+            return None
+        why_not = self._plane.approvals.may_decide(found, self._me.principal)
+        return approval_view(found, self._me.principal, utc_now(), why_not)
+
+    async def _lists(self) -> AsyncIterator[ServerSentEvent]:
+        view = await self._lists_view()
+        seen = digest(view)
+        if seen != self._lists_digest:
+            self._lists_digest = seen
+            yield self._event("lists", view)
+
+    async def _lists_view(self) -> dict[str, Any]:
+        conversations, following = await self._plane.conversations.list(self._me.principal, limit=50)
+        waiting = await self._plane.approvals.list(self._me.principal, states=(ApprovalState.PENDING,), limit=50)
+        clusters = await self._plane.fleet.list(self._me.principal)
+        return {
+            "conversations": [conversation_view(c) for c in conversations],
+            "next": following,
+            "pending_approvals": [{"id": a.id, "version": a.version, "conversation": a.conversation} for a in waiting],
+            "clusters": [
+                {"id": c.id, "name": c.name, "online": c.online, "health": c.health, "kill_switch": c.kill_switch}
+                for c in clusters
+            ],
+        }
+
+    async def _still_signed_in(self) -> bool:
+        try:
+            principal, session = await self._plane.accounts.authenticate(self._me.token)
+        except NotSignedIn:
+            return False
+        except ServiceError:
+            return True  # the database is away for a moment: the right to read has not ended by that
+        self._me = Caller(principal, session, self._me.token, self._me.by_cookie, self._me.door)
+        return True
+
+    async def _may_read(self, conversation: str) -> bool:
+        try:
+            await self._plane.conversations.get(conversation, self._me.principal)
+        except NotFound:
+            return False
+        return True
+
+    def _gone(self, conversation: str) -> ServerSentEvent:
+        self._cursors.pop(conversation, None)
+        return self._event("gone", {"conversation": conversation, "why": "not_found"})
+
+    def _event(self, name: str, data: dict[str, Any]) -> ServerSentEvent:
+        return ServerSentEvent(data=orjson.dumps(data).decode(), event=name, id=encode(self._cursors))
+
+
+def _approvals_in(entry: LogEntry) -> tuple[str, ...]:
+    match entry.event:
+        case (
+            ApprovalRequested(approval=a) | ApprovalDecided(approval=a) | ActionStarted(approval=a) | ActionFinished(approval=a)
+        ):
+            return (a,)
+        case _:
+            return ()

@@ -1,0 +1,199 @@
+"""The pages and their plain forms. With scripts the forms are enhanced; without, they do the same by POST and redirect."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, FastAPI, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from bot.api.access import Caller, authenticate, plane_of, require_intent
+from bot.api.approvals import Verdict, decide_as, shown
+from bot.api.conversations import NewConversation, Question, ask_in, cancel_open_turns, open_conversation
+from bot.api.language import language_of
+from bot.api.problems import Problem
+from bot.api.stream import StreamsOf
+from bot.api.throttle import Throttle
+from bot.api.views import View, cluster_view, conversation_view, entry_view
+from bot.web import sign_in
+from bot.web.assets import asset, build
+from bot.web.render import language_of_reader, page
+from bot.web.thread import turns_of
+from control_plane.errors import NotFound, NotSignedIn
+from control_plane.services import ControlPlane
+from protocol.approval import ApprovalState
+
+router = APIRouter(include_in_schema=False)
+
+SIGN_INS = 30
+SIGN_IN_WINDOW_S = 300
+_PLAIN_LOG = 2_000
+"""Entries of a thread that the page without scripts shows: the newest ones."""
+
+Id = str
+Text = Annotated[str, Form(max_length=20_000)]
+
+
+def install(app: FastAPI) -> None:
+    app.state.sign_in_throttle = Throttle(SIGN_INS, SIGN_IN_WINDOW_S)
+    app.include_router(sign_in.router)
+    app.include_router(router)
+
+
+@router.get("/")
+async def start(request: Request, cluster: str = "") -> Response:
+    """An empty thread with suggested questions."""
+    who = await authenticate(request)
+    return await _chat(request, who, conversation=None, chosen=cluster)
+
+
+@router.get("/c/{conversation}")
+async def conversation_page(request: Request, conversation: Id) -> Response:
+    who = await authenticate(request)
+    found = await plane_of(request).conversations.get(conversation, who.principal)
+    return await _chat(request, who, conversation=conversation_view(found), chosen=found.cluster)
+
+
+@router.post("/ask")
+async def ask_new(
+    request: Request, streams: StreamsOf, csrf: Text = "", cluster: Text = "", namespaces: Text = "", text: Text = ""
+) -> Response:
+    who = await _meant(request, csrf)
+    names = [n for n in namespaces.replace(",", " ").split() if n]
+    body = NewConversation(
+        cluster=cluster, namespaces=names or None, text=text, language=language_of(text, language_of_reader(request))
+    )
+    conversation, _ = await open_conversation(plane_of(request), who, body)
+    streams.nudge()
+    return RedirectResponse(f"/c/{conversation.id}", status_code=303)
+
+
+@router.post("/c/{conversation}/ask")
+async def ask_on(request: Request, conversation: Id, streams: StreamsOf, csrf: Text = "", text: Text = "") -> Response:
+    who = await _meant(request, csrf)
+    question = Question(text=text, language=language_of(text, language_of_reader(request)))
+    await ask_in(plane_of(request), who, conversation, question)
+    streams.nudge()
+    return RedirectResponse(f"/c/{conversation}", status_code=303)
+
+
+@router.post("/c/{conversation}/stop")
+async def stop(request: Request, conversation: Id, csrf: Text = "") -> Response:
+    who = await _meant(request, csrf)
+    await cancel_open_turns(plane_of(request), who, conversation)
+    return RedirectResponse(f"/c/{conversation}", status_code=303)
+
+
+@router.get("/approvals")
+async def inbox(request: Request) -> Response:
+    who = await authenticate(request)
+    found = await plane_of(request).approvals.list(who.principal, limit=100)
+    views = [shown(plane_of(request), a, who) for a in found]
+    waiting = [v for v in views if v["state"] == ApprovalState.PENDING]
+    return await _with_frame(
+        request,
+        who,
+        "approvals.html",
+        page="approvals",
+        waiting=waiting,
+        others=[v for v in views if v not in waiting],
+        single=None,
+    )
+
+
+@router.get("/approvals/{approval}")
+async def approval_page(request: Request, approval: Id) -> Response:
+    who = await authenticate(request)
+    view = shown(plane_of(request), await plane_of(request).approvals.get(approval, who.principal), who)
+    return await _with_frame(request, who, "approvals.html", page="approval", waiting=[], others=[], single=view)
+
+
+@router.post("/approvals/{approval}/decide")
+async def decide(
+    request: Request,
+    approval: Id,
+    streams: StreamsOf,
+    csrf: Text = "",
+    verdict: Text = "",
+    plan_hash: Text = "",
+    reason: Text = "",
+) -> Response:
+    who = await _meant(request, csrf)
+    body = Verdict(verdict=verdict, plan_hash=plan_hash, reason=reason)
+    decided = await decide_as(plane_of(request), who, approval, body)
+    streams.nudge()
+    return RedirectResponse(f"/c/{decided.conversation}" if decided.conversation else f"/approvals/{approval}", status_code=303)
+
+
+@router.get("/static/{version}/{path:path}")
+async def static(version: str, path: str) -> Response:
+    """A page from before an update asks for the old digest: it gets the new file, uncached."""
+    response = asset(path)
+    if version != build():
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@router.get("/favicon.ico")
+async def favicon() -> Response:
+    return asset("icon.svg")
+
+
+async def problem_page(request: Request, problem: Problem) -> Response:
+    """A problem for a person. Not signed in means: sign in, then go on where you wanted to be."""
+    if problem.status == 401:
+        wanted = request.url.path if request.method == "GET" else "/"
+        return RedirectResponse(f"/sign-in?next_path={quote(wanted)}", status_code=303)
+    return page(request, "problem.html", status=problem.status, page="problem", problem=problem, csrf="", me=None)
+
+
+async def _meant(request: Request, csrf: str) -> Caller:
+    """The caller of a form, whose token matches. Raises NotSignedIn, CsrfRefused."""
+    who = await authenticate(request)
+    if not who.by_cookie:
+        raise NotSignedIn("Forms are for browsers. Programs use /api/v1.")
+    require_intent(request, who.session.csrf, csrf)
+    return who
+
+
+async def _chat(request: Request, who: Caller, *, conversation: View | None, chosen: str) -> Response:
+    plane = plane_of(request)
+    turns: list[View] = []
+    approvals: dict[str, View] = {}
+    if conversation is not None:
+        after = max(0, int(conversation["last_seq"]) - _PLAIN_LOG)
+        entries = await plane.conversations.log(str(conversation["id"]), after=after, limit=_PLAIN_LOG)
+        turns = turns_of([entry_view(e, preview=True) for e in entries])
+        approvals = await _approvals_of(plane, who, turns)
+    return await _with_frame(
+        request, who, "chat.html", page="chat", conversation=conversation, chosen=chosen, turns=turns, approvals=approvals
+    )
+
+
+async def _approvals_of(plane: ControlPlane, who: Caller, turns: list[View]) -> dict[str, View]:
+    views: dict[str, View] = {}
+    for approval in [a for turn in turns for a in turn["approvals"]]:
+        try:
+            views[approval] = shown(plane, await plane.approvals.get(approval, who.principal), who)
+        except NotFound:
+            continue
+    return views
+
+
+async def _with_frame(request: Request, who: Caller, template: str, **values: Any) -> Response:
+    """A page with the side bar: conversations, the inbox's count, who is signed in."""
+    plane = plane_of(request)
+    conversations, _ = await plane.conversations.list(who.principal, limit=50)
+    pending = await plane.approvals.list(who.principal, states=(ApprovalState.PENDING,), limit=50)
+    clusters = await plane.fleet.list(who.principal)
+    return page(
+        request,
+        template,
+        me=who.principal,
+        csrf=who.session.csrf,
+        model=str(request.app.state.runtime.model_name),
+        conversations=[conversation_view(c) for c in conversations],
+        clusters=[cluster_view(c) for c in clusters],
+        scopes={c.id: who.principal.scope_limit(c.id).namespaces for c in clusters},
+        pending=len(pending),
+        **values,
+    )

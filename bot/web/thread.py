@@ -1,0 +1,60 @@
+"""A log as turns, for the page without scripts: the same grouping that static/store.js does in the browser."""
+
+from collections.abc import Sequence
+from typing import Any
+
+View = dict[str, Any]
+
+
+def turns_of(entries: Sequence[View]) -> list[View]:
+    """Entries of a conversation, in order, as turns: question, steps, the best diagnosis, answer, approvals, how it ended."""
+    turns: dict[str, View] = {}
+    for entry in entries:
+        turn = turns.setdefault(str(entry["turn"] or f"seq-{entry['seq']}"), _new_turn())
+        _take(turn, entry)
+    return list(turns.values())
+
+
+def _new_turn() -> View:
+    return {
+        "question": None,
+        "steps": [],
+        "diagnosis": None,
+        "answer": None,
+        "offline": False,
+        "approvals": [],
+        "results": [],
+        "state": "queued",
+        "message": "",
+    }
+
+
+def _take(turn: View, entry: View) -> None:
+    event: View = entry["event"]
+    match event["type"]:
+        case "user_message":
+            turn["question"] = event
+        case "turn_started":
+            turn["state"], turn["offline"] = "running", event["offline"]
+        case "tool_started":
+            turn["steps"].append({"call": event["call"], "title": event["title"], "status": "running", "text": ""})
+        case "tool_finished":
+            for step in turn["steps"]:
+                if step["call"] == event["call"]:
+                    step.update(status=event["status"], text=event["text"])
+        case "diagnosis":
+            turn["diagnosis"] = event
+        case "model_message" if entry.get("tree") and (event["final"] or not event["tool_calls"]):
+            turn["answer"] = entry["tree"]
+        case "approval_requested" if event["approval"] not in turn["approvals"]:
+            turn["approvals"].append(event["approval"])
+        case "action_finished":
+            turn["results"].append(event)
+        case "turn_finished":
+            turn["state"] = "finished"
+        case "turn_cancelled":
+            turn["state"] = "cancelled"
+        case "turn_failed":
+            turn["state"], turn["message"] = "failed", event["message"]
+        case _:
+            pass
