@@ -42,7 +42,7 @@ from protocol.kubectl.calls import (
 )
 from protocol.objects import ObjectRef
 from protocol.redaction import holds_secret
-from protocol.remediation import Remediation, Risk
+from protocol.remediation import CreateConfigMap, PatchConfigMap, Remediation, Risk, SetEnv
 from protocol.risk import remediation_risk, undo_misfit
 
 
@@ -275,11 +275,13 @@ def _never(action: Remediation) -> str | None:
 
 def _new_text(action: Remediation) -> str:
     """The free text that an action would write."""
-    values: dict[str, str | None] = {}
-    if action.type == "set_env":
-        values = action.env
-    elif action.type in ("patch_configmap", "create_configmap"):
-        values = {**action.data}
+    match action:
+        case SetEnv():
+            values = dict(action.env)
+        case PatchConfigMap() | CreateConfigMap():
+            values = dict(action.data)
+        case _:
+            return ""
     return "\n".join(f"{name}: {value}" for name, value in values.items() if value)
 
 

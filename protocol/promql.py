@@ -20,22 +20,21 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
-_GROUPING = frozenset("by without on ignoring group_left group_right".split())
-_OPERATORS = frozenset("and or unless atan2 bool offset".split())
+_GROUPING = frozenset(("by", "without", "on", "ignoring", "group_left", "group_right"))
+_OPERATORS = frozenset(("and", "or", "unless", "atan2", "bool", "offset"))
 _NUMBERS = frozenset(("inf", "nan"))
-FUNCTIONS = frozenset(
-    """
-    sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio
-    abs absent absent_over_time acos acosh asin asinh atan atanh avg_over_time ceil changes clamp clamp_max clamp_min cos
-    cosh count_over_time day_of_month day_of_week day_of_year days_in_month deg delta deriv double_exponential_smoothing exp
-    first_over_time floor histogram_avg histogram_count histogram_fraction histogram_quantile histogram_stddev
-    histogram_stdvar histogram_sum holt_winters hour idelta increase irate label_join label_replace last_over_time ln log10
-    log2 mad_over_time max_over_time min_over_time minute month pi predict_linear present_over_time quantile_over_time rad
-    rate resets round scalar sgn sin sinh sort sort_by_label sort_by_label_desc sort_desc sqrt stddev_over_time
-    stdvar_over_time sum_over_time tan tanh time timestamp vector year ts_of_max_over_time ts_of_min_over_time
-    start end step
-    """.split()
-)
+_FUNCTION_NAMES = """
+sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio
+abs absent absent_over_time acos acosh asin asinh atan atanh avg_over_time ceil changes clamp clamp_max clamp_min cos
+cosh count_over_time day_of_month day_of_week day_of_year days_in_month deg delta deriv double_exponential_smoothing exp
+first_over_time floor histogram_avg histogram_count histogram_fraction histogram_quantile histogram_stddev
+histogram_stdvar histogram_sum holt_winters hour idelta increase irate label_join label_replace last_over_time ln log10
+log2 mad_over_time max_over_time min_over_time minute month pi predict_linear present_over_time quantile_over_time rad
+rate resets round scalar sgn sin sinh sort sort_by_label sort_by_label_desc sort_desc sqrt stddev_over_time
+stdvar_over_time sum_over_time tan tanh time timestamp vector year ts_of_max_over_time ts_of_min_over_time
+start end step
+"""
+FUNCTIONS = frozenset(re.findall(r"\S+", _FUNCTION_NAMES))
 """`info` is not among them: it joins labels of series that the expression does not name."""
 
 _LITERAL = re.compile(r"[a-z0-9-]+")

@@ -73,10 +73,6 @@ def list_of(*allowed: str) -> Convert:
     return convert
 
 
-def _yes_no(value: str) -> bool:
-    return boolean(value)
-
-
 def boolean(value: str) -> bool:
     """As Go's strconv.ParseBool."""
     if value in ("1", "t", "T", "true", "TRUE", "True"):
@@ -201,7 +197,7 @@ FLAGS: dict[str, tuple[Flag, ...]] = {
     "version": (Flag("output", "o", output("json", "yaml")),),
     "cluster-info": (),
     "api-resources": (
-        Flag("namespaced", convert=_yes_no, optional_value=True),
+        Flag("namespaced", convert=boolean, optional_value=True),
         Flag("api-group", convert=text),
         Flag("output", "o", output("wide", "name")),
         NO_HEADERS,
@@ -228,14 +224,24 @@ SUBVERBS: dict[str, tuple[str, ...]] = {
 }
 """Verbs of two words."""
 
+WRITING = (
+    "scale",
+    "rollout restart",
+    "rollout undo",
+    "set image",
+    "set resources",
+    "set env",
+    "delete",
+    "cordon",
+    "uncordon",
+    "drain",
+)
+
 SYNONYMS = {"log": "logs", "event": "events"}
 
 _RUNS_CODE = "nothing runs inside containers or nodes"
 _OPENS = "no tunnels, proxies or sessions are opened"
-_FREE_WRITE = "writes are taken only as typed changes: " + ", ".join(
-    verb for verb in FLAGS if verb.split()[0] in ("scale", "rollout", "set", "delete", "cordon", "uncordon", "drain")
-    and verb not in ("rollout status", "rollout history")
-)  # fmt: skip
+_FREE_WRITE = "writes are taken only as typed changes: " + ", ".join(WRITING)
 
 REFUSED_VERBS: dict[str, str] = {
     **dict.fromkeys(("exec", "cp", "debug", "run", "attach"), _RUNS_CODE),

@@ -89,7 +89,7 @@ def parse_path(text: str) -> Path:
     while at < len(text):
         rest = text[at:]
         if "?(" in rest[:3]:
-            raise ValueError(f"filters such as {rest[:40]!r} are not spoken here; use -l, --field-selector or -o json; {ALLOWED}")
+            raise ValueError(f"filters such as {rest[:40]!r} are not spoken here; use -l or --field-selector; {ALLOWED}")
         step, length = _step(rest)
         steps.append(step)
         at += length

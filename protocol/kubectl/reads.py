@@ -18,7 +18,6 @@ from protocol.kubectl.calls import (
     NamedResource,
     Output,
     ReadCall,
-    ResourceType,
     RolloutHistoryCall,
     RolloutStatusCall,
     TopCall,
@@ -218,11 +217,11 @@ def _can_i(given: Given) -> ReadCall:
         raise GrammarError("can-i", "auth can-i needs VERB TYPE or VERB TYPE/NAME, or --list")
     action, what = given.operands
     kind, slash, name = what.partition("/")
-    asked: ResourceType = operands.resource_type(kind)
+    subresource = operands.api_word(given.text("subresource"), "such as log") if "subresource" in given.flags else ""
     return CanICall(
         action=operands.api_word(action, "an API verb such as get, list or delete"),
-        resource=NamedResource(type=asked, name=operands.object_name(name) if slash else ""),
-        subresource=operands.api_word(given.text("subresource"), "a subresource such as log") if "subresource" in given.flags else "",
+        resource=NamedResource(type=operands.resource_type(kind), name=operands.object_name(name) if slash else ""),
+        subresource=subresource,
         namespace=namespace,
         all_namespaces=everywhere,
     )

@@ -153,7 +153,7 @@ def _logged(resource: NamedResource) -> str:
 def _objects(found: tuple[NamedResource, ...]) -> list[str]:
     if not any(r.name for r in found):
         return [",".join(_type(r.type) for r in found)]
-    if len({r.type for r in found}) == 1:
+    if all(r.type == found[0].type for r in found):
         return [_type(found[0].type), *(r.name for r in found)]
     return [_slashed(r) for r in found]
 

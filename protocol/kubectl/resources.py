@@ -74,7 +74,9 @@ RESOURCES: tuple[Resource, ...] = (
     *_rows("batch", "v1", True, "jobs job Job", "cronjobs cronjob CronJob cj"),
     *_rows("autoscaling", "v2 v1", True, "horizontalpodautoscalers horizontalpodautoscaler HorizontalPodAutoscaler hpa"),
     *_rows("policy", "v1", True, "poddisruptionbudgets poddisruptionbudget PodDisruptionBudget pdb"),
-    *_rows("networking.k8s.io", "v1", True, "ingresses ingress Ingress ing", "networkpolicies networkpolicy NetworkPolicy netpol"),
+    *_rows(
+        "networking.k8s.io", "v1", True, "ingresses ingress Ingress ing", "networkpolicies networkpolicy NetworkPolicy netpol"
+    ),
     *_rows(
         "networking.k8s.io",
         "v1",
@@ -115,9 +117,16 @@ RESOURCES: tuple[Resource, ...] = (
         "validatingadmissionpolicies validatingadmissionpolicy ValidatingAdmissionPolicy",
         "validatingadmissionpolicybindings validatingadmissionpolicybinding ValidatingAdmissionPolicyBinding",
     ),
-    *_rows("apiextensions.k8s.io", "v1", False, "customresourcedefinitions customresourcedefinition CustomResourceDefinition crd crds"),
+    *_rows(
+        "apiextensions.k8s.io",
+        "v1",
+        False,
+        "customresourcedefinitions customresourcedefinition CustomResourceDefinition crd crds",
+    ),
     *_rows("apiregistration.k8s.io", "v1", False, "apiservices apiservice APIService"),
-    *_rows("certificates.k8s.io", "v1", False, "certificatesigningrequests certificatesigningrequest CertificateSigningRequest csr"),
+    *_rows(
+        "certificates.k8s.io", "v1", False, "certificatesigningrequests certificatesigningrequest CertificateSigningRequest csr"
+    ),
     *_rows(
         "flowcontrol.apiserver.k8s.io",
         "v1 v1beta3",

@@ -39,7 +39,9 @@ def field_selector(text: str) -> str:
     _short_enough(text)
     for piece in text.split(","):
         if not _FIELD.fullmatch(piece):
-            raise ValueError(f"{piece.strip()!r} is not a field requirement; allowed: field=value, field!=value, separated by commas")
+            raise ValueError(
+                f"{piece.strip()!r} is not a field requirement; allowed: field=value, field!=value, separated by commas"
+            )
     return text
 
 
@@ -60,7 +62,7 @@ def rfc3339(text: str) -> str:
         raise ValueError(message)
     try:
         # fromisoformat takes at most microseconds.
-        datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", text.upper()).replace("Z", "+00:00"))
+        datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", text.upper()))
     except ValueError:
         raise ValueError(message) from None
     return text.upper()

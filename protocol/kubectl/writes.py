@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Literal, cast
+from typing import Literal
 
 from protocol.kubectl import operands
 from protocol.kubectl.arguments import Given
@@ -86,7 +86,9 @@ def _set_resources(given: Given) -> Remediation:
     limits = _quantities("--limits", given.text("limits")) if "limits" in given.flags else {}
     requests = _quantities("--requests", given.text("requests")) if "requests" in given.flags else {}
     if not limits and not requests:
-        raise GrammarError("set resources", "set resources needs --limits=... or --requests=..., for example --limits=memory=512Mi")
+        raise GrammarError(
+            "set resources", "set resources needs --limits=... or --requests=..., for example --limits=memory=512Mi"
+        )
     return SetResources(target=target, container=_container_flag(given), limits=limits, requests=requests)
 
 
@@ -166,10 +168,9 @@ def _quantities(flag: str, text: str) -> dict[Literal["cpu", "memory"], str]:
             raise GrammarError(part, f"{flag}: {part!r} is not cpu=QUANTITY or memory=QUANTITY")
         if not _QUANTITY.fullmatch(quantity):
             raise GrammarError(part, f"{flag}: {quantity!r} is not a quantity such as 500m, 1 or 512Mi")
-        key = cast(Literal["cpu", "memory"], name)
-        if key in found:
-            raise GrammarError(part, f"{flag}: {key} is given twice")
-        found[key] = quantity
+        if name in found:
+            raise GrammarError(part, f"{flag}: {name} is given twice")
+        found[name] = quantity
     return found
 
 
