@@ -1,0 +1,42 @@
+"""The endpoints under /_sandbox: scenarios, API faults, and switches for tests."""
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import ApiError
+from sandbox.objects import Obj
+
+if TYPE_CHECKING:
+    from sandbox.world import Sandbox
+
+
+def handle(sandbox: "Sandbox", method: str, parts: list[str], body: Any) -> Any:
+    """Answer one admin request as a JSON value. Raises ApiError 400 and 404."""
+    wanted: Obj = body if isinstance(body, dict) else {}
+    match method, parts:
+        case "GET", ["scenarios"]:
+            return {"scenarios": [sandbox.scenarios.describe(name) for name in sandbox.scenarios.names()]}
+        case "GET", ["scenarios", name]:
+            return sandbox.scenarios.status(name)
+        case "POST", ["scenarios", name, "break"]:
+            sandbox.scenarios.start(name)
+            return sandbox.scenarios.status(name)
+        case "POST", ["scenarios", name, "heal"]:
+            sandbox.scenarios.heal(name)
+            return sandbox.scenarios.status(name)
+        case "POST", ["faults"]:
+            sandbox.faults.add(wanted)
+            return {"faults": len(sandbox.faults.active)}
+        case "DELETE", ["faults"]:
+            sandbox.faults.clear()
+            return {"faults": 0}
+        case "POST", ["metrics-server"]:
+            sandbox.api.metrics = bool(wanted.get("present", True))
+            return {"present": sandbox.api.metrics}
+        case "POST", ["prometheus"]:
+            sandbox.series.available = bool(wanted.get("present", True))
+            return {"present": sandbox.series.available}
+        case "POST", ["forget"]:
+            sandbox.cluster.store.forget_log()
+            return {"oldest": sandbox.cluster.store.oldest_version()}
+        case _:
+            raise ApiError(404, f"no admin endpoint {method} /_sandbox/{'/'.join(parts)}")

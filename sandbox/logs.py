@@ -1,0 +1,140 @@
+"""Container logs, written at the moment they are read.
+
+Lines are not kept: a run remembers when it started, what held since when, and how it ended, and its
+program says which lines that makes. The same question at the same time gives the same text.
+"""
+
+import re
+from collections.abc import Iterator
+
+from sandbox.clock import rfc3339_nano
+from sandbox.errors import bad_request
+from sandbox.kubelet import Kubelet
+from sandbox.objects import Obj, name_of, rows, text, uid_of
+from sandbox.programs import Facts
+from sandbox.runtime import Run, Trace
+
+HORIZON = 6 * 3600.0
+MAX_LINES = 20_000
+
+Line = tuple[float, str]
+
+
+def container_of(pod: Obj, wanted: str) -> str:
+    """The container whose log is meant. Raises ApiError 400 as the API server does."""
+    mains = [text(c, "name") for c in rows(pod, "spec", "containers")]
+    inits = [text(c, "name") for c in rows(pod, "spec", "initContainers")]
+    name = name_of(pod)
+    if not wanted:
+        if len(mains) == 1:
+            return mains[0]
+        or_inits = f" or one of the init containers: [{' '.join(inits)}]" if inits else ""
+        raise bad_request(
+            f"a container name must be specified for pod {name}, choose one of: [{' '.join(mains)}]{or_inits}"
+        )
+    if wanted not in mains + inits:
+        raise bad_request(f"container {wanted} is not valid for pod {name}")
+    return wanted
+
+
+def run_of(kubelet: Kubelet, pod: Obj, container: str, previous: bool) -> tuple[Trace, Run]:
+    """The run whose log is meant. Raises ApiError 400 when there is none yet."""
+    name = name_of(pod)
+    trace = next(
+        (t for t in kubelet.traces if t.uid == uid_of(pod) and t.container == container), None
+    )
+    states = rows(pod, "status", "containerStatuses") + rows(pod, "status", "initContainerStatuses")
+    state = next((s for s in states if s.get("name") == container), {})
+    if previous:
+        if trace is None or not text(state, "lastState", "terminated", "finishedAt"):
+            raise bad_request(f'previous terminated container "{container}" in pod "{name}" not found')
+        ended = [run for run in trace.runs if run.ended is not None]
+        return trace, ended[-1]
+    if trace is not None and trace.runs:
+        return trace, trace.runs[-1]
+    reason = text(state, "state", "waiting", "reason")
+    if reason in ("ImagePullBackOff", "ErrImagePull"):
+        raise bad_request(
+            f'container "{container}" in pod "{name}" is waiting to start: trying and failing to pull image'
+        )
+    if reason or not text(pod, "spec", "nodeName"):
+        if not text(pod, "spec", "nodeName"):
+            raise bad_request(f"pod {name} does not have a host assigned")
+        raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: {reason}')
+    raise bad_request(f'container "{container}" in pod "{name}" is not available')
+
+
+def lines(trace: Trace, run: Run, now: float, *, since: float = 0.0) -> list[Line]:
+    """Every line of a run up to `now`, oldest first, none older than `since`."""
+    end = min(run.ended, now) if run.ended is not None else now
+    begin = max(since, end - HORIZON)
+    said: list[Line] = []
+    for at, line in enumerate(trace.program.start_lines):
+        said.append((run.started + 0.05 * (at + 1), line))
+    said = [(at, _filled(line, trace, {}, at)) for at, line in said if begin <= at <= end]
+    said += _steady(trace, run, begin, end)
+    if run.ended is not None and run.ended <= now:
+        for at, line in enumerate(run.exit_lines):
+            said.append((run.ended - 0.01 * (len(run.exit_lines) - at), _filled(line, trace, {}, run.ended)))
+    said.sort(key=lambda row: row[0])
+    return said[-MAX_LINES:]
+
+
+def _steady(trace: Trace, run: Run, begin: float, end: float) -> Iterator[Line]:
+    first = run.started + trace.program.ready_after + 0.5
+    for at, segment in enumerate(run.segments):
+        until = run.segments[at + 1].start if at + 1 < len(run.segments) else end
+        start, until = max(segment.start, first, begin), min(until, end)
+        for order, row in enumerate(trace.program.lines):
+            if not _holds(row.when, segment.facts):
+                continue
+            offset = run.started + 0.37 * order
+            step = max(int((start - offset) / row.every), 0) + (1 if start > offset else 0)
+            while (moment := offset + step * row.every) <= until:
+                yield moment, _filled(row.line, trace, segment.facts, moment)
+                step += 1
+
+
+def _holds(when: str, facts: Facts) -> bool:
+    if not when:
+        return True
+    name, _, state = when.partition(".")
+    link = facts.get(name)
+    if link is None:
+        return False
+    return link.state != "ok" if state == "failing" else link.state == state
+
+
+_SLOT = re.compile(r"\{([a-z_.]+)\}")
+
+
+def _filled(line: str, trace: Trace, facts: Facts, moment: float) -> str:
+    dice = (int(moment * 1000) * 2654435761 + int(trace.uid[:6], 16)) & 0xFFFFFFFF
+
+    def value(match: re.Match[str]) -> str:
+        name, _, part = match[1].partition(".")
+        if name in facts:
+            link = facts[name]
+            return {"host": link.host, "url": link.url, "state": link.state}.get(part, match[0])
+        simple = {
+            "time": rfc3339_nano(moment)[:-7] + "Z",
+            "ms": str(8 + dice % 63),
+            "slow": str(1200 + dice % 1800),
+            "id": str(100000 + dice % 899999),
+            "ip": f"10.244.{dice % 3}.{dice % 240 + 10}",
+            "namespace": trace.namespace,
+            "pod": trace.pod,
+            "limit": f"{trace.memory_limit / 2**20:.0f}Mi",
+        }
+        return simple.get(name, match[0])
+
+    return _SLOT.sub(value, line)
+
+
+def text_of(said: list[Line], *, tail: int | None, timestamps: bool, limit_bytes: int | None) -> bytes:
+    if tail is not None:
+        said = said[-tail:] if tail > 0 else []
+    rows_out = [f"{rfc3339_nano(at)} {line}" if timestamps else line for at, line in said]
+    body = "".join(f"{row}\n" for row in rows_out).encode()
+    return body if limit_bytes is None else body[:limit_bytes]
+

@@ -1,0 +1,118 @@
+"""Serving a sandbox: in this process for tests (`running`), or as a process of its own (`main`)."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from sandbox.kubeconfig import write_kubeconfigs
+from sandbox.scenarios import DEFAULT_SCENARIOS
+from sandbox.server import application
+from sandbox.tls import Certificates, certificates
+from sandbox.world import Sandbox
+
+_START_TIMEOUT = 15.0
+_STOP_TIMEOUT = 1.5
+
+
+@dataclass(frozen=True)
+class Running:
+    """A sandbox that answers. Tokens and kubeconfig paths are by identity: admin, viewer, runner."""
+
+    url: str
+    prometheus_url: str
+    authority: str
+    authority_file: str
+    kubeconfigs: dict[str, str]
+    tokens: dict[str, str]
+    sandbox: Sandbox
+
+    def ready_line(self) -> dict[str, object]:
+        return {
+            "url": self.url,
+            "prometheus_url": self.prometheus_url,
+            "certificate_authority": self.authority_file,
+            "kubeconfigs": self.kubeconfigs,
+            "pid": os.getpid(),
+        }
+
+
+@contextlib.asynccontextmanager
+async def running(
+    *,
+    scenarios: Sequence[str] = DEFAULT_SCENARIOS,
+    speed: float = 1.0,
+    port: int = 0,
+    directory: Path | None = None,
+) -> AsyncIterator[Running]:
+    """Serve a sandbox on 127.0.0.1 until the block ends; kubeconfigs are written to `directory`."""
+    with contextlib.ExitStack() as cleanup:
+        if directory is None:
+            directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="opsthread-sandbox-")))
+        directory.mkdir(parents=True, exist_ok=True)
+        listener = cleanup.enter_context(socket.create_server(("127.0.0.1", port), backlog=256))
+        plain = cleanup.enter_context(socket.create_server(("127.0.0.1", 0), backlog=256))
+        sandbox = Sandbox(scenarios, speed=speed)
+        keys = certificates()
+        app = application(sandbox)
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        prometheus = f"http://127.0.0.1:{plain.getsockname()[1]}/prometheus"
+        authority = directory / "ca.crt"
+        authority.write_text(keys.authority)
+        sandbox.api.address = url.removeprefix("https://")
+        configs = write_kubeconfigs(directory, url, keys.authority, sandbox.tokens.by_name)
+        secure = _server(app, keys, directory)
+        open_server = _server(app, None, directory)
+        sandbox.live.start()
+        async with _serving(secure, listener), _serving(open_server, plain):
+            try:
+                yield Running(
+                    url, prometheus, keys.authority, str(authority), configs, dict(sandbox.tokens.by_name), sandbox
+                )
+            finally:
+                await sandbox.live.stop()
+
+
+def _server(app: object, keys: Certificates | None, directory: Path) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,  # pyright: ignore[reportArgumentType]
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        server_header=False,
+    )
+    config.load()
+    if keys is not None:
+        context: ssl.SSLContext = keys.context(directory)
+        config.ssl = context
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
+    return server
+
+
+@contextlib.asynccontextmanager
+async def _serving(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
+    task = asyncio.create_task(server._serve([listener]), name="practice-cluster-http")
+    try:
+        async with asyncio.timeout(_START_TIMEOUT):
+            while not server.started:
+                if task.done():
+                    task.result()
+                    raise RuntimeError("the practice cluster's HTTP server ended while starting")
+                await asyncio.sleep(0.005)
+        yield
+    finally:
+        server.should_exit = True
+        _, late = await asyncio.wait([task], timeout=_STOP_TIMEOUT)
+        for straggler in late:
+            straggler.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await straggler

@@ -1,0 +1,48 @@
+"""A sandbox as a whole: cluster, kubelet, API, scenarios, metrics; made in its broken state, at once."""
+
+import time
+from collections.abc import Sequence
+
+from sandbox import programs
+from sandbox.api import Api
+from sandbox.auth import Tokens
+from sandbox.clock import Clock
+from sandbox.cluster import Cluster
+from sandbox.controllers.cleanup import LostPods, Namespaces, OwnerCollector
+from sandbox.controllers.deployments import Deployments
+from sandbox.controllers.endpoints import Endpoints
+from sandbox.controllers.replicasets import ReplicaSets
+from sandbox.controllers.scheduler import Scheduler
+from sandbox.faults import Faults
+from sandbox.kubelet import Kubelet
+from sandbox.live import Live
+from sandbox.promql.series import SeriesSource
+from sandbox.scenarios import DEFAULT_SCENARIOS, Scenarios
+
+
+class Sandbox:
+    """Everything but the listening socket. `live` must be started by who serves it."""
+
+    def __init__(self, scenarios: Sequence[str] = DEFAULT_SCENARIOS, *, speed: float = 1.0) -> None:
+        now = time.time()
+        self.catalogue = programs.Catalogue()
+        self.cluster = Cluster(Clock(now))
+        self.kubelet = Kubelet(self.cluster, self.catalogue)
+        self.cluster.install(
+            Namespaces(self.cluster),
+            OwnerCollector(self.cluster),
+            LostPods(self.cluster),
+            Deployments(self.cluster),
+            ReplicaSets(self.cluster),
+            Scheduler(self.cluster),
+            self.kubelet,
+            Endpoints(self.cluster),
+        )
+        self.scenarios = Scenarios(self.cluster, self.kubelet, self.catalogue)
+        self.scenarios.play_history(scenarios, now)
+        self.cluster.clock.speed = speed
+        self.api = Api(self.cluster, self.kubelet)
+        self.faults = Faults()
+        self.tokens = Tokens()
+        self.series = SeriesSource(self.cluster, self.kubelet)
+        self.live = Live(self.cluster)
