@@ -128,6 +128,12 @@ class Link:
             return False
         return True
 
+    async def flush(self) -> None:
+        """Return when the server has taken what was published, or the connection is gone."""
+        if self._client is not None:
+            with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+                await self._client.flush(_CONNECT_S)
+
     async def listen(self, subject: str, handler: Handler, *, queue: str = "", at_once: int = 1) -> Subscription:
         """Call `handler` for each message, one after the other or up to `at_once` together, over all reconnects."""
         subscription = Subscription(self, subject, handler, queue=queue, at_once=at_once)

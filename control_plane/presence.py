@@ -1,0 +1,170 @@
+"""Who is there: hellos answered one by one, heartbeats written once a second for all runners together."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import bindparam, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from control_plane.bus import Bus, Incoming, Subscription
+from control_plane.clock import Clock, utc_now
+from control_plane.database import Database, Session
+from control_plane.tables.fleet import ClusterRow, RunnerRow
+from protocol import subjects
+from protocol.base import PROTOCOL_VERSION
+from protocol.bus import OFFLINE_AFTER_S, Heartbeat, Hello, HelloReply
+
+LOG = structlog.get_logger("fleet")
+_FLUSH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the table says of a runner, and of the one that its cluster's commands go to now."""
+
+    runner: RunnerRow
+    cluster: ClusterRow
+    active: RunnerRow | None
+
+
+class Presence:
+    """Serves hello and heartbeat subjects. With several replicas each message reaches one of them."""
+
+    def __init__(self, database: Database, bus: Bus, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._bus = bus
+        self._clock = clock
+        self._heard: dict[str, tuple[Heartbeat, datetime]] = {}
+        self._subscriptions: list[Subscription] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._subscriptions = [
+            await self._bus.serve(subjects.ALL_HELLOS, self._hello, queue="fleet", at_once=16),
+            await self._bus.serve(subjects.ALL_HEARTBEATS, self._heartbeat, queue="fleet"),
+        ]
+        self._writer = asyncio.create_task(self._write_each_second(), name="heartbeat writer")
+
+    async def stop(self) -> None:
+        for subscription in self._subscriptions:
+            await subscription.close()
+        self._subscriptions = []
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+            self._writer = None
+
+    async def _hello(self, message: Incoming) -> None:
+        try:
+            hello = Hello.model_validate_json(message.data)
+        except ValidationError as error:
+            LOG.warning("a hello could not be read", subject=message.subject, error=str(error)[:300])
+            return
+        if message.subject != subjects.hello(hello.cluster, hello.runner):
+            LOG.warning("a hello came on another runner's subject", subject=message.subject, runner=hello.runner)
+            return
+        reply = await self._greet(hello)
+        if message.reply:
+            await self._bus.send(message.reply, reply.model_dump_json().encode())
+
+    async def _greet(self, hello: Hello) -> HelloReply:
+        now = self._clock()
+        async with self._database.transaction() as session:
+            known = await _known(session, hello)
+            reason = why_refused(hello, known, now)
+            if reason or known is None:
+                LOG.warning("hello refused", cluster=hello.cluster, runner=hello.runner, reason=reason)
+                return HelloReply(accepted=False, clock=now, reason=reason)
+            row = known.runner
+            row.boot, row.version, row.kubernetes_version = hello.boot, hello.version[:64], hello.kubernetes_version[:64]
+            row.mode = hello.mode.model_dump_json()
+            row.started_at = hello.started_at
+            row.clock_offset_s = (hello.clock - now).total_seconds()
+            row.last_heartbeat = now
+            known.cluster.active_runner = row.id
+        LOG.info("hello", cluster=known.cluster.name, runner=hello.runner, boot=hello.boot, version=hello.version)
+        return HelloReply(accepted=True, use=PROTOCOL_VERSION, clock=now)
+
+    async def _heartbeat(self, message: Incoming) -> None:
+        try:
+            beat = Heartbeat.model_validate_json(message.data)
+        except ValidationError as error:
+            LOG.warning("a heartbeat could not be read", subject=message.subject, error=str(error)[:300])
+            return
+        if message.subject == subjects.heartbeat(beat.cluster, beat.runner):
+            self._heard[beat.runner] = (beat, self._clock())
+
+    async def _write_each_second(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_S)
+            if not self._heard:
+                continue
+            heard, self._heard = self._heard, {}
+            try:
+                await write_heartbeats(self._database, heard)
+            except (SQLAlchemyError, OSError) as error:
+                LOG.error("heartbeats could not be written and are tried again", error=str(error))
+                self._heard = {**heard, **self._heard}
+
+
+def why_refused(hello: Hello, known: Known | None, now: datetime) -> str:
+    """ "" when this runner may be its cluster's active one, else the reason, for the person who reads its log. Pure."""
+    if known is None:
+        return f"runner {hello.runner} is not enrolled in cluster {hello.cluster}: enrol it again"
+    if known.runner.revoked_at is not None:
+        return f"runner {hello.runner} was revoked: remove its identity file and enrol it again"
+    if PROTOCOL_VERSION not in hello.speaks:
+        spoken = ", ".join(str(version) for version in hello.speaks)
+        return f"this control plane speaks protocol {PROTOCOL_VERSION}, the runner {spoken}: upgrade the older one"
+    row, active = known.runner, known.active
+    if active is not None and active.id != row.id and _online(active, now):
+        return f"cluster {known.cluster.name} has an active runner, {active.id}: stop that one, or revoke it"
+    newer = row.started_at is not None and row.started_at > hello.started_at
+    if row.boot and row.boot != hello.boot and newer and _online(row, now):
+        return f"a later start of runner {row.id} is active: two processes share this identity, stop one"
+    return ""
+
+
+async def write_heartbeats(database: Database, heard: Mapping[str, tuple[Heartbeat, datetime]]) -> None:
+    """One transaction for all. A heartbeat of another boot than the greeted one, or of a revoked runner, counts for nothing."""
+    runners: list[dict[str, Any]] = []
+    clusters: list[dict[str, Any]] = []
+    for beat, at in heard.values():
+        offset = (beat.clock - at).total_seconds()
+        runners.append({"r_id": beat.runner, "r_boot": beat.boot, "r_at": at, "r_offset": offset})
+        clusters.append({"c_id": beat.cluster, "c_runner": beat.runner, "c_summary": beat.summary.model_dump_json()})
+    if not runners:
+        return
+    async with database.transaction() as session:
+        connection = await session.connection()
+        await connection.execute(
+            update(RunnerRow)
+            .where(RunnerRow.id == bindparam("r_id"), RunnerRow.boot == bindparam("r_boot"), RunnerRow.revoked_at.is_(None))
+            .values(last_heartbeat=bindparam("r_at"), clock_offset_s=bindparam("r_offset")),
+            runners,
+        )
+        await connection.execute(
+            update(ClusterRow)
+            .where(ClusterRow.id == bindparam("c_id"), ClusterRow.active_runner == bindparam("c_runner"))
+            .values(summary=bindparam("c_summary")),
+            clusters,
+        )
+
+
+async def _known(session: Session, hello: Hello) -> Known | None:
+    runner = await session.get(RunnerRow, hello.runner)
+    cluster = await session.get(ClusterRow, hello.cluster, with_for_update=True)
+    if runner is None or cluster is None or runner.cluster != cluster.id:
+        return None
+    active = await session.get(RunnerRow, cluster.active_runner) if cluster.active_runner else None
+    return Known(runner, cluster, active)
+
+
+def _online(row: RunnerRow, now: datetime) -> bool:
+    heard = row.last_heartbeat
+    return row.revoked_at is None and heard is not None and now - heard < timedelta(seconds=OFFLINE_AFTER_S)
