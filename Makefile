@@ -34,7 +34,7 @@ unit: setup-dev  ## The unit tests alone
 	@$(BIN)/python -m pytest -n 2 tests/unit $(ARGS)
 
 bench: setup-dev  ## Every benchmark of tests/bench, one after another; figures go to docs/benchmarks.md by hand
-	@for f in tests/bench/bench_*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+	@for f in tests/bench/bench_*.py; do m=$$(basename $$f .py); echo "== $$m"; $(BIN)/python -m tests.bench.$$m || exit 1; done
 
 images: packages setup-dev  ## Renew the screenshots of docs/images
 	@OPSTHREAD_SCREENSHOTS=1 $(BIN)/python -m pytest tests/e2e $(ARGS)
