@@ -20,6 +20,7 @@ from control_plane.principals import Principal, ScopedRole
 from control_plane.sign_ins import Session
 from control_plane.tables.accounts import AccountRow, RoleRow, SessionRow
 from control_plane.tables.base import DEFAULT_TENANT
+from control_plane.tables.fleet import ClusterRow
 from protocol.approval import Role
 from protocol.base import Value
 from protocol.ids import new_id
@@ -217,7 +218,7 @@ async def principal_in(db: Db, account: str, *, fresh: bool = False) -> Principa
     row = await db.get(AccountRow, account)
     if row is None or row.disabled:
         raise NotSignedIn("this account is disabled or unknown; ask an admin")
-    roles = (await _roles(db, [account]))[account]
+    roles = await _by_cluster_id(db, (await _roles(db, [account]))[account])
     return Principal(
         account=row.id,
         name=row.display_name,
@@ -225,6 +226,19 @@ async def principal_in(db: Db, account: str, *, fresh: bool = False) -> Principa
         roles=roles,
         admin=any(_administers(role) for role in roles),
         fresh_sign_in=fresh,
+    )
+
+
+async def _by_cluster_id(db: Db, roles: tuple[ScopedRole, ...]) -> tuple[ScopedRole, ...]:
+    """People write roles with cluster names; everything that checks them knows ids. A name stays beside its id."""
+    named = {cluster for role in roles for cluster in role.clusters if cluster != "*"}
+    if not named:
+        return roles
+    query = select(ClusterRow.name, ClusterRow.id).where(ClusterRow.name.in_(named), ClusterRow.tenant_id == DEFAULT_TENANT)
+    ids = dict((await db.execute(query)).tuples())
+    return tuple(
+        role.model_copy(update={"clusters": (*role.clusters, *(ids[name] for name in role.clusters if name in ids))})
+        for role in roles
     )
 
 

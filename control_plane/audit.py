@@ -136,7 +136,7 @@ async def _chain(session: Session, entry: Entry) -> None:
 
 
 async def _name_of(session: Session, actor: str) -> str:
-    return await session.scalar(select(AccountRow.name).where(AccountRow.id == actor)) or actor
+    return await session.scalar(select(AccountRow.display_name).where(AccountRow.id == actor)) or actor
 
 
 def _holds(row: AuditEntryRow) -> bool:

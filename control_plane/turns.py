@@ -19,6 +19,7 @@ from control_plane.wakeups import WORK
 from protocol.base import Value
 from protocol.events import AgentEvent, Language, TurnCancelled, UserMessage
 from protocol.ids import new_id
+from protocol.redaction import redact
 from protocol.text import clean, one_line
 
 MAX_QUESTION = 20_000
@@ -44,13 +45,13 @@ class Turn(Value):
 
 
 def question(text: str) -> str:
-    """Raises Invalid when nothing is left of it, or when it is too long."""
+    """Cleaned, and without secrets: the log keeps it and a model reads it. Raises Invalid when nothing is left, or too much."""
     text = clean(text).strip()
     if not text:
         raise Invalid("the message is empty; write what you want to know")
     if len(text) > MAX_QUESTION:
         raise Invalid(f"the message has {len(text):,} characters, {MAX_QUESTION:,} is the most; send the part that matters")
-    return text
+    return redact(text).text
 
 
 async def queue(

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import Protocol, runtime_checkable
 
 from protocol.subjects import PREFIX
 
@@ -48,7 +48,8 @@ class LocalWakeups:
 
 
 async def messages_or_silence(wakeups: Wakeups, subject: str, every_s: float = POLL_S) -> AsyncGenerator[bytes | None]:
-    """Each message of a subject as it comes, and None at once and whenever `every_s` has passed without one."""
+    """Each message of a subject as it comes. None means "read the table": at once, whenever the bus says that messages may
+    have been missed (an empty one), and whenever `every_s` has passed without any."""
     stream = wakeups.subscribe(subject)
     upcoming: asyncio.Future[bytes] = asyncio.ensure_future(anext(stream))
     try:
@@ -65,10 +66,17 @@ async def messages_or_silence(wakeups: Wakeups, subject: str, every_s: float = P
             except StopAsyncIteration:
                 return
             upcoming = asyncio.ensure_future(anext(stream))
-            yield message
+            yield message or None
     finally:
         upcoming.cancel()
         with suppress(asyncio.CancelledError, StopAsyncIteration):
             await upcoming
-        if isinstance(stream, AsyncGenerator):
-            await cast(AsyncGenerator[bytes], stream).aclose()
+        if isinstance(stream, _Closeable):
+            await stream.aclose()
+
+
+@runtime_checkable
+class _Closeable(Protocol):
+    """A stream that holds a subscription."""
+
+    async def aclose(self) -> None: ...

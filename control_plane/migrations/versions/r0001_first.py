@@ -47,6 +47,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_audit_heads")),
     )
     op.create_table(
+        "clusters",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("environment", sa.String(length=100), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("kill_switch", sa.Boolean(), nullable=False),
+        sa.Column("kill_switch_by", sa.String(length=64), nullable=True),
+        sa.Column("kill_switch_reason", sa.String(length=500), nullable=True),
+        sa.Column("active_runner", sa.String(length=32), nullable=True),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_clusters")),
+        sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_clusters_tenant_id_name")),
+    )
+    op.create_table(
         "conversations",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("title", sa.String(length=300), nullable=False),
@@ -128,6 +145,50 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_table(
+        "commands",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("cluster", sa.String(length=32), nullable=False),
+        sa.Column("runner", sa.String(length=32), nullable=True),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("title", sa.String(length=500), nullable=False),
+        sa.Column("request", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("issued_by", sa.String(length=64), nullable=False),
+        sa.Column("conversation", sa.String(length=32), nullable=True),
+        sa.Column("turn", sa.String(length=32), nullable=True),
+        sa.Column("approval", sa.String(length=32), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("data", sa.Text(), nullable=True),
+        sa.Column("cut", sa.String(length=500), nullable=False),
+        sa.Column("redacted", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("duration_ms", sa.Float(53), nullable=True),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["cluster"], ["clusters.id"], name=op.f("fk_commands_cluster")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_commands")),
+    )
+    op.create_index(op.f("ix_commands_approval"), "commands", ["approval"], unique=False)
+    op.create_index("ix_commands_cluster_created_at", "commands", ["cluster", "created_at"], unique=False)
+    op.create_index(op.f("ix_commands_conversation"), "commands", ["conversation"], unique=False)
+    op.create_index("ix_commands_tenant_id_created_at", "commands", ["tenant_id", "created_at"], unique=False)
+    op.create_table(
+        "enrolment_tokens",
+        sa.Column("token_sha256", sa.String(length=64), nullable=False),
+        sa.Column("cluster", sa.String(length=32), nullable=False),
+        sa.Column("created_by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("used_by", sa.String(length=32), nullable=True),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["cluster"], ["clusters.id"], name=op.f("fk_enrolment_tokens_cluster")),
+        sa.PrimaryKeyConstraint("token_sha256", name=op.f("pk_enrolment_tokens")),
+    )
+    op.create_index(op.f("ix_enrolment_tokens_cluster"), "enrolment_tokens", ["cluster"], unique=False)
+    op.create_table(
         "log_entries",
         sa.Column("conversation", sa.String(length=32), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
@@ -142,6 +203,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("conversation", "seq", name=op.f("pk_log_entries")),
     )
     op.create_index("ix_log_entries_turn", "log_entries", ["turn"], unique=False)
+    op.create_table(
+        "runners",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("cluster", sa.String(length=32), nullable=False),
+        sa.Column("public_key", sa.String(length=64), nullable=False),
+        sa.Column("boot", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("kubernetes_version", sa.String(length=64), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("clock_offset_s", sa.Float(53), nullable=False),
+        sa.Column("last_heartbeat", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_proof_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_by", sa.String(length=64), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["cluster"], ["clusters.id"], name=op.f("fk_runners_cluster")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_runners")),
+        sa.UniqueConstraint("public_key", name=op.f("uq_runners_public_key")),
+    )
+    op.create_index(op.f("ix_runners_cluster"), "runners", ["cluster"], unique=False)
     op.create_table(
         "sessions",
         sa.Column("id", sa.String(length=32), nullable=False),

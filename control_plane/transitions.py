@@ -1,0 +1,155 @@
+"""The approval state machine on rows: each transition is one UPDATE that compares id, state and version, and commits
+together with its audit row and its event in the conversation's log."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from control_plane import log
+from control_plane.audit import SYSTEM, Entry, record
+from control_plane.database import Session
+from control_plane.errors import Conflict, NotFound
+from control_plane.tables.approvals import ApprovalRow
+from control_plane.tables.fleet import ClusterRow
+from control_plane.wakeups import LISTS, WORK
+from protocol.approval import TERMINAL, ApprovalState, Trigger, next_state
+from protocol.events import ActionFinished, ActionStarted, AgentEvent, ApprovalDecided
+from protocol.text import one_line
+
+_ENDS_AN_ACTION = frozenset({Trigger.CHECK_PASSED, Trigger.CHECK_FAILED, Trigger.UNDONE, Trigger.UNANSWERED})
+
+_WORDS = {
+    Trigger.TIME: "nobody decided in time",
+    Trigger.NEWER_PLAN: "a newer plan for the same object took its place",
+    Trigger.KILL_SWITCH: "the cluster's kill switch was turned on",
+    Trigger.REJECTION: "rejected",
+    Trigger.WITHDRAW: "withdrawn",
+}
+
+
+@dataclass(frozen=True)
+class By:
+    """Who moved it. `name` is empty for what nobody did."""
+
+    account: str = SYSTEM
+    name: str = ""
+    door: str = ""
+
+
+async def locked(session: Session, approval: str) -> ApprovalRow:
+    """The row as it is once nobody else can change it. Raises NotFound."""
+    row = await session.scalar(
+        select(ApprovalRow).where(ApprovalRow.id == approval).with_for_update().execution_options(populate_existing=True)
+    )
+    if row is None:
+        raise NotFound(f"there is no approval {one_line(approval, 40)!r}, or it is not yours to read")
+    return row
+
+
+async def move(
+    session: Session, row: ApprovalRow, trigger: Trigger, *, by: By, now: datetime, outcome: str = ""
+) -> ApprovalRow:
+    """Raises NotAllowed when the table has no such row, Conflict when somebody was faster."""
+    before = ApprovalState(row.state)
+    after = next_state(before, trigger)
+    if trigger is Trigger.START:
+        await _refuse_late_start(session, row, now)
+    outcome = one_line(outcome, 2000) or _WORDS.get(trigger, "")
+    moved = await session.scalar(
+        update(ApprovalRow)
+        .where(ApprovalRow.id == row.id, ApprovalRow.state == before.value, ApprovalRow.version == row.version)
+        .values(version=row.version + 1, state=after.value, **_times(trigger, after, by, now, outcome))
+        .returning(ApprovalRow)
+        .execution_options(populate_existing=True, synchronize_session=False)
+    )
+    if moved is None:
+        raise Conflict(f"approval {row.id} was changed by somebody else just now; look at it again")
+    detail = {"from": before.value, "to": after.value, "trigger": trigger.value, "plan_hash": moved.plan_hash}
+    record(
+        session,
+        Entry(
+            actor=by.account,
+            actor_name=by.name,
+            door=by.door,
+            action=_audit_action(trigger),
+            subject=f"approval:{moved.id}",
+            at=now,
+            cluster=moved.cluster,
+            namespace=moved.namespace,
+            detail=detail | ({"outcome": outcome} if outcome else {}),
+        ),
+    )
+    if moved.conversation is not None:
+        await log.append(session, moved.conversation, _event(moved, trigger, by, now, outcome), at=now, turn=moved.turn)
+    session.wake(LISTS)
+    if trigger is Trigger.QUORUM:
+        session.wake(WORK, moved.id.encode())
+    return moved
+
+
+async def cancel_open(session: Session, cluster: str, *, by: By, reason: str, now: datetime) -> int:
+    """The kill switch: every pending and approved approval of the cluster. Returns how many there were."""
+    open_states = [state.value for state in (ApprovalState.PENDING, ApprovalState.APPROVED)]
+    rows = await session.scalars(
+        select(ApprovalRow)
+        .where(ApprovalRow.cluster == cluster, ApprovalRow.state.in_(open_states))
+        .order_by(ApprovalRow.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    found = rows.all()
+    for row in found:
+        await move(session, row, Trigger.KILL_SWITCH, by=by, now=now, outcome=reason)
+    return len(found)
+
+
+async def refuse_when_killed(session: Session, cluster: str) -> ClusterRow:
+    """The cluster, whose kill switch then can't be turned before this transaction ends. Raises NotFound, Conflict."""
+    row = await session.scalar(
+        select(ClusterRow).where(ClusterRow.id == cluster).with_for_update(read=True).execution_options(populate_existing=True)
+    )
+    if row is None:
+        raise NotFound(f"there is no cluster {one_line(cluster, 40)!r}")
+    if row.kill_switch:
+        why = f" ({one_line(row.kill_switch_reason, 200)})" if row.kill_switch_reason else ""
+        raise Conflict(
+            f"the kill switch of cluster {row.name} is on{why}: nothing may be changed there until an admin turns it off",
+            code="kill_switch",
+        )
+    return row
+
+
+async def _refuse_late_start(session: Session, row: ApprovalRow, now: datetime) -> None:
+    if row.expires_at <= now:
+        raise Conflict(f"approval {row.id} expired at {row.expires_at:%H:%M:%S} UTC; propose the change again", code="expired")
+    await refuse_when_killed(session, row.cluster)
+
+
+def _times(trigger: Trigger, after: ApprovalState, by: By, now: datetime, outcome: str) -> dict[str, object]:
+    values: dict[str, object] = {}
+    if trigger is Trigger.START:
+        values["started_at"] = now
+    elif trigger in _ENDS_AN_ACTION:
+        values["finished_at"] = now
+    elif trigger is not Trigger.PARTIAL:
+        values |= {"decided_at": now, "decided_by_name": by.name}
+    if after in TERMINAL:
+        values["outcome"] = outcome
+    return values
+
+
+def _event(row: ApprovalRow, trigger: Trigger, by: By, now: datetime, outcome: str) -> AgentEvent:
+    state = ApprovalState(row.state)
+    if trigger is Trigger.START:
+        return ActionStarted(approval=row.id)
+    if trigger in _ENDS_AN_ACTION:
+        took_s = (now - row.started_at).total_seconds() if row.started_at is not None else 0.0
+        return ActionFinished(approval=row.id, state=state, message=outcome, took_s=took_s)
+    return ApprovalDecided(approval=row.id, state=state, by_name=by.name, reason=outcome)
+
+
+def _audit_action(trigger: Trigger) -> str:
+    if trigger is Trigger.START:
+        return "approval.started"
+    return "approval.finished" if trigger in _ENDS_AN_ACTION else "approval.decided"
