@@ -14,6 +14,7 @@ class Tier(IntEnum):
 
     SYMPTOM = 10  # what a user sees: never a root cause by itself
     FAILURE = 20  # something fails, the reason is not in the rule
+    CHANGE = 25  # it began with a change of its own; which part of it is at fault is not in the rule
     MECHANISM = 30  # how it fails is known; a dependency may be behind it
     CAUSE = 40  # a person can put exactly this right
 
@@ -105,7 +106,7 @@ _ROWS: tuple[Code, ...] = (
     Code("node-not-ready", "Node is not ready", "The node does not report, or reports that it cannot run pods.", _C, Tier.CAUSE),
     Code("node-pressure", "Node is short of a resource", "The kubelet reports pressure on memory, disk or process ids.", _H, Tier.CAUSE),
     # workloads
-    Code("bad-rollout", "New revision fails", "The pods of the newest revision fail while the revision before worked.", _H, Tier.MECHANISM, _WORLD),
+    Code("bad-rollout", "New revision fails", "The pods of the newest revision fail while the revision before worked.", _H, Tier.CHANGE, _WORLD),
     Code("workload-unavailable", "Workload has too few ready pods", "Fewer pods are ready than wanted.", _H, Tier.SYMPTOM, _ANY),
     Code("pods-not-created", "Pods are not created", "The controller is refused when it creates pods: policy, webhook, service account.", _H, Tier.MECHANISM, frozenset({Channel.LIMITS})),
     Code("service-account-missing", "ServiceAccount missing", "The pod template names a ServiceAccount that does not exist.", _H, Tier.CAUSE),

@@ -195,6 +195,7 @@ def _nearness(tier: Tier) -> str:
     return {
         Tier.CAUSE: "something that can be put right directly",
         Tier.MECHANISM: "how it fails",
+        Tier.CHANGE: "the change that it began with",
         Tier.FAILURE: "a failure whose reason is not seen",
         Tier.SYMPTOM: "only what is seen from outside",
     }[tier]

@@ -165,6 +165,7 @@ def _wrong_address(context: Context, workload: Key, setting: Setting, missing: K
         "missing_service": str(missing),
         "workload": str(workload),
         "container": setting.container,
+        "read_as": "env" if setting.container else "file",
     }
     said = ""
     if change is not None:

@@ -102,8 +102,8 @@ def dependency_unreachable(context: Context, key: Key, pod: Obj) -> Iterator[Hit
 
 def _counts(context: Context, container: Container, match: Match, previous: bool) -> bool:
     """Is the line about now? A pod in trouble counts at once; a healthy one only when the line is fresh and repeated."""
-    if container.init and container.status.get("ready") is True:
-        return False
+    if container.init and (container.ready or container.running_since is not None):
+        return False  # done, or spoken for by the rule on init containers that wait
     if not container.ready or (previous and container.ended_recently(context.now)):
         return match.at is None or context.now - match.at <= timedelta(hours=1)
     if previous or match.count < REPEATED:
