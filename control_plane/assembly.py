@@ -1,12 +1,64 @@
 """Builds the control plane from settings, starts and stops its parts in order."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 
+from control_plane import data_dir
+from control_plane.accounts import Accounts
+from control_plane.approvals import Approvals
+from control_plane.audit import Audit
+from control_plane.bus import Bus
+from control_plane.clock import Clock, utc_now
+from control_plane.commands import Commands
+from control_plane.conversations import Conversations
+from control_plane.database import Database
+from control_plane.durable import Durable
+from control_plane.fleet import Fleet
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
 
 
-def control_plane(settings: Settings) -> AbstractAsyncContextManager[ControlPlane]:
+@asynccontextmanager
+async def control_plane(settings: Settings, *, clock: Clock = utc_now) -> AsyncGenerator[ControlPlane]:
     """Hold the data directory by a file lock (a second opener gets Conflict with clear words), start database, bus and
-    services; durable functions are registered by agent_runtime before `durable.launch()`. Stops everything on exit."""
-    ...
+    services; durable functions are registered by agent_runtime before `durable.launch()`. Stops everything on exit, in
+    reverse order."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(data_dir.held(settings.data_dir))
+        plane = _build(settings, clock)
+        stack.push_async_callback(plane.database.stop)
+        await plane.database.start()
+        for part in (plane.bus, plane.fleet, plane.commands):
+            stack.push_async_callback(part.stop)
+            await part.start()
+        stack.push_async_callback(plane.durable.close)
+        yield plane
+
+
+def _build(settings: Settings, clock: Clock) -> ControlPlane:
+    key = data_dir.grant_key(settings.grant_key_file, settings.data_dir)
+    kid = data_dir.kid_of(key)
+    bus = Bus(settings)
+    database = Database(settings.database, bus)
+    approvals = Approvals(database, settings, clock=clock)
+    fleet = Fleet(
+        database,
+        bus,
+        clock=clock,
+        grant_keys={kid: key.verify_key.encode().hex()},
+        kill_switch_thrown=approvals.cancel_open,
+    )
+    return ControlPlane(
+        settings=settings,
+        database=database,
+        bus=bus,
+        durable=Durable(settings),
+        accounts=Accounts(database, clock=clock),
+        fleet=fleet,
+        commands=Commands(database, bus, fleet, clock=clock),
+        conversations=Conversations(database, bus, fleet, clock=clock),
+        approvals=approvals,
+        audit=Audit(database),
+        grant_key=key,
+        grant_kid=kid,
+    )

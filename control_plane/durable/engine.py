@@ -4,8 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
-from dbos._serialization import DBOSPortableJSONSerializer
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
 _APPLICATION_VERSION = "1"
 """Fixed: DBOS recovers only its own version, and by default a version is a hash of the source. Ours is in the names."""
