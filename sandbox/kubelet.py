@@ -274,6 +274,7 @@ class PodWorker:
         probe = sub(c.spec, "readinessProbe")
         if not c.init and not probe:
             c.ready = True
+            self._note_facts(c)
         elif not c.init:
             wait = c.program.ready_after + number(probe, "initialDelaySeconds")
             self._probe_in(c, wait)
@@ -330,7 +331,7 @@ class PodWorker:
         if pod is None or c.run is None:
             return
         ran, c.run.ended = now - c.run.started, now
-        c.run.exit_code, c.run.exit_lines = result.exit_code, result.lines
+        c.run.exit_code, c.run.reason, c.run.exit_lines = result.exit_code, result.reason, result.lines
         ended: Obj = {
             "exitCode": result.exit_code,
             "reason": result.reason,

@@ -110,7 +110,9 @@ def outcome(program: Program, container: Obj, env: dict[str, str]) -> Outcome:
             return Outcome(0.8, needed.exit_code, "Error", needed.log)
     limit = quantity.value(sub(container, "resources", "limits").get("memory"), float("inf"))
     if limit < program.memory_start:
-        after = max(program.ramp * limit / program.memory_start, 0.2)
+        low = _low(program)
+        reached = max(limit - low, 0.0) / (program.memory_start - low)
+        after = max(program.ramp * reached**2, 0.2)
         return Outcome(after, 137, "OOMKilled", program.oom_lines)
     if program.run_for:
         return Outcome(program.run_for, 0, "Completed", ())
@@ -159,16 +161,23 @@ def failing_share(program: Program, now: Facts) -> float:
 
 
 def memory_at(program: Program, since_start: float, limit: float) -> float:
-    """Working set in bytes, `since_start` seconds after the container started."""
-    low = min(program.memory_start * 0.15, 40 * MIB)
+    """Working set in bytes, `since_start` seconds after the container started.
+
+    It rises with the square root of time to what the start needs, then sinks to what is kept.
+    """
+    low = _low(program)
     if since_start < program.ramp:
-        now = low + (program.memory_start - low) * since_start / program.ramp
+        now = low + (program.memory_start - low) * (since_start / program.ramp) ** 0.5
     elif since_start < program.ramp + 60:
         left = 1 - (since_start - program.ramp) / 60
         now = program.memory_steady + (program.memory_start - program.memory_steady) * left
     else:
         now = program.memory_steady
     return min(now, limit)
+
+
+def _low(program: Program) -> float:
+    return min(program.memory_start * 0.15, 40 * MIB)
 
 
 def split_image(image: str) -> tuple[str, str]:

@@ -26,6 +26,7 @@ class Run:
     started: float
     ended: float | None = None
     exit_code: int = 0
+    reason: str = ""
     exit_lines: tuple[str, ...] = ()
     segments: list[Segment] = field(default_factory=list[Segment])
 

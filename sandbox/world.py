@@ -9,10 +9,16 @@ from sandbox.auth import Tokens
 from sandbox.clock import Clock
 from sandbox.cluster import Cluster
 from sandbox.controllers.cleanup import LostPods, Namespaces, OwnerCollector
+from sandbox.controllers.daemonsets import DaemonSets
 from sandbox.controllers.deployments import Deployments
 from sandbox.controllers.endpoints import Endpoints
+from sandbox.controllers.guards import Autoscalers, Budgets
+from sandbox.controllers.jobs import CronJobs, Jobs
+from sandbox.controllers.nodes import Nodes
 from sandbox.controllers.replicasets import ReplicaSets
 from sandbox.controllers.scheduler import Scheduler
+from sandbox.controllers.statefulsets import StatefulSets
+from sandbox.controllers.volumes import Volumes
 from sandbox.faults import Faults
 from sandbox.kubelet import Kubelet
 from sandbox.live import Live
@@ -28,19 +34,31 @@ class Sandbox:
         self.catalogue = programs.Catalogue()
         self.cluster = Cluster(Clock(now))
         self.kubelet = Kubelet(self.cluster, self.catalogue)
+        autoscalers, nodes = Autoscalers(self.cluster, self.kubelet), Nodes(self.cluster)
         self.cluster.install(
             Namespaces(self.cluster),
             OwnerCollector(self.cluster),
             LostPods(self.cluster),
             Deployments(self.cluster),
             ReplicaSets(self.cluster),
+            StatefulSets(self.cluster),
+            DaemonSets(self.cluster),
+            Jobs(self.cluster),
+            CronJobs(self.cluster),
+            Volumes(self.cluster),
             Scheduler(self.cluster),
             self.kubelet,
             Endpoints(self.cluster),
+            Budgets(self.cluster),
+            autoscalers,
+            nodes,
         )
         self.scenarios = Scenarios(self.cluster, self.kubelet, self.catalogue)
         self.scenarios.play_history(scenarios, now)
         self.cluster.clock.speed = speed
+        autoscalers.keep_looking()
+        nodes.keep_beating()
+        self.cluster.run_until(now)
         self.api = Api(self.cluster, self.kubelet)
         self.faults = Faults()
         self.tokens = Tokens()

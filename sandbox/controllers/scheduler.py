@@ -56,7 +56,16 @@ class Scheduler:
             message = claim or _why_not(nodes, [why for why in refusals.values() if why])
             self._refuse(pod, f"0/{len(nodes)} nodes are available: {message}")
             return
-        best = min(free, key=lambda node: (usage[name_of(node)]["share"], name_of(node)))
+        siblings = Counter(
+            text(other, "spec", "nodeName")
+            for other in self.cluster.store.list(POD, key[0])
+            if labels_of(other) == labels_of(pod)
+        )
+
+        def rank(node: Obj) -> tuple[float, str]:
+            return usage[name_of(node)]["share"] + siblings[name_of(node)], name_of(node)
+
+        best = min(free, key=rank)
         self._bind(pod, name_of(best))
 
     def _claim_problem(self, pod: Obj) -> str:
@@ -101,9 +110,7 @@ class Scheduler:
         self.cluster.clock.after(300, lambda: self._say(pod, message))
 
 
-_NOT_HELPFUL = "preemption: 0/{n} nodes are available: {n} Preemption is not helpful for scheduling.".replace(
-    "0/{n} nodes are available: {n} ", ""
-)
+_NOT_HELPFUL = "preemption: Preemption is not helpful for scheduling."
 
 
 def requests(pod: Obj) -> dict[str, float]:
@@ -131,14 +138,14 @@ def _used(pods: list[Obj], node: str) -> dict[str, float]:
 
 def _refusal(pod: Obj, node: Obj, used: dict[str, float]) -> list[str]:
     """Why this node will not do, in the scheduler's words; empty if it will."""
-    if sub(node, "spec").get("unschedulable") and not _tolerates(
+    if sub(node, "spec").get("unschedulable") and not tolerates(
         pod, {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
     ):
         return ["node(s) were unschedulable"]
     for taint in rows(node, "spec", "taints"):
-        if taint.get("effect") in ("NoSchedule", "NoExecute") and not _tolerates(pod, taint):
+        if taint.get("effect") in ("NoSchedule", "NoExecute") and not tolerates(pod, taint):
             return [f"node(s) had untolerated taint {{{taint.get('key')}: {taint.get('value', '')}}}"]
-    if not _wants(pod, node):
+    if not wants(pod, node):
         return ["node(s) didn't match Pod's node affinity/selector"]
     allocatable, asked = sub(node, "status", "allocatable"), requests(pod)
     short = [
@@ -151,7 +158,8 @@ def _refusal(pod: Obj, node: Obj, used: dict[str, float]) -> list[str]:
     return short
 
 
-def _wants(pod: Obj, node: Obj) -> bool:
+def wants(pod: Obj, node: Obj) -> bool:
+    """Do the pod's node selector and required node affinity accept the node?"""
     labels = labels_of(node)
     if any(labels.get(k) != v for k, v in sub(pod, "spec", "nodeSelector").items()):
         return False
@@ -162,7 +170,8 @@ def _wants(pod: Obj, node: Obj) -> bool:
     )
 
 
-def _tolerates(pod: Obj, taint: Obj) -> bool:
+def tolerates(pod: Obj, taint: Obj) -> bool:
+    """Does one of the pod's tolerations cover the taint?"""
     for row in rows(pod, "spec", "tolerations"):
         if row.get("effect") not in (None, "", taint.get("effect")):
             continue
