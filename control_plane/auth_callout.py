@@ -84,7 +84,9 @@ class AuthCallout:
         await system.start()
         try:
             for server, connection in self._connections.pop(runner, ()):
-                await system.publish(f"$SYS.REQ.SERVER.{server}.KICK", json.dumps({"cid": connection}).encode())
+                kick = json.dumps({"cid": connection}).encode()
+                # The server does nothing without a reply subject, even when nobody listens to it.
+                await system.publish(f"$SYS.REQ.SERVER.{server}.KICK", kick, reply=self._bus.new_inbox())
             await system.flush()
         finally:
             await system.stop()

@@ -29,11 +29,15 @@ class ServerSecrets:
     auth_password: str
     app_password: str
     sys_password: str
+    server_name: str
+    """Tells our server from another process on its port."""
 
     @classmethod
     def fresh(cls, random_bytes: Callable[[int], bytes] = os.urandom) -> "ServerSecrets":
         auth, app, system = (random_bytes(24).hex() for _ in range(3))
-        return cls(seed_of(nkeys.PREFIX_BYTE_ACCOUNT, random_bytes(32)), auth, app, system)
+        return cls(
+            seed_of(nkeys.PREFIX_BYTE_ACCOUNT, random_bytes(32)), auth, app, system, f"opsthread-{random_bytes(8).hex()}"
+        )
 
 
 def server_config(*, host: str, port: int, directory: Path, secrets: ServerSecrets) -> str:
@@ -41,7 +45,7 @@ def server_config(*, host: str, port: int, directory: Path, secrets: ServerSecre
     quote = json.dumps
     return f"""host: {quote(host)}
 port: {port}
-server_name: "opsthread"
+server_name: {quote(secrets.server_name)}
 max_payload: 1048576
 max_connections: 65536
 write_deadline: "10s"

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 from pathlib import Path
 
 import structlog
@@ -15,9 +16,10 @@ from control_plane.bus.config import ServerSecrets, server_config
 from control_plane.bus.tied import tied_command
 from control_plane.errors import Unavailable
 
-_LOG = structlog.get_logger("bus")
+LOG = structlog.get_logger("bus")
 _READY_S = 10
 _STOP_S = 10
+_STABLE_S = 5
 _BACK_OFF_S = (0.05, 0.2, 1.0, 5.0)
 
 
@@ -72,18 +74,19 @@ class NatsServer:
         """Restart it whenever it ends, at once the first time, then with back-off; the port and the data stay."""
         failures = 0
         while True:
+            began = time.monotonic()
             process = self._process
             if process is not None:
                 code = await process.wait()
-                _LOG.warning("nats-server ended and is started again", code=code, failures=failures)
+                failures = 0 if time.monotonic() - began > _STABLE_S else failures + 1
+                LOG.warning("nats-server ended and is started again", code=code, failures=failures, log=self._log_tail())
             await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
-            failures += 1
             try:
                 await self._spawn(binary, config)
                 await self._ready()
-                failures = 0
             except (OSError, TimeoutError) as error:
-                _LOG.error("nats-server does not start", error=str(error), log=self._log_tail())
+                failures += 1
+                LOG.error("nats-server does not start", error=str(error), log=self._log_tail())
                 await self._terminate()
 
     async def _spawn(self, binary: str, config: Path) -> None:
@@ -99,18 +102,25 @@ class NatsServer:
     async def _ready(self) -> None:
         """Poll the port: a refused first connect would cost the NATS client two seconds. Raises TimeoutError."""
         async with asyncio.timeout(_READY_S):
-            while True:
+            while not await self._greets():
                 if self._process is None or self._process.returncode is not None:
                     raise TimeoutError
-                try:
-                    _, writer = await asyncio.open_connection(self._host, self.port)
-                except OSError:
-                    await asyncio.sleep(0.005)
-                else:
-                    writer.close()
-                    with contextlib.suppress(OSError):
-                        await writer.wait_closed()
-                    return
+                await asyncio.sleep(0.005)
+
+    async def _greets(self) -> bool:
+        """Does our server, and not another process on its port, send its INFO line?"""
+        try:
+            reader, writer = await asyncio.open_connection(self._host, self.port)
+        except OSError:
+            return False
+        try:
+            async with asyncio.timeout(1):
+                line = await reader.readline()
+        except (OSError, ValueError, TimeoutError):
+            return False
+        finally:
+            writer.close()
+        return line.startswith(b"INFO ") and self.secrets.server_name.encode() in line
 
     async def _terminate(self) -> None:
         process = self._process

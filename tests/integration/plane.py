@@ -6,13 +6,11 @@
 `here.runner` is a fake runner that is enrolled, connected and online in cluster `shop`.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from control_plane.bus import Bus
 from control_plane.commands import Commands
@@ -24,8 +22,6 @@ from protocol.approval import Role
 from protocol.commands import CommandResult, Kubectl, ScopeLimit
 from protocol.kubectl.calls import GetCall, NamedResource, ResourceType
 from tests.integration.fake_runner import FakeRunner
-
-Found = TypeVar("Found")
 
 ADMIN = Principal(account="admin", name="Admin", roles=(ScopedRole(role=Role.ADMIN),), admin=True)
 EVERYTHING = ScopeLimit()
@@ -58,18 +54,6 @@ class Plane:
         said = await runner.enrol(await self.fleet.enrolment_token(self.cluster.id, by="admin"))
         assert said == ""
         return runner
-
-
-async def until(look: Callable[[], Awaitable[Found]], what: str, timeout_s: float = 15) -> Found:
-    """Poll `look` until it gives something true; AssertionError naming `what` when the time is over."""
-    end = time.monotonic() + timeout_s
-    while True:
-        found = await look()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise AssertionError(f"{what}: not within {timeout_s:g} s")
-        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
