@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator
+from sqlalchemy import DateTime, Dialect, Float, MetaData, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 DEFAULT_TENANT = "default"
@@ -41,6 +41,6 @@ class Table(DeclarativeBase):
     """The base of every table class. Values with a structure are stored as the text of their pydantic JSON."""
 
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {datetime: UtcTime}
+    type_annotation_map = {datetime: UtcTime, float: Float(53)}
 
     tenant_id: Mapped[str] = mapped_column(String(64), default=DEFAULT_TENANT)
