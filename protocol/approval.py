@@ -168,11 +168,14 @@ def weigh(
         return Refusal(code="role", message=f"Approving this needs the role {quorum.role}; yours is {role}.")
     if decision.by == requester and not quorum.requester_may:
         return Refusal(code="requester", message="You asked for this change, so somebody else has to approve it.")
-    yes = {d.by for d in earlier if d.verdict == "approve"}
+    # Only what counted then and was about this plan counts now.
+    yes = {d.by for d in earlier if d.verdict == "approve" and d.plan_hash == plan_hash}
+    if not quorum.requester_may:
+        yes.discard(requester)
     if decision.by in yes:
         return Refusal(code="twice", message="You have approved this already; a second person is needed.")
     if len(yes) + 1 < quorum.needed:
         return Trigger.PARTIAL
-    if quorum.fresh_sign_in_for_last and not decision.fresh_sign_in:
+    if quorum.fresh_sign_in_for_last and not (decision.fresh_sign_in and decision.door == "web"):
         return Refusal(code="step_up", message="The last approval of a high-risk change needs a fresh sign-in on the web.")
     return Trigger.QUORUM

@@ -8,7 +8,7 @@ from pydantic import Field
 from protocol.base import Message, Strict, Utc, Value
 from protocol.diagnosis import Change, Diagnosis
 from protocol.grant import SignedGrant
-from protocol.kubectl.calls import ReadCall
+from protocol.kubectl.calls import NamespaceName, ReadCall
 from protocol.objects import ObjectRef
 from protocol.remediation import Plan, PlanBody, Remediation
 
@@ -16,7 +16,7 @@ from protocol.remediation import Plan, PlanBody, Remediation
 class ScopeLimit(Strict):
     """What the asker may see of this cluster. None: every namespace and cluster-scoped objects."""
 
-    namespaces: tuple[str, ...] | None = None
+    namespaces: tuple[NamespaceName, ...] | None = None
 
     def allows(self, namespace: str) -> bool:
         return self.namespaces is None or namespace in self.namespaces
@@ -45,7 +45,7 @@ class Diagnose(Strict):
     kind: Literal["diagnose"] = "diagnose"
     target: ObjectRef | None = None
     words: tuple[str, ...] = ()
-    namespace: str | None = None
+    namespace: NamespaceName | None = None
     changes: tuple[Change, ...] = ()
     """Recent changes that the control plane knows and the runner may not."""
     weights: dict[str, float] = {}
@@ -55,7 +55,7 @@ class Diagnose(Strict):
 
 class ListChanges(Strict):
     kind: Literal["changes"] = "changes"
-    namespace: str | None = None
+    namespace: NamespaceName | None = None
     target: ObjectRef | None = None
     since_s: int = Field(default=3600, ge=1, le=14 * 86_400)
 

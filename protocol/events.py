@@ -1,8 +1,8 @@
 """AgentEvent: the log of a conversation. It is the transcript, the audit trail and what every surface renders."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from protocol.approval import ApprovalState
 from protocol.base import Message, Utc, Value
@@ -176,7 +176,20 @@ def read_event(raw: dict[str, Any]) -> AgentEvent:
     try:
         return _ADAPTER.validate_python(raw)
     except ValidationError:
-        return Unknown(kind=str(raw.get("type", "?"))[:100], raw=raw)
+        return _unknown(raw)
+
+
+def _or_unknown(value: Any, read: ValidatorFunctionWrapHandler) -> AgentEvent:
+    try:
+        return read(value)
+    except ValidationError:
+        if not isinstance(value, dict):
+            raise
+        return _unknown(cast(dict[str, Any], value))
+
+
+def _unknown(raw: dict[str, Any]) -> Unknown:
+    return Unknown(kind=str(raw.get("type", "?"))[:100], raw=raw)
 
 
 class LogEntry(Message):
@@ -186,7 +199,8 @@ class LogEntry(Message):
     seq: int
     turn: str | None = None
     at: Utc
-    event: AgentEvent
+    event: Annotated[AgentEvent, WrapValidator(_or_unknown)]
+    """What this version does not know is read as Unknown."""
 
 
 class TextDelta(Value):

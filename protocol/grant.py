@@ -13,6 +13,7 @@ from pydantic import Field
 from protocol.base import Strict, Utc
 from protocol.canonical import canonical_json
 
+GRANT_VERSION = 1
 GRANT_SECONDS = 60
 CLOCK_TOLERANCE = timedelta(seconds=30)
 """A runner whose clock is further off than this refuses writes."""
@@ -36,6 +37,10 @@ class SignedGrant(Strict):
     signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
 
 
+_CONTEXT = b"opsthread grant v1\n"
+"""Signed in front of every grant, so that no other signature of the same key can pass for one."""
+
+
 class GrantRefused(Exception):
     """A grant that does not hold. `code` is stable, the message is for people."""
 
@@ -45,7 +50,7 @@ class GrantRefused(Exception):
 
 
 def sign(grant: Grant, key: SigningKey) -> SignedGrant:
-    return SignedGrant(grant=grant, signature=key.sign(canonical_json(grant)).signature.hex())
+    return SignedGrant(grant=grant, signature=key.sign(_signed_bytes(grant)).signature.hex())
 
 
 def verify(signed: SignedGrant, *, keys: dict[str, VerifyKey], cluster: str, boot: str, plan_hash: str, now: datetime) -> Grant:
@@ -59,9 +64,13 @@ def verify(signed: SignedGrant, *, keys: dict[str, VerifyKey], cluster: str, boo
     if key is None:
         raise GrantRefused("unknown_key", f"the grant is signed by key {grant.kid!r}, which this runner does not trust")
     try:
-        key.verify(canonical_json(grant), bytes.fromhex(signed.signature))
+        key.verify(_signed_bytes(grant), bytes.fromhex(signed.signature))
     except BadSignatureError:
         raise GrantRefused("bad_signature", "the grant's signature does not match its content") from None
+    if grant.v != GRANT_VERSION:
+        raise GrantRefused(
+            "version", f"the grant is of version {grant.v}, this runner reads {GRANT_VERSION}: upgrade the older one"
+        )
     if grant.cluster != cluster:
         raise GrantRefused("other_cluster", f"the grant is for cluster {grant.cluster}, this runner serves {cluster}")
     if grant.runner_boot != boot:
@@ -75,3 +84,7 @@ def verify(signed: SignedGrant, *, keys: dict[str, VerifyKey], cluster: str, boo
     if grant.expires_at - grant.issued_at > timedelta(seconds=GRANT_SECONDS):
         raise GrantRefused("too_long", f"the grant is valid for longer than {GRANT_SECONDS} s")
     return grant
+
+
+def _signed_bytes(grant: Grant) -> bytes:
+    return _CONTEXT + canonical_json(grant)

@@ -63,8 +63,9 @@ class Verdict(Strict):
 class PolicyContext(Strict):
     """Everything that a verdict depends on besides the command itself."""
 
+    scope: ScopeLimit
+    """What the asker may see. It must be said: leaving it out must not mean everything."""
     mode: RunnerMode = RunnerMode()
-    scope: ScopeLimit = ScopeLimit()
     role: Role = Role.VIEWER
     default_namespace: str = "default"
     """What a call without a namespace means. The runner must use the same one."""

@@ -6,7 +6,7 @@ No other writes exist. A kubectl line that writes is taken only if it maps to on
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from protocol.base import Message, Strict, Utc, Value
 from protocol.canonical import digest
@@ -24,16 +24,21 @@ class Risk(StrEnum):
 
 RISK_ORDER = (Risk.NONE, Risk.LOW, Risk.MEDIUM, Risk.HIGH)
 
-# Kubernetes quantity grammar (docs: resource.Quantity), without a sign.
-QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?$"
+# Kubernetes quantity grammar (docs: resource.Quantity), without a sign; bounded, so that no reader computes 10^999999999.
+QUANTITY_PATTERN = r"^[0-9]{1,20}(\.[0-9]{1,20})?([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$"
 # distribution/reference grammar, loose: registry/path:tag@digest without spaces or control characters.
 IMAGE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,510}$"
 ENV_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.-]{0,252}$"
 CONTAINER_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 CONFIG_KEY_PATTERN = r"^[A-Za-z0-9._-]{1,253}$"
+MAX_CONFIG_KEYS = 200
 
 Container = Annotated[str, Field(pattern=CONTAINER_PATTERN)]
 Quantity = Annotated[str, Field(pattern=QUANTITY_PATTERN)]
+
+
+CLUSTER_SCOPED = ("Node",)
+"""Kinds of targets that are in no namespace."""
 
 
 class _Action(Strict):
@@ -45,6 +50,10 @@ class _Action(Strict):
         kinds = cls.kinds()
         if value.kind not in kinds:
             raise ValueError(f"{value.kind} is not one of {', '.join(kinds)}")
+        # Scope, protection and the runner's namespaces are judged by this field: it must be the object's real one.
+        if (value.kind in CLUSTER_SCOPED) == bool(value.namespace):
+            where = "in no namespace" if value.kind in CLUSTER_SCOPED else "in a namespace"
+            raise ValueError(f"{value} does not name its place: a {value.kind} is {where}")
         return value
 
     @classmethod
@@ -88,12 +97,18 @@ class SetImage(_Action):
 
 
 class SetResources(_Action):
-    """Set requests and limits of one container; a key that is absent stays as it is."""
+    """Set requests and limits of one container; a key that is absent stays as it is. At least one is named."""
 
     type: Literal["set_resources"] = "set_resources"
     container: Container
     requests: dict[Literal["cpu", "memory"], Quantity] = {}
     limits: dict[Literal["cpu", "memory"], Quantity] = {}
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "SetResources":
+        if not self.requests and not self.limits:
+            raise ValueError("neither requests nor limits are named")
+        return self
 
 
 class SetEnv(_Action):
@@ -101,14 +116,20 @@ class SetEnv(_Action):
 
     type: Literal["set_env"] = "set_env"
     container: Container
-    env: dict[Annotated[str, Field(pattern=ENV_NAME_PATTERN)], Annotated[str, Field(max_length=4096)] | None]
+    env: Annotated[
+        dict[Annotated[str, Field(pattern=ENV_NAME_PATTERN)], Annotated[str, Field(max_length=4096)] | None],
+        Field(min_length=1, max_length=100),
+    ]
 
 
 class PatchConfigMap(_Action):
     """Set keys of a ConfigMap's data; None removes one."""
 
     type: Literal["patch_configmap"] = "patch_configmap"
-    data: dict[Annotated[str, Field(pattern=CONFIG_KEY_PATTERN)], Annotated[str, Field(max_length=65_536)] | None]
+    data: Annotated[
+        dict[Annotated[str, Field(pattern=CONFIG_KEY_PATTERN)], Annotated[str, Field(max_length=65_536)] | None],
+        Field(min_length=1, max_length=MAX_CONFIG_KEYS),
+    ]
 
     @classmethod
     def kinds(cls) -> tuple[str, ...]:
@@ -163,7 +184,10 @@ class CreateConfigMap(_Action):
     """Create a missing ConfigMap from a proposal. It never overwrites."""
 
     type: Literal["create_configmap"] = "create_configmap"
-    data: dict[Annotated[str, Field(pattern=CONFIG_KEY_PATTERN)], Annotated[str, Field(max_length=65_536)]]
+    data: Annotated[
+        dict[Annotated[str, Field(pattern=CONFIG_KEY_PATTERN)], Annotated[str, Field(max_length=65_536)]],
+        Field(max_length=MAX_CONFIG_KEYS),
+    ]
 
     @classmethod
     def kinds(cls) -> tuple[str, ...]:
@@ -184,6 +208,14 @@ class AdjustHpa(_Action):
     type: Literal["adjust_hpa"] = "adjust_hpa"
     min_replicas: int | None = Field(default=None, ge=1, le=10_000)
     max_replicas: int | None = Field(default=None, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "AdjustHpa":
+        if self.min_replicas is None and self.max_replicas is None:
+            raise ValueError("neither the minimum nor the maximum is named")
+        if self.min_replicas is not None and self.max_replicas is not None and self.min_replicas > self.max_replicas:
+            raise ValueError(f"the minimum {self.min_replicas} is over the maximum {self.max_replicas}")
+        return self
 
     @classmethod
     def kinds(cls) -> tuple[str, ...]:

@@ -10,10 +10,16 @@ _ANSI = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?|[PX^_][^\x1b]{0,4096}(?:\x1b\\)?|[@-Z\\-_])"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# Bidirectional overrides and isolates, zero-width characters, BOM, tag characters, line/paragraph separators: "Trojan Source".
+# Bidirectional overrides and isolates, zero-width and blank characters, BOM, tag characters, variation selectors (which can
+# smuggle bytes), line and paragraph separators: "Trojan Source".
 _INVISIBLE = re.compile(
-    "[\u200b-\u200f\u202a-\u202e\u2060-\u2069\u061c\ufeff\u180e\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+
+
+# Below this there is no room to say what was cut.
+_NOTE_ROOM = 60
 
 
 def clean(text: str) -> str:
@@ -27,6 +33,8 @@ def cap(text: str, limit: int) -> str:
     """At most `limit` characters; what was cut is said at the cut."""
     if len(text) <= limit:
         return text
+    if limit < _NOTE_ROOM:
+        return text[: max(0, limit)]
     note = f"… [cut: {len(text) - limit} more characters]"
     return text[: max(0, limit - len(note))] + note
 

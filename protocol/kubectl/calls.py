@@ -4,7 +4,7 @@ The types hold by themselves, whoever built them: a call that comes over the bus
 carries no name, selector or path that the grammar would refuse, and no Secret dressed up as something else.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -59,6 +59,15 @@ class ResourceType(Strict):
     """CamelCase kind when known, else ""."""
     namespaced: bool = True
     known: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_by_the_table(cls, value: Any) -> Any:
+        """`known` need not be said: it follows from the plural and the group."""
+        if not isinstance(value, dict) or "known" in value:
+            return cast(Any, value)
+        fields = cast(dict[str, Any], value)
+        return {**fields, "known": resources.by_plural(str(fields.get("plural")), str(fields.get("group", ""))) is not None}
 
     @model_validator(mode="after")
     def _as_the_table_says(self) -> "ResourceType":

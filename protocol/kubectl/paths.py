@@ -26,8 +26,7 @@ def api_version(kind: ResourceType) -> str:
 
 def discovered(*, plural: str, group: str, version: str, kind: str, namespaced: bool) -> ResourceType:
     """A type as the cluster's discovery describes it. Judge a call again once its type is replaced by this."""
-    known = resources.by_plural(plural, group) is not None
-    return ResourceType(plural=plural, group=group, version=version, kind=kind, namespaced=namespaced, known=known)
+    return ResourceType(plural=plural, group=group, version=version, kind=kind, namespaced=namespaced)
 
 
 def group_path(kind: ResourceType) -> str:
