@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from knowledge.diagnosis import quantity
 from protocol.diagnosis import Diagnosis, Recommendation, RootCause
 from protocol.objects import ObjectRef
+from protocol.redaction import MARK
 from protocol.remediation import (
     WORKLOADS,
     CreateConfigMap,
@@ -27,6 +28,7 @@ from protocol.remediation import (
     SetImage,
     SetResources,
 )
+from protocol.risk import remediation_risk
 
 HEADROOM = 1.3
 """A limit of peak x 1.3 leaves room for what the samples did not see."""
@@ -84,23 +86,18 @@ def remedies_of(cause: RootCause) -> tuple[Recommendation, ...]:
     return tuple(remedy(cause))
 
 
-def _act(
-    make: Callable[[], Remediation],
-    *,
-    why: str,
-    effect: str,
-    risk: Risk = Risk.MEDIUM,
-    seconds: int = ROLLOUT_S,
-    note: str | None = None,
-) -> Iterator[Recommendation]:
-    """A typed action; nothing when the facts (which come from a cluster) do not make a valid one."""
+def _act(make: Callable[[], Remediation], *, why: str, effect: str, seconds: int = ROLLOUT_S) -> Iterator[Recommendation]:
+    """A typed action. None when the facts, which come from a cluster, make no valid one, or hold a blacked-out secret:
+    writing the mark back would destroy the value.
+    """
     try:
         action = make()
     except (ValidationError, ValueError):
         return
-    yield Recommendation(
-        remediation=action, instructions=note, risk=risk, why=why, expected_effect=effect, expected_duration_s=seconds
-    )
+    if MARK in action.model_dump_json():
+        return
+    risk, _ = remediation_risk(action, has_undo=True)
+    yield Recommendation(remediation=action, risk=risk, why=why, expected_effect=effect, expected_duration_s=seconds)
 
 
 def _by_hand(instructions: str, *, why: str, effect: str, risk: Risk = Risk.LOW) -> Recommendation:
@@ -320,7 +317,6 @@ def _readiness(cause: RootCause) -> Iterator[Recommendation]:
             lambda: RestartWorkload(target=workload),
             why="A restart helps if the container hangs or holds an old configuration; it changes nothing else.",
             effect="The containers start anew.",
-            risk=Risk.LOW,
         )
 
 
@@ -368,7 +364,6 @@ def _config_value(cause: RootCause) -> Iterator[Recommendation]:
             lambda: RestartWorkload(target=workload),
             why="Variables from a ConfigMap are read when a container starts; do this after the ConfigMap is right.",
             effect="The pods start with the corrected value.",
-            risk=Risk.LOW,
         )
     yield _missing_service(cause)
 
@@ -624,7 +619,6 @@ def _node(cause: RootCause) -> Iterator[Recommendation]:
             lambda: DrainNode(target=node),
             why="If it does not come back, its pods should run elsewhere. Budgets hold; local data of pods is lost only if you say so.",
             effect="Its pods are made anew on other nodes.",
-            risk=Risk.HIGH,
             seconds=600,
         )
 
@@ -642,7 +636,6 @@ def _stuck(cause: RootCause) -> Iterator[Recommendation]:
             lambda: DeletePod(target=cause.object),
             why="Asks the API server once more to delete it.",
             effect="The pod goes away.",
-            risk=Risk.LOW,
         )
 
 
