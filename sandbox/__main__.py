@@ -40,9 +40,7 @@ async def _serve(options: argparse.Namespace) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     scenarios = () if options.no_faults else tuple(options.scenario or DEFAULT_SCENARIOS)
-    async with running(
-        scenarios=scenarios, speed=options.speed, port=options.port, directory=options.kubeconfig_dir
-    ) as served:
+    async with running(scenarios=scenarios, speed=options.speed, port=options.port, directory=options.kubeconfig_dir) as served:
         print(orjson.dumps(served.ready_line()).decode(), flush=True)
         if options.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), _read_end, loop, stop)

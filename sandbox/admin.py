@@ -1,6 +1,6 @@
 """The endpoints under /_sandbox: scenarios, API faults, and switches for tests."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sandbox.errors import ApiError
 from sandbox.objects import Obj
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def handle(sandbox: "Sandbox", method: str, parts: list[str], body: Any) -> Any:
     """Answer one admin request as a JSON value. Raises ApiError 400 and 404."""
-    wanted: Obj = body if isinstance(body, dict) else {}
+    wanted = cast(Obj, body) if isinstance(body, dict) else {}
     match method, parts:
         case "GET", ["scenarios"]:
             return {"scenarios": [sandbox.scenarios.describe(name) for name in sandbox.scenarios.names()]}

@@ -139,7 +139,21 @@ class Api:
         accept = call.headers.get("accept", "")
         match parts:
             case []:
-                return Answer({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]})
+                return Answer(
+                    {
+                        "paths": [
+                            "/api",
+                            "/api/v1",
+                            "/apis",
+                            "/healthz",
+                            "/livez",
+                            "/openapi/v2",
+                            "/openapi/v3",
+                            "/readyz",
+                            "/version",
+                        ]
+                    }
+                )
             case ["version"]:
                 return Answer(discovery.VERSION)
             case ["healthz" | "livez" | "readyz", *_]:
@@ -177,5 +191,3 @@ def _deleted(resource: Resource, obj: Obj) -> Obj:
     if resource.group:
         details["group"] = resource.group
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-
-

@@ -94,9 +94,7 @@ class Tokens:
         return identity
 
 
-def require(
-    identity: Identity, verb: str, group: str, resource: str, namespace: str, name: str
-) -> None:
+def require(identity: Identity, verb: str, group: str, resource: str, namespace: str, name: str) -> None:
     """Raises ApiError 403 in the API server's words."""
     if identity.may(verb, group, resource):
         return
@@ -111,8 +109,7 @@ def require(
         details["group"] = group
     raise ApiError(
         403,
-        f'{subject} is forbidden: User "{identity.name}" cannot {verb} resource "{resource}" '
-        f'in API group "{group}" {where}',
+        f'{subject} is forbidden: User "{identity.name}" cannot {verb} resource "{resource}" in API group "{group}" {where}',
         details=details,
     )
 

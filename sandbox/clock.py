@@ -51,7 +51,7 @@ def rfc3339_micro(seconds: float) -> str:
 
 def epoch(stamp: str) -> float:
     """Seconds of an RFC 3339 time; 0 for ''."""
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp() if stamp else 0.0
+    return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
 
 
 def duration(text: str) -> float:

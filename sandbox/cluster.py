@@ -5,12 +5,12 @@ next timer moves the clock. There are no threads and no tasks here: `run_until` 
 test can play an hour of cluster life in a call, and the same call fabricates the past at start.
 """
 
-import random
+import hashlib
 from collections.abc import Iterable
 from typing import Protocol
 
 from sandbox.clock import Clock, epoch, rfc3339
-from sandbox.objects import Obj, clone, name_of, namespace_of, number, text, uid_of
+from sandbox.objects import Obj, clone, first, name_of, namespace_of, number, text, uid_of
 from sandbox.resources import EVENT, Resource
 from sandbox.store import Change, Store
 
@@ -35,7 +35,7 @@ class Cluster:
     def __init__(self, clock: Clock, *, seed: int = 7) -> None:
         self.clock = clock
         self.store = Store(clock)
-        self.random = random.Random(seed)
+        self._seed, self._drawn = seed, 0
         self._controllers: list[Controller] = []
         self._queue: dict[tuple[int, Key], None] = {}
         self._events: dict[tuple[str, str, str, str], str] = {}
@@ -88,7 +88,7 @@ class Cluster:
             seen["lastTimestamp"] = now
             self.store.update(EVENT, seen, component, track=False)
             return
-        name = f"{name_of(about)}.{self.random.getrandbits(64):016x}"
+        name = f"{name_of(about)}.{self._draw():016x}"
         reference = {
             "kind": about["kind"],
             "namespace": namespace_of(about),
@@ -144,7 +144,17 @@ class Cluster:
 
     def suffix(self, length: int = 5) -> str:
         """A random name part in the alphabet of generated names."""
-        return "".join(self.random.choices("bcdfghjklmnpqrstvwxz2456789", k=length))
+        alphabet, left = "bcdfghjklmnpqrstvwxz2456789", self._draw()
+        drawn = ""
+        for _ in range(length):
+            left, at = divmod(left, len(alphabet))
+            drawn += alphabet[at]
+        return drawn
+
+    def _draw(self) -> int:
+        """64 bits that look random and are the same at each start, so that a demo can be told twice."""
+        self._drawn += 1
+        return int.from_bytes(hashlib.sha256(f"{self._seed}:{self._drawn}".encode()).digest()[:8])
 
     def _wake(self, change: Change) -> None:
         for index, controller in enumerate(self._controllers):
@@ -152,14 +162,12 @@ class Cluster:
                 self._queue[index, key] = None
 
 
-def with_condition(
-    conditions: list[Obj], now: float, kind: str, status: bool | str, reason: str, message: str
-) -> list[Obj]:
+def with_condition(conditions: list[Obj], now: float, kind: str, status: bool | str, reason: str, message: str) -> list[Obj]:
     """`conditions` with one set; its transition time moves only when its status changes."""
     word = status if isinstance(status, str) else ("True" if status else "False")
     stamp = rfc3339(now)
     result = [row for row in conditions if row.get("type") != kind]
-    old = next((row for row in conditions if row.get("type") == kind), {})
+    old = first(conditions, lambda row: row.get("type") == kind)
     same = all(old.get(k) == v for k, v in (("status", word), ("reason", reason), ("message", message)))
     if same:
         return conditions

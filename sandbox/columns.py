@@ -13,11 +13,11 @@ NONE = "<none>"
 
 
 def _at(*path: str, none: str = "") -> Read:
-    return lambda obj, now: text(obj, *path) or none
+    return lambda obj, _now: text(obj, *path) or none
 
 
 def _count(*path: str) -> Read:
-    return lambda obj, now: number(obj, *path)
+    return lambda obj, _now: number(obj, *path)
 
 
 def _since(*path: str) -> Read:
@@ -29,10 +29,10 @@ def _age(obj: Obj, now: float) -> str:
 
 
 def _keys(*path: str) -> Read:
-    return lambda obj, now: len(sub(obj, *path))
+    return lambda obj, _now: len(sub(obj, *path))
 
 
-def _ready(obj: Obj, now: float) -> str:
+def _ready(obj: Obj, _now: float) -> str:
     states = rows(obj, "status", "containerStatuses")
     return f"{sum(1 for s in states if s.get('ready'))}/{len(rows(obj, 'spec', 'containers'))}"
 
@@ -78,30 +78,30 @@ def _restarts(obj: Obj, now: float) -> str:
     return f"{total} ({human(now - last)} ago)" if total and last else str(total)
 
 
-def _gates(obj: Obj, now: float) -> str:
+def _gates(_obj: Obj, _now: float) -> str:
     return NONE
 
 
 def _containers(part: str) -> Read:
-    def read(obj: Obj, now: float) -> str:
+    def read(obj: Obj, _now: float) -> str:
         template = sub(obj, "spec", "template", "spec") or sub(obj, "spec", "jobTemplate", "spec", "template", "spec")
         return ",".join(text(c, part) for c in rows(template, "containers"))
 
     return read
 
 
-def _selector(obj: Obj, now: float) -> str:
+def _selector(obj: Obj, _now: float) -> str:
     return written(sub(obj, "spec", "selector")) or NONE
 
 
 def _pairs(*path: str) -> Read:
-    def read(obj: Obj, now: float) -> str:
+    def read(obj: Obj, _now: float) -> str:
         return ",".join(f"{k}={v}" for k, v in sorted(sub(obj, *path).items())) or NONE
 
     return read
 
 
-def _node_status(obj: Obj, now: float) -> str:
+def _node_status(obj: Obj, _now: float) -> str:
     words = ["NotReady"]
     for row in rows(obj, "status", "conditions"):
         if row.get("type") == "Ready":
@@ -111,20 +111,20 @@ def _node_status(obj: Obj, now: float) -> str:
     return ",".join(words)
 
 
-def _roles(obj: Obj, now: float) -> str:
+def _roles(obj: Obj, _now: float) -> str:
     prefix = "node-role.kubernetes.io/"
     return ",".join(sorted(k[len(prefix) :] for k in labels_of(obj) if k.startswith(prefix))) or NONE
 
 
 def _address(kind: str) -> Read:
-    def read(obj: Obj, now: float) -> str:
+    def read(obj: Obj, _now: float) -> str:
         found = [a for a in rows(obj, "status", "addresses") if a.get("type") == kind]
         return str(found[0]["address"]) if found else NONE
 
     return read
 
 
-def _ports(obj: Obj, now: float) -> str:
+def _ports(obj: Obj, _now: float) -> str:
     said: list[str] = []
     for port in rows(obj, "spec", "ports"):
         node = f":{port['nodePort']}" if port.get("nodePort") else ""
@@ -132,13 +132,13 @@ def _ports(obj: Obj, now: float) -> str:
     return ",".join(said) or NONE
 
 
-def _external(obj: Obj, now: float) -> str:
+def _external(obj: Obj, _now: float) -> str:
     if text(obj, "spec", "type") == "ExternalName":
         return text(obj, "spec", "externalName")
     return "<pending>" if text(obj, "spec", "type") == "LoadBalancer" else NONE
 
 
-def _endpoints(obj: Obj, now: float) -> str:
+def _endpoints(obj: Obj, _now: float) -> str:
     said: list[str] = []
     for subset in rows(obj, "subsets"):
         for port in rows(subset, "ports"):
@@ -147,31 +147,31 @@ def _endpoints(obj: Obj, now: float) -> str:
     return (",".join(said[:3]) + more) or NONE
 
 
-def _slice_ports(obj: Obj, now: float) -> str:
+def _slice_ports(obj: Obj, _now: float) -> str:
     return ",".join(str(p.get("port")) for p in rows(obj, "ports")) or "<unset>"
 
 
-def _slice_addresses(obj: Obj, now: float) -> str:
+def _slice_addresses(obj: Obj, _now: float) -> str:
     said = [a for row in rows(obj, "endpoints") for a in texts(row, "addresses")]
     more = f" + {len(said) - 3} more..." if len(said) > 3 else ""
     return (",".join(said[:3]) + more) or "<unset>"
 
 
-def _about(obj: Obj, now: float) -> str:
+def _about(obj: Obj, _now: float) -> str:
     about = sub(obj, "involvedObject")
     return f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}"
 
 
-def _source(obj: Obj, now: float) -> str:
+def _source(obj: Obj, _now: float) -> str:
     source = sub(obj, "source")
     return ", ".join(str(source[k]) for k in ("component", "host") if source.get(k))
 
 
-def _completions(obj: Obj, now: float) -> str:
+def _completions(obj: Obj, _now: float) -> str:
     return f"{number(obj, 'status', 'succeeded')}/{number(obj, 'spec', 'completions', default=1)}"
 
 
-def _job_status(obj: Obj, now: float) -> str:
+def _job_status(obj: Obj, _now: float) -> str:
     for row in rows(obj, "status", "conditions"):
         if row.get("status") == "True" and row.get("type") in ("Complete", "Failed", "Suspended"):
             return str(row["type"])
@@ -183,7 +183,11 @@ def _took(obj: Obj, now: float) -> str:
     return human((epoch(end) if end else now) - epoch(start)) if start else ""
 
 
-def _targets(obj: Obj, now: float) -> str:
+def _last_schedule(obj: Obj, now: float) -> str:
+    return _since("status", "lastScheduleTime")(obj, now) if text(obj, "status", "lastScheduleTime") else NONE
+
+
+def _targets(obj: Obj, _now: float) -> str:
     said: list[str] = []
     current = {text(m, "resource", "name"): m for m in rows(obj, "status", "currentMetrics")}
     for metric in rows(obj, "spec", "metrics"):
@@ -194,35 +198,35 @@ def _targets(obj: Obj, now: float) -> str:
     return ", ".join(said) or NONE
 
 
-def _reference(obj: Obj, now: float) -> str:
+def _reference(obj: Obj, _now: float) -> str:
     ref = sub(obj, "spec", "scaleTargetRef")
     return f"{ref.get('kind')}/{ref.get('name')}"
 
 
 def _budget(field: str) -> Read:
-    return lambda obj, now: str(sub(obj, "spec").get(field, "N/A"))
+    return lambda obj, _now: str(sub(obj, "spec").get(field, "N/A"))
 
 
-def _modes(obj: Obj, now: float) -> str:
+def _modes(obj: Obj, _now: float) -> str:
     short = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
     return ",".join(short.get(mode, mode) for mode in texts(obj, "spec", "accessModes"))
 
 
-def _capacity(obj: Obj, now: float) -> str:
+def _capacity(obj: Obj, _now: float) -> str:
     return text(obj, "status", "capacity", "storage") or text(obj, "spec", "capacity", "storage")
 
 
-def _claim_of(obj: Obj, now: float) -> str:
+def _claim_of(obj: Obj, _now: float) -> str:
     ref = sub(obj, "spec", "claimRef")
     return f"{ref['namespace']}/{ref['name']}" if ref else ""
 
 
-def _hosts(obj: Obj, now: float) -> str:
+def _hosts(obj: Obj, _now: float) -> str:
     return ",".join(str(rule.get("host", "*")) for rule in rows(obj, "spec", "rules")) or "*"
 
 
 def _of(*path: str) -> Read:
-    def read(obj: Obj, now: float) -> str:
+    def read(obj: Obj, _now: float) -> str:
         return f"{number(obj, 'status', path[0])}/{number(obj, 'spec', path[1], default=1)}"
 
     return read
@@ -236,7 +240,7 @@ _WORKLOAD_WIDE: list[tuple[str, Read]] = [
 
 COLUMNS: dict[str, list[tuple[str, Read]]] = {
     "Pod": [
-        ("Ready", _ready), ("Status", lambda obj, now: pod_status(obj)), ("Restarts", _restarts), ("Age", _age),
+        ("Ready", _ready), ("Status", lambda obj, _now: pod_status(obj)), ("Restarts", _restarts), ("Age", _age),
         ("+IP", _at("status", "podIP", none=NONE)), ("+Node", _at("spec", "nodeName", none=NONE)),
         ("+Nominated Node", _gates), ("+Readiness Gates", _gates),
     ],
@@ -258,9 +262,9 @@ COLUMNS: dict[str, list[tuple[str, Read]]] = {
     "Job": [("Status", _job_status), ("Completions", _completions), ("Duration", _took), ("Age", _age), *_WORKLOAD_WIDE],
     "CronJob": [
         ("Schedule", _at("spec", "schedule")), ("Timezone", _at("spec", "timeZone", none=NONE)),
-        ("Suspend", lambda obj, now: str(bool(sub(obj, "spec").get("suspend")))),
-        ("Active", lambda obj, now: len(rows(obj, "status", "active"))),
-        ("Last Schedule", lambda obj, now: _since("status", "lastScheduleTime")(obj, now) if text(obj, "status", "lastScheduleTime") else NONE),
+        ("Suspend", lambda obj, _now: str(bool(sub(obj, "spec").get("suspend")))),
+        ("Active", lambda obj, _now: len(rows(obj, "status", "active"))),
+        ("Last Schedule", _last_schedule),
         ("Age", _age), *_WORKLOAD_WIDE[:2],
     ],
     "Node": [
@@ -279,7 +283,7 @@ COLUMNS: dict[str, list[tuple[str, Read]]] = {
     ],
     "ConfigMap": [("Data", _keys("data")), ("Age", _age)],
     "Secret": [("Type", _at("type")), ("Data", _keys("data")), ("Age", _age)],
-    "ServiceAccount": [("Secrets", lambda obj, now: len(rows(obj, "secrets"))), ("Age", _age)],
+    "ServiceAccount": [("Secrets", lambda obj, _now: len(rows(obj, "secrets"))), ("Age", _age)],
     "Namespace": [("Status", _at("status", "phase")), ("Age", _age)],
     "Event": [
         ("Last Seen", _since("lastTimestamp")), ("Type", _at("type")), ("Reason", _at("reason")), ("Object", _about),
@@ -289,18 +293,18 @@ COLUMNS: dict[str, list[tuple[str, Read]]] = {
     "PersistentVolumeClaim": [
         ("Status", _at("status", "phase")), ("Volume", _at("spec", "volumeName")), ("Capacity", _capacity),
         ("Access Modes", _modes), ("StorageClass", _at("spec", "storageClassName")),
-        ("VolumeAttributesClass", lambda obj, now: "<unset>"), ("Age", _age), ("+VolumeMode", _at("spec", "volumeMode")),
+        ("VolumeAttributesClass", lambda _obj, _now: "<unset>"), ("Age", _age), ("+VolumeMode", _at("spec", "volumeMode")),
     ],
     "PersistentVolume": [
         ("Capacity", _capacity), ("Access Modes", _modes), ("Reclaim Policy", _at("spec", "persistentVolumeReclaimPolicy")),
         ("Status", _at("status", "phase")), ("Claim", _claim_of), ("StorageClass", _at("spec", "storageClassName")),
-        ("VolumeAttributesClass", lambda obj, now: "<unset>"), ("Reason", _at("status", "reason")), ("Age", _age),
+        ("VolumeAttributesClass", lambda _obj, _now: "<unset>"), ("Reason", _at("status", "reason")), ("Age", _age),
         ("+VolumeMode", _at("spec", "volumeMode")),
     ],
     "StorageClass": [
         ("Provisioner", _at("provisioner")), ("ReclaimPolicy", _at("reclaimPolicy")),
         ("VolumeBindingMode", _at("volumeBindingMode")),
-        ("AllowVolumeExpansion", lambda obj, now: bool(obj.get("allowVolumeExpansion"))), ("Age", _age),
+        ("AllowVolumeExpansion", lambda obj, _now: bool(obj.get("allowVolumeExpansion"))), ("Age", _age),
     ],
     "HorizontalPodAutoscaler": [
         ("Reference", _reference), ("Targets", _targets), ("MinPods", _count("spec", "minReplicas")),
@@ -311,12 +315,15 @@ COLUMNS: dict[str, list[tuple[str, Read]]] = {
         ("Allowed Disruptions", _count("status", "disruptionsAllowed")), ("Age", _age),
     ],
     "Ingress": [
-        ("Class", _at("spec", "ingressClassName", none=NONE)), ("Hosts", _hosts), ("Address", lambda obj, now: ""),
-        ("Ports", lambda obj, now: "80, 443" if rows(obj, "spec", "tls") else "80"), ("Age", _age),
+        ("Class", _at("spec", "ingressClassName", none=NONE)), ("Hosts", _hosts), ("Address", lambda _obj, _now: ""),
+        ("Ports", lambda obj, _now: "80, 443" if rows(obj, "spec", "tls") else "80"), ("Age", _age),
     ],
-    "NetworkPolicy": [("Pod-Selector", lambda obj, now: written(sub(obj, "spec", "podSelector")) or NONE), ("Age", _age)],
+    "NetworkPolicy": [("Pod-Selector", lambda obj, _now: written(sub(obj, "spec", "podSelector")) or NONE), ("Age", _age)],
     "Lease": [("Holder", _at("spec", "holderIdentity")), ("Age", _age)],
-    "ResourceQuota": [("Age", _age), ("Request", lambda obj, now: _quota(obj, "requests")), ("Limit", lambda obj, now: _quota(obj, "limits"))],
+    "ResourceQuota": [
+        ("Age", _age), ("Request", lambda obj, _now: _quota(obj, "requests")),
+        ("Limit", lambda obj, _now: _quota(obj, "limits")),
+    ],
 }  # fmt: skip
 
 

@@ -26,20 +26,20 @@ def _nothing(cluster: Cluster, obj: Obj, spec: Obj) -> None:
     """Kinds without defaults."""
 
 
-def _namespace(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _namespace(_cluster: Cluster, obj: Obj, _spec: Obj) -> None:
     obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
     obj["spec"] = {"finalizers": ["kubernetes"]}
     obj.setdefault("status", {"phase": "Active"})
 
 
-def _secret(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _secret(_cluster: Cluster, obj: Obj, _spec: Obj) -> None:
     obj.setdefault("type", "Opaque")
     for key, value in sub(obj, "stringData").items():
         obj.setdefault("data", {})[key] = base64.b64encode(str(value).encode()).decode()
     obj.pop("stringData", None)
 
 
-def _pod(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _pod(_cluster: Cluster, obj: Obj, spec: Obj) -> None:
     pod_spec(spec)
     for container in rows(spec, "containers") + rows(spec, "initContainers"):
         limits = sub(container, "resources", "limits")
@@ -109,7 +109,7 @@ def _template(spec: Obj) -> None:
     pod_spec(cast(Obj, template.setdefault("spec", {})))
 
 
-def _deployment(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _deployment(_cluster: Cluster, _obj: Obj, spec: Obj) -> None:
     spec.setdefault("replicas", 1)
     spec.setdefault("revisionHistoryLimit", 10)
     spec.setdefault("progressDeadlineSeconds", 600)
@@ -123,12 +123,12 @@ def _deployment(cluster: Cluster, obj: Obj, spec: Obj) -> None:
     _template(spec)
 
 
-def _replica_set(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _replica_set(_cluster: Cluster, _obj: Obj, spec: Obj) -> None:
     spec.setdefault("replicas", 1)
     _template(spec)
 
 
-def _stateful_set(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _stateful_set(_cluster: Cluster, _obj: Obj, spec: Obj) -> None:
     spec.setdefault("replicas", 1)
     spec.setdefault("revisionHistoryLimit", 10)
     spec.setdefault("podManagementPolicy", "OrderedReady")
@@ -142,13 +142,13 @@ def _stateful_set(cluster: Cluster, obj: Obj, spec: Obj) -> None:
     _template(spec)
 
 
-def _daemon_set(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _daemon_set(_cluster: Cluster, _obj: Obj, spec: Obj) -> None:
     spec.setdefault("revisionHistoryLimit", 10)
     spec.setdefault("updateStrategy", {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}})
     _template(spec)
 
 
-def _job(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _job(_cluster: Cluster, obj: Obj, spec: Obj) -> None:
     spec.setdefault("parallelism", 1)
     spec.setdefault("completions", 1)
     spec.setdefault("backoffLimit", 6)
@@ -163,7 +163,7 @@ def _job(cluster: Cluster, obj: Obj, spec: Obj) -> None:
     _template(spec)
 
 
-def _cron_job(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _cron_job(_cluster: Cluster, _obj: Obj, spec: Obj) -> None:
     spec.setdefault("concurrencyPolicy", "Allow")
     spec.setdefault("suspend", False)
     spec.setdefault("successfulJobsHistoryLimit", 3)
@@ -182,9 +182,7 @@ def _service(cluster: Cluster, obj: Obj, spec: Obj) -> None:
         return
     if not spec.get("clusterIP"):
         taken = {text(s, "spec", "clusterIP") for s in cluster.store.list(SERVICE)}
-        spec["clusterIP"] = next(
-            ip for n in range(10, 60_000) if (ip := f"10.96.{n // 250}.{n % 250 + 1}") not in taken
-        )
+        spec["clusterIP"] = next(ip for n in range(10, 60_000) if (ip := f"10.96.{n // 250}.{n % 250 + 1}") not in taken)
     spec["clusterIPs"] = [spec["clusterIP"]]
     spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("ipFamilyPolicy", "SingleStack")
@@ -198,17 +196,13 @@ def hash_of(obj: Obj) -> int:
     return sum(ord(char) for char in text(obj, "metadata", "name")) * 37
 
 
-def _claim(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _claim(_cluster: Cluster, obj: Obj, spec: Obj) -> None:
     spec.setdefault("volumeMode", "Filesystem")
     obj.setdefault("status", {"phase": "Pending"})
 
 
-def _autoscaler(cluster: Cluster, obj: Obj, spec: Obj) -> None:
+def _autoscaler(_cluster: Cluster, _obj: Obj, spec: Obj) -> None:
     spec.setdefault("minReplicas", 1)
-
-
-def _limits(cluster: Cluster, obj: Obj, spec: Obj) -> None:
-    """LimitRange and ResourceQuota are kept as written."""
 
 
 _FILL: dict[str, Any] = {

@@ -20,12 +20,7 @@ def delete_gracefully(
     if not meta["finalizers"]:
         del meta["finalizers"]
     seconds = grace if grace is not None else number(obj, "spec", "terminationGracePeriodSeconds", default=30)
-    waits = (
-        resource is POD
-        and seconds > 0
-        and text(obj, "spec", "nodeName") != ""
-        and text(obj, "status", "phase") not in GONE
-    )
+    waits = resource is POD and seconds > 0 and text(obj, "spec", "nodeName") != "" and text(obj, "status", "phase") not in GONE
     if not waits and not meta.get("finalizers") and resource is not NAMESPACE:
         return cluster.store.remove(resource, namespace, name_of(obj))
     if not being_deleted(obj):

@@ -26,9 +26,7 @@ _STATUS_REASON = {
 class ApiError(Exception):
     """A refusal that becomes a Status object. Attributes: code, reason, message, details."""
 
-    def __init__(
-        self, code: int, message: str, *, reason: str = "", details: Obj | None = None
-    ) -> None:
+    def __init__(self, code: int, message: str, *, reason: str = "", details: Obj | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -62,9 +60,7 @@ def _details(resource: Resource, name: str) -> Obj:
 
 
 def not_found(resource: Resource, name: str) -> ApiError:
-    return ApiError(
-        404, f'{qualified(resource)} "{name}" not found', details=_details(resource, name)
-    )
+    return ApiError(404, f'{qualified(resource)} "{name}" not found', details=_details(resource, name))
 
 
 def already_exists(resource: Resource, name: str) -> ApiError:
@@ -77,9 +73,7 @@ def already_exists(resource: Resource, name: str) -> ApiError:
 
 
 def conflict(resource: Resource, name: str, why: str = "") -> ApiError:
-    why = why or (
-        "the object has been modified; please apply your changes to the latest version and try again"
-    )
+    why = why or ("the object has been modified; please apply your changes to the latest version and try again")
     return ApiError(
         409,
         f'Operation cannot be fulfilled on {qualified(resource)} "{name}": {why}',
@@ -95,10 +89,7 @@ def invalid(kind: str, group: str, name: str, causes: list[tuple[str, str, str]]
     details: Obj = {
         "name": name,
         "kind": kind,
-        "causes": [
-            {"reason": reason, "message": message, "field": field}
-            for field, reason, message in causes
-        ],
+        "causes": [{"reason": reason, "message": message, "field": field} for field, reason, message in causes],
     }
     if group:
         details["group"] = group

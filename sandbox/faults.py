@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, cast
 
 from sandbox.errors import bad_request
 from sandbox.objects import Obj
@@ -33,8 +32,8 @@ class Faults:
         """{"match": path regex, "status": 0|403|429|500..., "delay": seconds, "count": n}. Raises ApiError 400."""
         try:
             pattern = re.compile(str(wanted.get("match", ".*")))
-            status = int(cast(Any, wanted.get("status", 0)))
-            delay, count = float(cast(Any, wanted.get("delay", 0))), int(cast(Any, wanted.get("count", 1)))
+            status = int(wanted.get("status", 0))
+            delay, count = float(wanted.get("delay", 0)), int(wanted.get("count", 1))
         except (re.error, ValueError) as error:
             raise bad_request(f"not a fault: {error}") from error
         message = str(wanted.get("message") or _MESSAGES.get(status, "fault that a test asked for"))

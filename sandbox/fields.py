@@ -12,8 +12,19 @@ from sandbox.objects import Obj, clone, rows, sub
 Path = tuple[str, ...]
 
 _SYSTEM = frozenset(
-    ("managedFields uid resourceVersion generation creationTimestamp deletionTimestamp name "
-     "namespace selfLink deletionGracePeriodSeconds generateName").split()
+    [
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "generateName",
+        "generation",
+        "managedFields",
+        "name",
+        "namespace",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    ]
 )
 _ROW_KEYS = ("name", "mountPath", "containerPort", "port", "type", "uid", "topologyKey", "ip")
 LAST_APPLIED_MANAGER = "kubectl-client-side-apply"
@@ -27,6 +38,8 @@ def leaves(obj: Obj) -> dict[Path, Any]:
             continue
         if key == "metadata":
             value = {k: v for k, v in cast(Obj, value).items() if k not in _SYSTEM}
+            if not value:
+                continue
         _collect((f"f:{key}",), value, found)
     return found
 
@@ -104,7 +117,8 @@ def applied(new: Obj, manager: str, stamp: str, owned: set[Path]) -> Obj:
     """`new` with `manager` as the applier of exactly the `owned` fields."""
     result = clone(new)
     entries = [
-        entry for entry in rows(result, "metadata", "managedFields")
+        entry
+        for entry in rows(result, "metadata", "managedFields")
         if not (entry.get("manager") == manager and entry.get("operation") == "Apply")
     ]
     result["metadata"]["managedFields"] = entries
@@ -176,5 +190,5 @@ def dotted(path: Path) -> str:
             said += f".{step[2:]}"
         elif step.startswith("k:"):
             key, value = next(iter(cast(Obj, orjson.loads(step[2:])).items()))
-            said += f'[{key}={orjson.dumps(value).decode()}]'
+            said += f"[{key}={orjson.dumps(value).decode()}]"
     return said

@@ -39,7 +39,7 @@ class Live:
             async with asyncio.timeout(timeout):
                 await self._news.wait()
 
-    def _heard(self, change: Change) -> None:
+    def _heard(self, _change: Change) -> None:
         self._wake.set()
         self._news.set()
         self._news = asyncio.Event()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from sandbox.clock import rfc3339_nano
 from sandbox.errors import bad_request
 from sandbox.kubelet import Kubelet
-from sandbox.objects import Obj, name_of, rows, text, uid_of
+from sandbox.objects import Obj, first, name_of, rows, text, uid_of
 from sandbox.programs import Facts
 from sandbox.runtime import Run, Trace
 
@@ -29,9 +29,7 @@ def container_of(pod: Obj, wanted: str) -> str:
         if len(mains) == 1:
             return mains[0]
         or_inits = f" or one of the init containers: [{' '.join(inits)}]" if inits else ""
-        raise bad_request(
-            f"a container name must be specified for pod {name}, choose one of: [{' '.join(mains)}]{or_inits}"
-        )
+        raise bad_request(f"a container name must be specified for pod {name}, choose one of: [{' '.join(mains)}]{or_inits}")
     if wanted not in mains + inits:
         raise bad_request(f"container {wanted} is not valid for pod {name}")
     return wanted
@@ -40,11 +38,9 @@ def container_of(pod: Obj, wanted: str) -> str:
 def run_of(kubelet: Kubelet, pod: Obj, container: str, previous: bool) -> tuple[Trace, Run]:
     """The run whose log is meant. Raises ApiError 400 when there is none yet."""
     name = name_of(pod)
-    trace = next(
-        (t for t in kubelet.traces if t.uid == uid_of(pod) and t.container == container), None
-    )
+    trace = next((t for t in kubelet.traces if t.uid == uid_of(pod) and t.container == container), None)
     states = rows(pod, "status", "containerStatuses") + rows(pod, "status", "initContainerStatuses")
-    state = next((s for s in states if s.get("name") == container), {})
+    state = first(states, lambda row: row.get("name") == container)
     if previous:
         if trace is None or not text(state, "lastState", "terminated", "finishedAt"):
             raise bad_request(f'previous terminated container "{container}" in pod "{name}" not found')
@@ -54,9 +50,7 @@ def run_of(kubelet: Kubelet, pod: Obj, container: str, previous: bool) -> tuple[
         return trace, trace.runs[-1]
     reason = text(state, "state", "waiting", "reason")
     if reason in ("ImagePullBackOff", "ErrImagePull"):
-        raise bad_request(
-            f'container "{container}" in pod "{name}" is waiting to start: trying and failing to pull image'
-        )
+        raise bad_request(f'container "{container}" in pod "{name}" is waiting to start: trying and failing to pull image')
     if reason or not text(pod, "spec", "nodeName"):
         if not text(pod, "spec", "nodeName"):
             raise bad_request(f"pod {name} does not have a host assigned")
@@ -137,4 +131,3 @@ def text_of(said: list[Line], *, tail: int | None, timestamps: bool, limit_bytes
     rows_out = [f"{rfc3339_nano(at)} {line}" if timestamps else line for at, line in said]
     body = "".join(f"{row}\n" for row in rows_out).encode()
     return body if limit_bytes is None else body[:limit_bytes]
-

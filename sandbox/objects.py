@@ -3,7 +3,7 @@
 An object in the store is never changed in place: `clone` it, change the copy, write it back.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import orjson
@@ -109,6 +109,14 @@ def condition(obj: Obj, kind: str) -> Obj:
     for row in rows(obj, "status", "conditions"):
         if row.get("type") == kind:
             return row
+    return {}
+
+
+def first(items: Iterable[Obj], test: Callable[[Obj], bool] = bool) -> Obj:
+    """The first object that passes the test, or an empty one."""
+    for item in items:
+        if test(item):
+            return item
     return {}
 
 

@@ -68,9 +68,7 @@ def _json_patch(obj: Obj, patch: Any) -> Obj:
     except jsonpatch.InvalidJsonPatch as error:
         raise bad_request(f"error decoding patch: {error}") from error
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-        raise ApiError(
-            422, f"the server rejected our request due to an error in our request: {error}"
-        ) from error
+        raise ApiError(422, f"the server rejected our request due to an error in our request: {error}") from error
 
 
 def merged(target: Any, patch: Obj) -> Obj:
@@ -147,10 +145,7 @@ def _directives(target: Obj, patch: Obj, parent: str) -> None:
 
 
 def _ordered(items: list[Any], order: Any, key: str) -> list[Any]:
-    wanted = [
-        cast(Obj, row).get(key) if key and isinstance(row, dict) else row
-        for row in cast(list[Any], order)
-    ]
+    wanted = [cast(Obj, row).get(key) if key and isinstance(row, dict) else row for row in cast(list[Any], order)]
 
     def place(item: Any) -> int:
         mark = cast(Obj, item).get(key) if key and isinstance(item, dict) else item

@@ -82,9 +82,7 @@ def _phase(pod: Obj, inits: list[ContainerState], mains: list[ContainerState]) -
     return "Running"
 
 
-def _conditions(
-    pod: Obj, inits: list[ContainerState], mains: list[ContainerState], phase: str, now: float
-) -> list[Obj]:
+def _conditions(pod: Obj, inits: list[ContainerState], mains: list[ContainerState], phase: str, now: float) -> list[Obj]:
     waiting = [c.name for c in inits if not c.done()]
     unready = [c.name for c in mains if not c.ready]
     over = phase == "Succeeded"
@@ -99,9 +97,13 @@ def _conditions(
         return said
 
     init_said = ("ContainersNotInitialized", f"containers with incomplete status: [{' '.join(waiting)}]")
-    said = ("PodCompleted", "") if over else (
-        "ContainersNotReady",
-        f"containers with unready status: [{' '.join(unready)}]",
+    said = (
+        ("PodCompleted", "")
+        if over
+        else (
+            "ContainersNotReady",
+            f"containers with unready status: [{' '.join(unready)}]",
+        )
     )
     started = any(c.container_id for c in [*inits, *mains])
     return [
@@ -129,4 +131,3 @@ def _container(state: ContainerState) -> Obj:
     if state.container_id:
         row["containerID"] = state.container_id
     return row
-

@@ -6,11 +6,12 @@ import os
 import socket
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
 from sandbox.kubeconfig import write_kubeconfigs
 from sandbox.scenarios import DEFAULT_SCENARIOS
@@ -51,7 +52,7 @@ async def running(
     speed: float = 1.0,
     port: int = 0,
     directory: Path | None = None,
-) -> AsyncIterator[Running]:
+) -> AsyncGenerator[Running]:
     """Serve a sandbox on 127.0.0.1 until the block ends; kubeconfigs are written to `directory`."""
     with contextlib.ExitStack() as cleanup:
         if directory is None:
@@ -73,16 +74,14 @@ async def running(
         sandbox.live.start()
         async with _serving(secure, listener), _serving(open_server, plain):
             try:
-                yield Running(
-                    url, prometheus, keys.authority, str(authority), configs, dict(sandbox.tokens.by_name), sandbox
-                )
+                yield Running(url, prometheus, keys.authority, str(authority), configs, dict(sandbox.tokens.by_name), sandbox)
             finally:
                 await sandbox.live.stop()
 
 
-def _server(app: object, keys: Certificates | None, directory: Path) -> uvicorn.Server:
+def _server(app: Starlette, keys: Certificates | None, directory: Path) -> uvicorn.Server:
     config = uvicorn.Config(
-        app,  # pyright: ignore[reportArgumentType]
+        app,
         log_level="error",
         access_log=False,
         lifespan="off",
@@ -93,14 +92,20 @@ def _server(app: object, keys: Certificates | None, directory: Path) -> uvicorn.
     if keys is not None:
         context: ssl.SSLContext = keys.context(directory)
         config.ssl = context
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
-    return server
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """Signals belong to the process that serves, not to one of its two servers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
 
 
 @contextlib.asynccontextmanager
-async def _serving(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
-    task = asyncio.create_task(server._serve([listener]), name="practice-cluster-http")
+async def _serving(server: uvicorn.Server, listener: socket.socket) -> AsyncGenerator[None]:
+    task = asyncio.create_task(server.serve([listener]), name="practice-cluster-http")
     try:
         async with asyncio.timeout(_START_TIMEOUT):
             while not server.started:

@@ -5,7 +5,6 @@ and the cluster follow crash, OOM kill, readiness, log lines and traffic.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, cast
 from urllib.parse import urlsplit
 
 from sandbox import quantity
@@ -222,10 +221,8 @@ def parse(row: Obj) -> Program:
         cpu=quantity.value(row.get("cpu"), base.cpu),
         ready_after=duration(str(row.get("ready_after", "1s"))),
         run_for=duration(str(row.get("run_for", "0s"))),
-        requests=float(cast(Any, row.get("requests", 0))),
-        env=tuple(
-            RequiredEnv(text(e, "name"), int(e.get("exit", 1)), tuple(texts(e, "log"))) for e in rows(row, "env")
-        ),
+        requests=float(row.get("requests", 0)),
+        env=tuple(RequiredEnv(text(e, "name"), int(e.get("exit", 1)), tuple(texts(e, "log"))) for e in rows(row, "env")),
         upstreams=tuple(_upstream(u) for u in rows(row, "upstreams")),
         start_lines=tuple(texts(logs, "start")) or base.start_lines,
         oom_lines=tuple(texts(logs, "oom")),
@@ -243,5 +240,5 @@ def _upstream(row: Obj) -> Upstream:
         config_map=text(row, "from", "configMap"),
         key=text(row, "from", "key"),
         ready=text(row, "ready"),
-        share=float(cast(Any, row.get("share", 0.1))),
+        share=float(row.get("share", 0.1)),
     )

@@ -19,39 +19,64 @@ _MESSAGES: dict[str, dict[int, Field]] = {
     "Unknown": {1: ("typeMeta", "TypeMeta"), 2: ("raw", "raw"), 3: ("contentEncoding", "string"), 4: ("contentType", "string")},
     "TypeMeta": {1: ("apiVersion", "string"), 2: ("kind", "string")},
     "ObjectMeta": {
-        1: ("name", "string"), 2: ("generateName", "string"), 3: ("namespace", "string"), 5: ("uid", "string"),
-        6: ("resourceVersion", "string"), 11: ("labels", "map"), 12: ("annotations", "map"),
+        1: ("name", "string"),
+        2: ("generateName", "string"),
+        3: ("namespace", "string"),
+        5: ("uid", "string"),
+        6: ("resourceVersion", "string"),
+        11: ("labels", "map"),
+        12: ("annotations", "map"),
         14: ("finalizers", "[]string"),
     },
     "Namespace": {1: ("metadata", "ObjectMeta")},
     "ConfigMap": {1: ("metadata", "ObjectMeta"), 2: ("data", "map"), 3: ("binaryData", "bytesmap"), 4: ("immutable", "bool")},
     "Secret": {
-        1: ("metadata", "ObjectMeta"), 2: ("data", "bytesmap"), 3: ("type", "string"), 4: ("stringData", "map"),
+        1: ("metadata", "ObjectMeta"),
+        2: ("data", "bytesmap"),
+        3: ("type", "string"),
+        4: ("stringData", "map"),
         5: ("immutable", "bool"),
     },
     "ServiceAccount": {1: ("metadata", "ObjectMeta")},
     "SelfSubjectAccessReview": {1: ("metadata", "ObjectMeta"), 2: ("spec", "SelfSubjectAccessReviewSpec")},
-    "SelfSubjectAccessReviewSpec": {1: ("resourceAttributes", "ResourceAttributes"), 2: ("nonResourceAttributes", "NonResourceAttributes")},
+    "SelfSubjectAccessReviewSpec": {
+        1: ("resourceAttributes", "ResourceAttributes"),
+        2: ("nonResourceAttributes", "NonResourceAttributes"),
+    },
     "ResourceAttributes": {
-        1: ("namespace", "string"), 2: ("verb", "string"), 3: ("group", "string"), 4: ("version", "string"),
-        5: ("resource", "string"), 6: ("subresource", "string"), 7: ("name", "string"),
+        1: ("namespace", "string"),
+        2: ("verb", "string"),
+        3: ("group", "string"),
+        4: ("version", "string"),
+        5: ("resource", "string"),
+        6: ("subresource", "string"),
+        7: ("name", "string"),
     },
     "NonResourceAttributes": {1: ("path", "string"), 2: ("verb", "string")},
     "SelfSubjectRulesReview": {1: ("metadata", "ObjectMeta"), 2: ("spec", "SelfSubjectRulesReviewSpec")},
     "SelfSubjectRulesReviewSpec": {1: ("namespace", "string")},
     "Eviction": {1: ("metadata", "ObjectMeta"), 2: ("deleteOptions", "DeleteOptions")},
     "DeleteOptions": {
-        1: ("gracePeriodSeconds", "int"), 2: ("preconditions", "Preconditions"), 3: ("orphanDependents", "bool"),
-        4: ("propagationPolicy", "string"), 5: ("dryRun", "[]string"),
+        1: ("gracePeriodSeconds", "int"),
+        2: ("preconditions", "Preconditions"),
+        3: ("orphanDependents", "bool"),
+        4: ("propagationPolicy", "string"),
+        5: ("dryRun", "[]string"),
     },
     "Preconditions": {1: ("uid", "string"), 2: ("resourceVersion", "string")},
     "Service": {1: ("metadata", "ObjectMeta"), 2: ("spec", "ServiceSpec")},
     "ServiceSpec": {
-        1: ("ports", "[]ServicePort"), 2: ("selector", "map"), 3: ("clusterIP", "string"), 4: ("type", "string"),
+        1: ("ports", "[]ServicePort"),
+        2: ("selector", "map"),
+        3: ("clusterIP", "string"),
+        4: ("type", "string"),
         10: ("externalName", "string"),
     },
     "ServicePort": {
-        1: ("name", "string"), 2: ("protocol", "string"), 3: ("port", "int"), 4: ("targetPort", "IntOrString"),
+        1: ("name", "string"),
+        2: ("protocol", "string"),
+        3: ("port", "int"),
+        4: ("targetPort", "IntOrString"),
         5: ("nodePort", "int"),
     },
     "IntOrString": {1: ("type", "int"), 2: ("intVal", "int"), 3: ("strVal", "string")},
@@ -59,21 +84,40 @@ _MESSAGES: dict[str, dict[int, Field]] = {
     "DeploymentSpec": {1: ("replicas", "int"), 2: ("selector", "LabelSelector"), 3: ("template", "PodTemplateSpec")},
     "LabelSelector": {1: ("matchLabels", "map")},
     "PodTemplateSpec": {1: ("metadata", "ObjectMeta"), 2: ("spec", "PodSpec")},
-    "PodSpec": {2: ("containers", "[]Container"), 3: ("restartPolicy", "string"), 7: ("nodeSelector", "map"), 8: ("serviceAccountName", "string")},
+    "PodSpec": {
+        2: ("containers", "[]Container"),
+        3: ("restartPolicy", "string"),
+        7: ("nodeSelector", "map"),
+        8: ("serviceAccountName", "string"),
+    },
     "Container": {
-        1: ("name", "string"), 2: ("image", "string"), 3: ("command", "[]string"), 4: ("args", "[]string"),
-        6: ("ports", "[]ContainerPort"), 7: ("env", "[]EnvVar"), 14: ("imagePullPolicy", "string"),
+        1: ("name", "string"),
+        2: ("image", "string"),
+        3: ("command", "[]string"),
+        4: ("args", "[]string"),
+        6: ("ports", "[]ContainerPort"),
+        7: ("env", "[]EnvVar"),
+        14: ("imagePullPolicy", "string"),
     },
     "ContainerPort": {1: ("name", "string"), 2: ("hostPort", "int"), 3: ("containerPort", "int"), 4: ("protocol", "string")},
     "EnvVar": {1: ("name", "string"), 2: ("value", "string")},
     "Job": {1: ("metadata", "ObjectMeta"), 2: ("spec", "JobSpec")},
-    "JobSpec": {1: ("parallelism", "int"), 2: ("completions", "int"), 6: ("template", "PodTemplateSpec"), 7: ("backoffLimit", "int")},
+    "JobSpec": {
+        1: ("parallelism", "int"),
+        2: ("completions", "int"),
+        6: ("template", "PodTemplateSpec"),
+        7: ("backoffLimit", "int"),
+    },
     "CronJob": {1: ("metadata", "ObjectMeta"), 2: ("spec", "CronJobSpec")},
     "CronJobSpec": {1: ("schedule", "string"), 5: ("jobTemplate", "JobTemplateSpec")},
     "JobTemplateSpec": {1: ("metadata", "ObjectMeta"), 2: ("spec", "JobSpec")},
     "PodDisruptionBudget": {1: ("metadata", "ObjectMeta"), 2: ("spec", "PodDisruptionBudgetSpec")},
-    "PodDisruptionBudgetSpec": {1: ("minAvailable", "IntOrString"), 2: ("selector", "LabelSelector"), 3: ("maxUnavailable", "IntOrString")},
-}  # fmt: skip
+    "PodDisruptionBudgetSpec": {
+        1: ("minAvailable", "IntOrString"),
+        2: ("selector", "LabelSelector"),
+        3: ("maxUnavailable", "IntOrString"),
+    },
+}
 
 
 def decode(body: bytes) -> Obj:
@@ -83,9 +127,7 @@ def decode(body: bytes) -> Obj:
         meta = cast(Obj, outer.get("typeMeta", {}))
         kind = str(meta.get("kind"))
         if kind not in _MESSAGES:
-            raise ApiError(
-                415, f"the practice cluster does not read {kind} in protobuf; send it as JSON (kubectl apply -f)"
-            )
+            raise ApiError(415, f"the practice cluster does not read {kind} in protobuf; send it as JSON (kubectl apply -f)")
         return {**meta, **_message(kind, cast(bytes, outer.get("raw", b"")))}
     except (IndexError, UnicodeDecodeError) as error:
         raise ApiError(400, f"the protobuf body ends too early or is damaged: {error}") from error

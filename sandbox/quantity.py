@@ -18,10 +18,7 @@ def parse(text: object) -> float:
     """The value in base units (cores, bytes). Raises ValueError with Kubernetes' own words."""
     match = _PATTERN.fullmatch(str(text))
     if match is None:
-        raise ValueError(
-            "quantities must match the regular expression "
-            "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-        )
+        raise ValueError("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
     number, unit = match[1], match[2] or ""
     try:
         if unit[:1] in ("e", "E") and len(unit) > 1:

@@ -93,7 +93,7 @@ ENDPOINT_SLICE = BY_KIND["EndpointSlice"]
 LEASE = BY_KIND["Lease"]
 
 
-def verbs(resource: Resource) -> tuple[str, ...]:
+def verbs(_resource: Resource) -> tuple[str, ...]:
     return tuple(sorted(READ + WRITE))
 
 

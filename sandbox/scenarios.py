@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, cast
 
 import orjson
@@ -51,18 +52,20 @@ def load() -> dict[str, Scenario]:
     found: dict[str, Scenario] = {}
     for entry in sorted(resources.files("sandbox").joinpath("scenarios").iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".yaml") and entry.name != f"{_SHOP}.yaml":
-            raw = cast(Obj, yaml.load(entry.read_text(encoding="utf-8"), Loader=_Loader))
+            raw = _read(entry)
             found[str(raw["id"])] = _scenario(raw)
     return found
 
 
 @cache
 def _shop() -> Obj:
-    path = resources.files("sandbox").joinpath("scenarios", f"{_SHOP}.yaml")
-    return cast(Obj, yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader))
+    return _read(resources.files("sandbox").joinpath("scenarios", f"{_SHOP}.yaml"))
 
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+def _read(path: Traversable) -> Obj:
+    """Parsed with libyaml where it is built in: 10 times faster, and start-up waits for it."""
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    return cast(Obj, loader(path.read_text(encoding="utf-8")).get_single_data())
 
 
 def _scenario(raw: Obj) -> Scenario:
@@ -189,7 +192,7 @@ class Scenarios:
         namespace = namespace_of(obj) if resource.namespaced else ""
         if resource is not NODE and manager == "kubectl-client-side-apply":
             notes = obj["metadata"].setdefault("annotations", {})
-            plain = {**obj, "metadata": {**obj["metadata"], "annotations": {}}}
+            plain: Obj = {**obj, "metadata": {**obj["metadata"], "annotations": {}}}
             notes[_LAST_APPLIED] = orjson.dumps(plain).decode() + "\n"
         fill(self.cluster, resource, obj)
         old = self.cluster.store.get(resource, namespace, name_of(obj))

@@ -36,9 +36,7 @@ def _requirement(part: str) -> Test:
     if match := _EXISTS.fullmatch(part):
         key = match[2]
         return (lambda have: key not in have) if match[1] else (lambda have: key in have)
-    raise bad_request(
-        f"unable to parse requirement: found '{part}', expected: a label selector such as app=web"
-    )
+    raise bad_request(f"unable to parse requirement: found '{part}', expected: a label selector such as app=web")
 
 
 def matches(selector: Obj, have: Mapping[str, str]) -> bool:
@@ -77,11 +75,29 @@ def written(selector: Obj) -> str:
 
 _EVERYWHERE = {"metadata.name", "metadata.namespace"}
 _SUPPORTED = {
-    "Pod": {"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName",
-            "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"},
-    "Event": {"involvedObject.kind", "involvedObject.namespace", "involvedObject.name",
-              "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion",
-              "involvedObject.fieldPath", "reason", "reportingComponent", "source", "type"},
+    "Pod": {
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.nominatedNodeName",
+    },
+    "Event": {
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    },
     "Secret": {"type"},
     "Namespace": {"status.phase"},
     "Node": {"spec.unschedulable"},
@@ -96,9 +112,7 @@ def fields(selector: str, resource: Resource) -> Callable[[Obj], bool]:
     for part in filter(None, selector.split(",")):
         match = re.fullmatch(r"\s*([^!=]+?)\s*(==|!=|=)\s*(.*?)\s*", part)
         if match is None:
-            raise bad_request(
-                f"invalid selector: '{part}'; can't understand '{part}'"
-            )
+            raise bad_request(f"invalid selector: '{part}'; can't understand '{part}'")
         path, operator, value = match[1], match[2], match[3]
         if path not in _EVERYWHERE | _SUPPORTED.get(resource.kind, set()):
             raise bad_request(

@@ -93,8 +93,7 @@ class Store:
             raise conflict(
                 resource,
                 name_of(obj),
-                f"Precondition failed: UID in precondition: {meta['uid']}, "
-                f"UID in object meta: {before['uid']}",
+                f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {before['uid']}",
             )
         obj = clone(obj)
         meta = obj["metadata"]

@@ -21,9 +21,7 @@ def scale_of(obj: Obj) -> Obj:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {
-            key: meta[key]
-            for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-            if key in meta
+            key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if key in meta
         },
         "spec": {"replicas": number(obj, "spec", "replicas")},
         "status": {"replicas": number(obj, "status", "replicas"), "selector": selector},
@@ -33,16 +31,13 @@ def scale_of(obj: Obj) -> Obj:
 def set_scale(cluster: Cluster, resource: Resource, old: Obj, call: Call) -> Obj:
     """Change the size by PUT or PATCH of the Scale. Raises ApiError 400, 409 or 422."""
     now = scale_of(old)
-    if call.method == "PUT":
-        wanted = call.obj()
-    else:
-        wanted = patches.patched(now, call.parsed(), call.content_type)
+    wanted = call.obj() if call.method == "PUT" else patches.patched(now, call.parsed(), call.content_type)
     version = text(wanted, "metadata", "resourceVersion")
     if version and version != old["metadata"]["resourceVersion"]:
         raise conflict(resource, name_of(old))
     replicas: Any = sub(wanted, "spec").get("replicas", 0)
     if not isinstance(replicas, int):
-        raise bad_request("Scale in version \"v1\" cannot be handled as a Scale: spec.replicas must be an integer")
+        raise bad_request('Scale in version "v1" cannot be handled as a Scale: spec.replicas must be an integer')
     obj = clone(old)
     obj["spec"]["replicas"] = replicas
     check(resource, obj)
@@ -120,4 +115,3 @@ def review(call: Call, kind: str) -> Obj:
     ]
     status = {"resourceRules": rules, "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["*"]}], "incomplete": False}
     return {**body, "status": status}
-

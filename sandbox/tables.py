@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox import selectors
 from sandbox.clock import epoch, human
 from sandbox.columns import COLUMNS
 from sandbox.objects import Obj, sub, text
@@ -26,9 +25,9 @@ def _age(obj: Obj, now: float) -> str:
     return human(now - epoch(stamp)) if stamp else "<unknown>"
 
 
-_NAME = Column("Name", lambda obj, now: text(obj, "metadata", "name"))
+_NAME = Column("Name", lambda obj, _now: text(obj, "metadata", "name"))
 _AGE = Column("Age", _age)
-_CREATED = Column("Created At", lambda obj, now: text(obj, "metadata", "creationTimestamp"), type="date")
+_CREATED = Column("Created At", lambda obj, _now: text(obj, "metadata", "creationTimestamp"), type="date")
 
 
 def columns(resource: Resource) -> list[Column]:

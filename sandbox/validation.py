@@ -33,7 +33,11 @@ def check(resource: Resource, obj: Obj) -> None:
     causes = _name(resource, obj)
     for key, value in labels_of(obj).items():
         if not _VALUE.fullmatch(str(value)) or len(str(value)) > 63:
-            causes.append(("metadata.labels", "FieldValueInvalid", f'Invalid value: "{value}": a valid label must be an empty string or consist of alphanumeric characters, \'-\', \'_\' or \'.\', and must start and end with an alphanumeric character (key {key})'))
+            message = (
+                f'Invalid value: "{value}": a valid label must be an empty string or consist of alphanumeric '
+                f"characters, '-', '_' or '.', and must start and end with an alphanumeric character (key {key})"
+            )
+            causes.append(("metadata.labels", "FieldValueInvalid", message))
     if resource.kind == "Pod":
         causes += _pod_spec(sub(obj, "spec"), "spec")
     elif resource.kind in _TEMPLATED:
@@ -59,7 +63,13 @@ def _keys(obj: Obj) -> list[Cause]:
     causes: list[Cause] = []
     for key, value in sub(obj, "data").items():
         if not _KEY.fullmatch(key):
-            causes.append((f"data[{key}]", "FieldValueInvalid", f'Invalid value: "{key}": a valid config key must consist of alphanumeric characters, \'-\', \'_\' or \'.\''))
+            causes.append(
+                (
+                    f"data[{key}]",
+                    "FieldValueInvalid",
+                    f"Invalid value: \"{key}\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
+                )
+            )
         if not isinstance(value, str):
             raise ApiError(
                 400,
@@ -86,7 +96,13 @@ def _workload(resource: Resource, obj: Obj) -> list[Cause]:
         if not selector:
             causes.append(("spec.selector", "FieldValueRequired", "Required value"))
         elif not matches(selector, labels_of(sub(spec, "template"))):
-            causes.append(("spec.template.metadata.labels", "FieldValueInvalid", f"Invalid value: {labels_of(sub(spec, 'template'))}: `selector` does not match template `labels`"))
+            causes.append(
+                (
+                    "spec.template.metadata.labels",
+                    "FieldValueInvalid",
+                    f"Invalid value: {labels_of(sub(spec, 'template'))}: `selector` does not match template `labels`",
+                )
+            )
     return causes + _pod_spec(sub(spec, "template", "spec"), "spec.template.spec")
 
 
@@ -123,12 +139,24 @@ def _resources(resources: Obj, path: str) -> list[Cause]:
             except ValueError as error:
                 raise ApiError(400, f'unable to parse quantity of {path}.{part}.{what} "{said}": {error}') from error
             if amounts[part, what] < 0:
-                causes.append((f"{path}.{part}[{what}]", "FieldValueInvalid", f'Invalid value: "{said}": must be greater than or equal to 0'))
+                causes.append(
+                    (
+                        f"{path}.{part}[{what}]",
+                        "FieldValueInvalid",
+                        f'Invalid value: "{said}": must be greater than or equal to 0',
+                    )
+                )
     for what, said in sub(resources, "requests").items():
         limit = amounts.get(("limits", what))
         if limit is not None and amounts["requests", what] > limit:
             shown = sub(resources, "limits")[what]
-            causes.append((f"{path}.requests", "FieldValueInvalid", f'Invalid value: "{said}": must be less than or equal to {what} limit of {shown}'))
+            causes.append(
+                (
+                    f"{path}.requests",
+                    "FieldValueInvalid",
+                    f'Invalid value: "{said}": must be less than or equal to {what} limit of {shown}',
+                )
+            )
     return causes
 
 
@@ -157,7 +185,13 @@ def check_update(resource: Resource, old: Obj, new: Obj) -> None:
     if resource.kind == "PersistentVolumeClaim":
         have, want = (quantity.value(sub(s, "resources", "requests").get("storage")) for s in (before, after))
         if want < have:
-            causes.append(("spec.resources.requests.storage", "FieldValueForbidden", "Forbidden: field can not be less than status.capacity"))
+            causes.append(
+                (
+                    "spec.resources.requests.storage",
+                    "FieldValueForbidden",
+                    "Forbidden: field can not be less than status.capacity",
+                )
+            )
     if causes:
         raise invalid(resource.kind, resource.group, name_of(new), causes)
 

@@ -68,16 +68,12 @@ def update(
     obj = clone(body)
     meta = _identify(resource, namespace, obj)
     if meta.setdefault("name", name) != name:
-        raise bad_request(
-            f'the name of the object ({meta["name"]}) does not match the name on the URL ({name})'
-        )
+        raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
     old = cluster.store.need(resource, namespace, name)
     return _write(cluster, resource, old, obj, call, subresource)
 
 
-def patch(
-    cluster: Cluster, resource: Resource, namespace: str, name: str, call: Call, subresource: str = ""
-) -> Obj:
+def patch(cluster: Cluster, resource: Resource, namespace: str, name: str, call: Call, subresource: str = "") -> Obj:
     """Patch an object by any of the four patch types. Raises ApiError 400, 404, 409, 415 or 422."""
     if call.content_type == patches.APPLY_PATCH:
         return apply(cluster, resource, namespace, name, call)
@@ -93,9 +89,7 @@ def patch(
     return _write(cluster, resource, old, obj, call, subresource)
 
 
-def _write(
-    cluster: Cluster, resource: Resource, old: Obj, obj: Obj, call: Call, subresource: str
-) -> Obj:
+def _write(cluster: Cluster, resource: Resource, old: Obj, obj: Obj, call: Call, subresource: str) -> Obj:
     if subresource == "status":
         meta = {**old["metadata"], "resourceVersion": sub(obj, "metadata").get("resourceVersion", "")}
         obj = {**old, "metadata": meta, "status": obj.get("status", {})}
@@ -109,9 +103,7 @@ def _write(
     fill(cluster, resource, obj)
     check(resource, obj)
     check_update(resource, old, obj)
-    written = cluster.store.update(
-        resource, obj, call.manager, subresource=subresource, dry_run=call.dry_run
-    )
+    written = cluster.store.update(resource, obj, call.manager, subresource=subresource, dry_run=call.dry_run)
     done = being_deleted(written) and not texts(written, "metadata", "finalizers")
     if done and resource not in (POD, NAMESPACE) and not call.dry_run:
         cluster.store.remove(resource, namespace_of(written), name_of(written))
@@ -124,7 +116,7 @@ def apply(cluster: Cluster, resource: Resource, namespace: str, name: str, call:
     Raises ApiError 409 with one cause a field when another manager owns it, unless force=true.
     """
     if not call.query.get("fieldManager"):
-        raise bad_request("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch")
+        raise bad_request('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch')
     body = call.obj()
     _identify(resource, namespace, body)
     body["metadata"].setdefault("name", name)
@@ -184,9 +176,13 @@ def _drop(obj: Obj, path: fields.Path) -> None:
     here: Any = obj
     for step in path[:-1]:
         if step.startswith("f:"):
-            here = sub(cast(Obj, here), step[2:]) if isinstance(here, dict) and not isinstance(
-                cast(Obj, here).get(step[2:]), list
-            ) else cast(Obj, here).get(step[2:]) if isinstance(here, dict) else None
+            here = (
+                sub(cast(Obj, here), step[2:])
+                if isinstance(here, dict) and not isinstance(cast(Obj, here).get(step[2:]), list)
+                else cast(Obj, here).get(step[2:])
+                if isinstance(here, dict)
+                else None
+            )
         elif isinstance(here, list):
             items = cast(list[Any], here)
             here = next((item for item in items if fields.row_key(item) == step), None)

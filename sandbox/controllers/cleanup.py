@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sandbox.cluster import Cluster, Key
 from sandbox.deletion import delete_gracefully, owns
 from sandbox.objects import Obj, being_deleted, name_of, namespace_of, text, texts, uid_of
-from sandbox.resources import CONFIG_MAP, NAMESPACE, NODE, POD, RESOURCES, SERVICE_ACCOUNT, EVENT
+from sandbox.resources import CONFIG_MAP, EVENT, NAMESPACE, NODE, POD, RESOURCES, SERVICE_ACCOUNT
 from sandbox.store import Change
 
 MANAGER = "kube-controller-manager"

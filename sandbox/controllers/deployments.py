@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import orjson
 
+from sandbox.clock import epoch
 from sandbox.cluster import Cluster, Key, with_condition
 from sandbox.controllers.replicasets import MANAGER, owned_pods
-from sandbox.clock import epoch
 from sandbox.objects import (
     Obj,
     annotations_of,
@@ -16,6 +16,7 @@ from sandbox.objects import (
     clone,
     condition,
     controller_of,
+    first,
     name_of,
     namespace_of,
     number,
@@ -198,7 +199,7 @@ class Deployments:
 
     def _report(self, deployment: Obj) -> None:
         sets = self._sets(deployment)
-        current = next((s for s in sets if _same_template(deployment, s)), {})
+        current = first(sets, lambda s: _same_template(deployment, s))
         wanted = number(deployment, "spec", "replicas", default=1)
         total = sum(number(s, "status", "replicas") for s in sets)
         updated = number(current, "status", "replicas")
@@ -235,9 +236,9 @@ class Deployments:
             message = f'ReplicaSet "{name}" has successfully progressed.'
             return with_condition(conditions, now, "Progressing", True, "NewReplicaSetAvailable", message)
         rolled = before.get("observedGeneration") != counts["observedGeneration"] or name not in str(old.get("message"))
-        moved = any(
-            counts[k] > before.get(k, 0) for k in ("updatedReplicas", "readyReplicas", "availableReplicas")
-        ) or counts["replicas"] - counts["updatedReplicas"] < before.get("replicas", 0) - before.get("updatedReplicas", 0)
+        moved = any(counts[k] > before.get(k, 0) for k in ("updatedReplicas", "readyReplicas", "availableReplicas")) or counts[
+            "replicas"
+        ] - counts["updatedReplicas"] < before.get("replicas", 0) - before.get("updatedReplicas", 0)
         if not rolled and old.get("reason") == "NewReplicaSetAvailable":
             return conditions
         late = old and now - epoch(str(old.get("lastUpdateTime", ""))) >= deadline

@@ -55,7 +55,7 @@ class Endpoints:
             and text(pod, "status", "phase") == "Running"
         ]
         living = [pod for pod in pods if not being_deleted(pod)]
-        labels = {k: v for k, v in labels_of(service).items()}
+        labels = dict(labels_of(service))
         meta = {"name": key[1], "namespace": key[0], "labels": labels or None}
         self._put(ENDPOINTS, meta, {"subsets": _subsets(service, living)})
         meta = {

@@ -58,8 +58,10 @@ class Autoscalers:
         self.cluster, self.kubelet = cluster, kubelet
 
     def wake(self, change: Change) -> Iterable[Key]:
-        if change.resource is AUTOSCALER and change.type != "DELETED" and (
-            change.old is None or change.old.get("spec") != change.obj.get("spec")
+        if (
+            change.resource is AUTOSCALER
+            and change.type != "DELETED"
+            and (change.old is None or change.old.get("spec") != change.obj.get("spec"))
         ):
             yield namespace_of(change.obj), name_of(change.obj)
 
@@ -86,11 +88,17 @@ class Autoscalers:
             scaled = clone(target)
             scaled["spec"]["replicas"] = wanted
             self.cluster.store.update(resource, scaled, MANAGER)
-            reason = f"New size: {wanted}; reason: Current number of replicas {'below Spec.MinReplicas' if size < low else 'above Spec.MaxReplicas'}"
+            bound = "below Spec.MinReplicas" if size < low else "above Spec.MaxReplicas"
+            reason = f"New size: {wanted}; reason: Current number of replicas {bound}"
             self.cluster.event(scaler, "SuccessfulRescale", reason, component="horizontal-pod-autoscaler")
         now = self.cluster.clock.now
         conditions = with_condition(
-            rows(scaler, "status", "conditions"), now, "AbleToScale", True, "ReadyForNewScale", "recommended size matches current size"
+            rows(scaler, "status", "conditions"),
+            now,
+            "AbleToScale",
+            True,
+            "ReadyForNewScale",
+            "recommended size matches current size",
         )
         conditions = with_condition(
             conditions, now, "ScalingActive", True, "ValidMetricFound",

@@ -56,7 +56,9 @@ class Jobs:
         if sub(job, "spec").get("suspend"):
             return
         if succeeded >= wanted:
-            conditions = with_condition(conditions, now, "Complete", True, "CompletionsReached", "Reached expected number of succeeded pods")
+            conditions = with_condition(
+                conditions, now, "Complete", True, "CompletionsReached", "Reached expected number of succeeded pods"
+            )
             status["completionTime"] = rfc3339(now)
             self.cluster.event(job, "Completed", "Job completed", component=JOB_SOURCE)
         elif failed > number(job, "spec", "backoffLimit", default=6):
@@ -65,8 +67,8 @@ class Jobs:
             self.cluster.event(job, "BackoffLimitExceeded", message, component=JOB_SOURCE, warning=True)
         else:
             room = min(number(job, "spec", "parallelism", default=1), wanted - succeeded) - len(active)
-            for _ in range(room):
-                active.append(create_pod(self.cluster, job, f"{name_of(job)}-{self.cluster.suffix()}", JOB_SOURCE))
+            names = [f"{name_of(job)}-{self.cluster.suffix()}" for _ in range(room)]
+            active += [create_pod(self.cluster, job, name, JOB_SOURCE) for name in names]
         counts = {
             "active": len(active),
             "ready": sum(1 for pod in active if is_ready(pod)),
@@ -154,11 +156,23 @@ class CronJobs:
 
 
 def _reference(job: Obj) -> Obj:
-    return {"kind": "Job", "apiVersion": "batch/v1", "namespace": namespace_of(job), "name": name_of(job), "uid": job["metadata"]["uid"]}
+    return {
+        "kind": "Job",
+        "apiVersion": "batch/v1",
+        "namespace": namespace_of(job),
+        "name": name_of(job),
+        "uid": job["metadata"]["uid"],
+    }
 
 
 _FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
-_MACROS = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0", "@monthly": "0 0 1 * *"}
+_MACROS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+}
 
 
 def next_run(schedule: str, now: float) -> float | None:

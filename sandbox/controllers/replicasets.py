@@ -74,12 +74,10 @@ def finished(pod: Obj) -> bool:
     return text(pod, "status", "phase") in ("Succeeded", "Failed")
 
 
-def create_pod(
-    cluster: Cluster, owner: Obj, name: str, source: str, extra: Obj | None = None
-) -> Obj:
+def create_pod(cluster: Cluster, owner: Obj, name: str, source: str, extra: Obj | None = None) -> Obj:
     """A pod from the owner's template, with an Event on the owner."""
     template = clone(sub(owner, "spec", "template"))
-    meta = {
+    meta: Obj = {
         **{k: v for k, v in sub(template, "metadata").items() if k in ("labels", "annotations") and v},
         "name": name,
         "namespace": namespace_of(owner),

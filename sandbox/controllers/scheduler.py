@@ -127,10 +127,7 @@ def requests(pod: Obj) -> dict[str, float]:
 
 
 def _used(pods: list[Obj], node: str) -> dict[str, float]:
-    here = [
-        pod for pod in pods
-        if text(pod, "spec", "nodeName") == node and text(pod, "status", "phase") not in _GONE
-    ]
+    here = [pod for pod in pods if text(pod, "spec", "nodeName") == node and text(pod, "status", "phase") not in _GONE]
     asked = [requests(pod) for pod in here]
     used = {what: sum(row[what] for row in asked) for what in ("cpu", "memory")}
     return used | {"pods": float(len(here)), "share": used["cpu"] + used["memory"] / 2**33 + len(here) / 100}
@@ -165,9 +162,7 @@ def wants(pod: Obj, node: Obj) -> bool:
         return False
     required = sub(pod, "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
     terms = rows(required, "nodeSelectorTerms")
-    return not terms or any(
-        matches({"matchExpressions": rows(term, "matchExpressions")}, labels) for term in terms
-    )
+    return not terms or any(matches({"matchExpressions": rows(term, "matchExpressions")}, labels) for term in terms)
 
 
 def tolerates(pod: Obj, taint: Obj) -> bool:

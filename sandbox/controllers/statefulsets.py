@@ -133,7 +133,9 @@ def record_revision(cluster: Cluster, owner: Obj) -> str:
     revision = hashlib.sha256(orjson.dumps(template, option=orjson.OPT_SORT_KEYS)).hexdigest()[:10]
     name, namespace = f"{name_of(owner)}-{revision}", namespace_of(owner)
     revisions = [
-        row for row in cluster.store.list(CONTROLLER_REVISION, namespace) if controller_of(row).get("uid") == owner["metadata"]["uid"]
+        row
+        for row in cluster.store.list(CONTROLLER_REVISION, namespace)
+        if controller_of(row).get("uid") == owner["metadata"]["uid"]
     ]
     newest = max((number(row, "revision") for row in revisions), default=0)
     known = cluster.store.get(CONTROLLER_REVISION, namespace, name)

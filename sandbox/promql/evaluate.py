@@ -54,10 +54,8 @@ def matches(labels: Labels, matchers: Iterable[Matcher]) -> bool:
     """Do the labels fulfil all matchers? An absent label is ''."""
     for matcher in matchers:
         have = labels.get(matcher.label, "")
-        if matcher.op in ("=", "!="):
-            holds = have == matcher.value
-        else:
-            holds = re.fullmatch(matcher.value, have) is not None
+        equal = matcher.op in ("=", "!=")
+        holds = have == matcher.value if equal else re.fullmatch(matcher.value, have) is not None
         if holds == matcher.op.startswith("!"):
             return False
     return True
@@ -85,7 +83,7 @@ class Evaluation:
                 inner = self.value(expr)
                 if isinstance(inner, str):
                     raise QueryError("unary expression only allowed on expressions of type scalar or instant vector")
-                if isinstance(inner, float):
+                if isinstance(inner, int | float):
                     return -inner
                 return [Sample(_unnamed(s.labels), -s.value) for s in inner]
             case Call():
@@ -105,9 +103,7 @@ class Evaluation:
         found: list[tuple[Labels, Points]] = []
         for series in self.source.select(node.matchers):
             points = [
-                (step * INTERVAL, value)
-                for step in range(first, last + 1)
-                if (value := series.at(step * INTERVAL)) is not None
+                (step * INTERVAL, value) for step in range(first, last + 1) if (value := series.at(step * INTERVAL)) is not None
             ]
             if points:
                 found.append((series.labels, points))
@@ -139,13 +135,11 @@ class Evaluation:
             selector = node.args[0]
             if not isinstance(selector, Selector) or not selector.range:
                 raise QueryError(
-                    f'invalid parameter "query": parse error: expected type range vector in call to function "{node.name}", got instant vector'
+                    'invalid parameter "query": parse error: expected type range vector in call to '
+                    f'function "{node.name}", got instant vector'
                 )
             end = self.moment - selector.offset
-            made = [
-                (labels, function.of_range(points, end - selector.range, end))
-                for labels, points in self.matrix(selector)
-            ]
+            made = [(labels, function.of_range(points, end - selector.range, end)) for labels, points in self.matrix(selector)]
             return [Sample(_unnamed(labels), value) for labels, value in made if value is not None]
         if function.of_value is not None:
             extra = [self._scalar(arg, f'call to function "{node.name}"') for arg in node.args[1:]]
@@ -161,7 +155,9 @@ class Evaluation:
         if node.name == "label_replace":
             return self._label_replace(node)
         if node.name == "histogram_quantile":
-            return _histogram(self._scalar(node.args[0], "histogram_quantile()"), self._vector(node.args[1], "histogram_quantile()"))
+            return _histogram(
+                self._scalar(node.args[0], "histogram_quantile()"), self._vector(node.args[1], "histogram_quantile()")
+            )
         vector = self._vector(node.args[0], f'call to function "{node.name}"')
         if node.name == "scalar":
             return vector[0].value if len(vector) == 1 else math.nan
@@ -263,7 +259,9 @@ def _joined(node: Binary, left: list[Sample], right: list[Sample]) -> list[Sampl
         if partner is None:
             continue
         if not matching.group and key in used:
-            raise QueryError("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)", "execution")
+            raise QueryError(
+                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)", "execution"
+            )
         used.add(key)
         a, b = (sample, partner) if many is left else (partner, sample)
         value = _computed(node.op, a.value, b.value)
@@ -308,8 +306,16 @@ def _computed(op: str, a: float, b: float) -> float:
     if op in ("/", "%") and b == 0:
         return math.nan if a == 0 or op == "%" else math.copysign(math.inf, a)
     try:
-        return float({"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b,
-                      "%": lambda: math.fmod(a, b), "^": lambda: math.pow(a, b)}[op]())
+        return float(
+            {
+                "+": lambda: a + b,
+                "-": lambda: a - b,
+                "*": lambda: a * b,
+                "/": lambda: a / b,
+                "%": lambda: math.fmod(a, b),
+                "^": lambda: math.pow(a, b),
+            }[op]()
+        )
     except (OverflowError, ValueError):
         return math.nan
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Points = list[tuple[float, float]]
 """Samples as (time, value), oldest first."""
@@ -24,7 +25,7 @@ def _extrapolated(points: Points, start: float, end: float, *, counter: bool, pe
         return None
     change = points[-1][1] - points[0][1]
     if counter:
-        for (_, before), (_, after) in zip(points, points[1:], strict=False):
+        for (_, before), (_, after) in pairwise(points):
             if after < before:
                 change += before
     to_start, to_end = points[0][0] - start, end - points[-1][0]
@@ -57,15 +58,15 @@ def _slope(points: Points) -> float | None:
 
 
 def _changes(points: Points) -> float:
-    return float(sum(1 for a, b in zip(points, points[1:], strict=False) if a[1] != b[1]))
+    return float(sum(1 for a, b in pairwise(points) if a[1] != b[1]))
 
 
 def _resets(points: Points) -> float:
-    return float(sum(1 for a, b in zip(points, points[1:], strict=False) if b[1] < a[1]))
+    return float(sum(1 for a, b in pairwise(points) if b[1] < a[1]))
 
 
 def _over(reduce: Callable[[list[float]], float]) -> Function:
-    return Function((1, 1), "range", of_range=lambda points, start, end: reduce([v for _, v in points]) if points else None)
+    return Function((1, 1), "range", of_range=lambda points, _start, _end: reduce([v for _, v in points]) if points else None)
 
 
 def _each(change: Callable[[Sequence[float]], float], least: int = 1, most: int = 1) -> Function:
@@ -81,10 +82,10 @@ FUNCTIONS: dict[str, Function] = {
     "rate": Function((1, 1), "range", of_range=lambda p, s, e: _extrapolated(p, s, e, counter=True, per_second=True)),
     "increase": Function((1, 1), "range", of_range=lambda p, s, e: _extrapolated(p, s, e, counter=True, per_second=False)),
     "delta": Function((1, 1), "range", of_range=lambda p, s, e: _extrapolated(p, s, e, counter=False, per_second=False)),
-    "irate": Function((1, 1), "range", of_range=lambda p, s, e: _instant_rate(p)),
-    "deriv": Function((1, 1), "range", of_range=lambda p, s, e: _slope(p)),
-    "changes": Function((1, 1), "range", of_range=lambda p, s, e: _changes(p) if p else None),
-    "resets": Function((1, 1), "range", of_range=lambda p, s, e: _resets(p) if p else None),
+    "irate": Function((1, 1), "range", of_range=lambda p, _s, _e: _instant_rate(p)),
+    "deriv": Function((1, 1), "range", of_range=lambda p, _s, _e: _slope(p)),
+    "changes": Function((1, 1), "range", of_range=lambda p, _s, _e: _changes(p) if p else None),
+    "resets": Function((1, 1), "range", of_range=lambda p, _s, _e: _resets(p) if p else None),
     "avg_over_time": _over(lambda v: sum(v) / len(v)),
     "max_over_time": _over(max),
     "min_over_time": _over(min),

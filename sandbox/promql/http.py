@@ -85,7 +85,7 @@ def _query(series: SeriesSource, query: str, moment: float) -> Any:
     value = evaluation.value(tree)
     if isinstance(value, str):
         return {"resultType": "string", "result": [moment, value]}
-    if isinstance(value, float):
+    if isinstance(value, int | float):
         return {"resultType": "scalar", "result": [moment, _number(value)]}
     _distinct(value)
     rows = [{"metric": sample.labels, "value": [moment, _number(sample.value)]} for sample in value]
@@ -108,7 +108,7 @@ def _query_range(series: SeriesSource, fields: Fields) -> Any:
         value: Value = Evaluation(series, moment).value(tree)
         if isinstance(value, str):
             raise QueryError('invalid expression type "string" for range query, must be Scalar or instant Vector')
-        samples = [Sample({}, value)] if isinstance(value, float) else value
+        samples = [Sample({}, value)] if isinstance(value, int | float) else value
         _distinct(samples)
         for sample in samples:
             found.setdefault(tuple(sorted(sample.labels.items())), []).append([moment, _number(sample.value)])
@@ -150,7 +150,7 @@ def _moment(fields: Fields, name: str, default: float | None) -> float:
     except ValueError:
         pass
     try:
-        return datetime.fromisoformat(said.replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(said).timestamp()
     except ValueError as error:
         raise QueryError(f'invalid parameter "{name}": cannot parse "{said}" to a valid timestamp') from error
 
@@ -164,7 +164,9 @@ def _step(said: str) -> float:
         except QueryError as error:
             raise QueryError(f'invalid parameter "step": cannot parse "{said}" to a valid duration') from error
     if step <= 0:
-        raise QueryError('invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer')
+        raise QueryError(
+            'invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer'
+        )
     return step
 
 

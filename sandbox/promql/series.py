@@ -93,14 +93,14 @@ class SeriesSource:
         def free(moment: float) -> float:
             return total - 700 * 2**20 - sum(t.memory(moment) or 0.0 for t in traces)
 
-        yield "up", {"job": "kubelet", "instance": name}, lambda moment: 1.0
-        yield "up", {"job": "node-exporter", "instance": f"{name}:9100"}, lambda moment: 1.0
-        yield "node_memory_MemTotal_bytes", labels, lambda moment: total
+        yield "up", {"job": "kubelet", "instance": name}, lambda _moment: 1.0
+        yield "up", {"job": "node-exporter", "instance": f"{name}:9100"}, lambda _moment: 1.0
+        yield "node_memory_MemTotal_bytes", labels, lambda _moment: total
         yield "node_memory_MemAvailable_bytes", labels, free
         for what, unit in (("cpu", "core"), ("memory", "byte")):
             value = quantity.value(sub(node, "status", "allocatable").get(what))
             more = {**_STATE, "node": name, "resource": what, "unit": unit}
-            yield "kube_node_status_allocatable", more, lambda moment, value=value: value
+            yield "kube_node_status_allocatable", more, lambda _moment, value=value: value
 
 
 def _of_container(trace: Trace) -> Iterator[tuple[str, Labels, Reading]]:
@@ -130,12 +130,22 @@ def _of_container(trace: Trace) -> Iterator[tuple[str, Labels, Reading]]:
         for what, said in sub(trace.resources, kind).items():
             value = quantity.value(said)
             labels = {**state, "node": trace.node, "resource": what, "unit": "byte" if what == "memory" else "core"}
-            yield f"kube_pod_container_resource_{kind}", labels, while_there(lambda m, value=value: value)
+            yield f"kube_pod_container_resource_{kind}", labels, while_there(lambda _m, value=value: value)
     if trace.program.requests:
-        target = {"job": "pods", "namespace": trace.namespace, "pod": trace.pod, "app": trace.workload, "service": trace.workload}
+        target = {
+            "job": "pods",
+            "namespace": trace.namespace,
+            "pod": trace.pod,
+            "app": trace.workload,
+            "service": trace.workload,
+        }
         yield "up", {**target, "instance": f"{trace.pod}:metrics"}, while_there(lambda m: 1.0 if trace.run_at(m) else 0.0)
         yield "http_requests_total", {**target, "code": "200", "method": "GET"}, _requests(trace, 0)
-        yield "http_requests_total", {**target, "code": "502" if trace.workload == "web" else "503", "method": "POST"}, _requests(trace, 1)
+        yield (
+            "http_requests_total",
+            {**target, "code": "502" if trace.workload == "web" else "503", "method": "POST"},
+            _requests(trace, 1),
+        )
 
 
 def _requests(trace: Trace, which: int) -> Reading:
