@@ -1,18 +1,144 @@
 """AgentRuntime: turns and actions over a control plane. The surfaces ask through Conversations; this picks the work up."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import structlog
+
+from control_plane.clock import utc_now
+from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
+
+if TYPE_CHECKING:
+    from agent_runtime.stack import Stack
+    from knowledge.cases import CaseStore
+    from knowledge.embeddings import Embedder
+
+log = structlog.get_logger(__name__)
+
+TURN, ACTION = "turn_v1", "action_v1"
+SWEEP_BATCH = 50
+STOP_S = 8.0
+RETRY_S = 5.0
 
 
 class AgentRuntime:
-    def __init__(self, plane: ControlPlane) -> None: ...
+    """Owns the sweep, the loading of the agent stack and the case store. One a process."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        self._slots = asyncio.Semaphore(plane.settings.concurrent_turns)
+        self._here: set[str] = set()
+        """Workflow ids that this process has started or runs; the sweep does not ask for them again."""
+        self._stack: asyncio.Task[Stack] | None = None
+        self._sweep: asyncio.Task[None] | None = None
+        self._cases: CaseStore | None = None
+        self._embedder: Embedder | None = None
 
     async def start(self) -> None:
         """Register turn_v1 and action_v1, launch the durable executor, start the sweep (5 s) and the wake-up listener.
         The agent stack (LangChain) loads behind it, in a thread: serving starts before it is there."""
+        self._plane.durable.register(TURN, self._turn)
+        self._plane.durable.register(ACTION, self._action)
+        self._stack = asyncio.create_task(self._load(), name="load the agent stack")
+        await self._plane.durable.launch()
+        self._sweep = asyncio.create_task(self._sweep_for_ever(), name="sweep for turns and actions")
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """What runs is cancelled and taken up at the next start. Within 10 s."""
+        tasks = [task for task in (self._sweep, self._stack) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
+        await self._plane.durable.close(timeout_s=STOP_S)
+        if self._cases is not None:
+            await self._cases.close()
+        if self._embedder is not None:
+            await self._embedder.close()
 
     @property
     def model_name(self) -> str:
         """The configured model, or "offline"."""
-        ...
+        return self._plane.settings.model if self._plane.settings.api_key() is not None else "offline"
+
+    @property
+    def ready(self) -> bool:
+        """Has the agent stack loaded? Questions that come earlier wait for it."""
+        return self._stack is not None and self._stack.done() and self._stack.exception() is None
+
+    async def _load(self) -> "Stack":
+        return await asyncio.to_thread(self._import)
+
+    def _import(self) -> "Stack":
+        from agent_runtime.stack import Stack, case_store
+
+        self._cases, self._embedder = case_store(self._plane.settings)
+        return Stack(self._plane, self._cases)
+
+    async def _turn(self, turn: str) -> None:
+        workflow = f"turn:{turn}"
+        self._here.add(workflow)
+        try:
+            if self._stack is None:
+                raise RuntimeError("the runtime was not started")
+            stack = await asyncio.shield(self._stack)
+            async with self._slots:
+                await stack.turn(turn)
+        finally:
+            self._here.discard(workflow)
+
+    async def _action(self, approval: str) -> None:
+        from agent_runtime.actions.step import ActionStep
+
+        workflow = f"action:{approval}"
+        self._here.add(workflow)
+        try:
+            if self._stack is not None:
+                await asyncio.shield(self._stack)
+            await ActionStep(self._plane, cases=lambda: self._cases).run(approval)
+        finally:
+            self._here.discard(workflow)
+
+    async def _sweep_for_ever(self) -> None:
+        """At each wake-up, and every 5 s besides. Whatever fails is tried again at the next."""
+        while True:
+            try:
+                async with aclosing(self._plane.conversations.watch_work()) as wakes:
+                    async for _ in wakes:
+                        await self._sweep_once()
+            except Exception:
+                log.exception("the sweep failed; it begins again")
+                await asyncio.sleep(RETRY_S)
+
+    async def _sweep_once(self) -> None:
+        approvals, conversations = self._plane.approvals, self._plane.conversations
+        for row in (
+            _Work(TURN, "turn", conversations.running_turns),
+            _Work(TURN, "turn", lambda: conversations.startable_turns(SWEEP_BATCH)),
+            _Work(ACTION, "action", approvals.startable),
+            _Work(ACTION, "action", approvals.running),
+        ):
+            await self._start_all(row)
+        await approvals.expire_due(utc_now())
+
+    async def _start_all(self, work: "_Work") -> None:
+        for item in await work.find():
+            workflow = f"{work.prefix}:{item}"
+            if workflow in self._here:
+                continue
+            try:
+                await self._plane.durable.start(work.function, workflow, item)
+            except ServiceError as error:
+                log.warning("work could not be started; the next sweep tries again", workflow=workflow, why=error.message)
+
+
+class _Work:
+    """A kind of work: the durable function, the prefix of its ids, how what waits is found."""
+
+    def __init__(self, function: str, prefix: str, find: Callable[[], Awaitable[tuple[str, ...]]]) -> None:
+        self.function = function
+        self.prefix = prefix
+        self.find = find

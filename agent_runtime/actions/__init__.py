@@ -1,0 +1,1 @@
+"""An action: the one place from which a plan that people approved is run."""

@@ -1,0 +1,95 @@
+"""What follows the end of an action: the case is stored, the agent is asked to conclude. Each once, also on re-entry."""
+
+import structlog
+
+from agent_runtime.turns.conclusion import question
+from control_plane.approvals import Approval
+from control_plane.errors import ServiceError
+from control_plane.services import ControlPlane
+from knowledge.cases import Case, CaseStore, CasesUnavailable
+from protocol.approval import ApprovalState
+from protocol.diagnosis import Diagnosis
+from protocol.events import CaseStored, DiagnosisMade, LogEntry
+from protocol.text import one_line
+
+log = structlog.get_logger(__name__)
+
+
+async def afterwards(plane: ControlPlane, cases: CaseStore | None, approval: Approval) -> None:
+    if approval.conversation is None:
+        return
+    turn = await plane.conversations.turn_log(approval.turn) if approval.turn else ()
+    if approval.state is ApprovalState.SUCCEEDED:
+        await _store(plane, cases, approval, turn)
+    await _conclude(plane, approval)
+
+
+async def _store(plane: ControlPlane, cases: CaseStore | None, approval: Approval, entries: tuple[LogEntry, ...]) -> None:
+    case = case_of(approval, entries)
+    if approval.conversation is None or any(isinstance(e.event, CaseStored) and e.event.case == case.id for e in entries):
+        return
+    if cases is None:
+        log.warning("the case was not stored: the case store is not there", approval=approval.id)
+        return
+    try:
+        stored = await cases.add(case)
+    except CasesUnavailable as error:
+        log.warning("the case was not stored", approval=approval.id, why=str(error))
+        return
+    await plane.conversations.append(
+        approval.conversation, CaseStored(case=stored.id, title=one_line(stored.title, 200)), turn=approval.turn
+    )
+
+
+def case_of(approval: Approval, entries: tuple[LogEntry, ...]) -> Case:
+    """A healed incident as a case. Its id is the approval's, so that storing it twice is storing it once. Pure."""
+    found = _diagnosis(approval, entries)
+    cause = next((c for c in found.root_causes if c.code == approval.case_code), None) if found else None
+    cause = cause or (found.root_causes[0] if found and found.root_causes else None)
+    target = str(approval.plan.body.action.target)
+    took = None
+    if approval.started_at and approval.finished_at:
+        took = round((approval.finished_at - approval.started_at).total_seconds())
+    return Case(
+        id=f"approval.{approval.id}",
+        title=one_line(found.summary if found else approval.why or approval.command_line, 200),
+        cluster=approval.cluster,
+        namespace=approval.namespace,
+        symptoms=tuple(f"{s.code} on {s.object}: {s.title}" for s in found.symptoms) if found else (),
+        code=cause.code if cause else approval.case_code,
+        object=str(cause.object) if cause else target,
+        explanation=cause.explanation if cause else approval.why,
+        evidence=tuple(e.excerpt for e in cause.evidence) if cause else (),
+        fix=approval.command_line,
+        outcome="provisional",
+        opened_at=approval.created_at,
+        took_s=took,
+    )
+
+
+def _diagnosis(approval: Approval, entries: tuple[LogEntry, ...]) -> Diagnosis | None:
+    """The newest of the turn that names the root cause that the plan was meant for, else the newest with one."""
+    made = [e.event.diagnosis for e in entries if isinstance(e.event, DiagnosisMade) and e.event.diagnosis.root_causes]
+    meant = [d for d in made if any(cause.code == approval.case_code for cause in d.root_causes)]
+    return (meant or made or [None])[-1]
+
+
+async def _conclude(plane: ControlPlane, approval: Approval) -> None:
+    """A turn as the requester, without the right to propose. The same client id makes it one, however often it is asked."""
+    if approval.conversation is None:
+        return
+    try:
+        requester = await plane.accounts.principal(approval.requester)
+        language = (await plane.conversations.turn(approval.turn)).language if approval.turn else "en"
+        await plane.conversations.ask(
+            approval.conversation,
+            requester,
+            question(approval, language),
+            door="action",
+            language=language,
+            client_id=f"conclude:{approval.id}",
+            may_propose=False,
+        )
+    except ServiceError as error:
+        # The result itself is in the log already; only the agent's words about it are missing.
+        log.warning("the concluding turn could not be asked for", approval=approval.id, why=error.message)

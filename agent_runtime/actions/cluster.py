@@ -1,0 +1,116 @@
+"""What an action says to the runner: execute once under a Grant, ask what became of it, look whether it healed."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Literal
+
+from control_plane.approvals import Approval
+from control_plane.principals import Principal, ScopedRole
+from control_plane.services import ControlPlane
+from protocol.approval import Role
+from protocol.commands import (
+    CheckOutcome,
+    CheckPlan,
+    CommandResult,
+    CommandStatus,
+    Execute,
+    ExecutionOutcome,
+    GrantStatus,
+    ScopeLimit,
+)
+from protocol.grant import GRANT_SECONDS, Grant, sign
+from protocol.ids import new_id
+
+Purpose = Literal["action", "undo"]
+
+EXECUTE_DEADLINE_S = 60.0
+ASK_DEADLINE_S = 10.0
+ASK_EVERY_S = 2.0
+_NOT_HEARD = frozenset({CommandStatus.OFFLINE, CommandStatus.LOST, CommandStatus.TIMEOUT})
+
+
+class ActionCluster:
+    """The runner's side of one approval. `wait_s` bounds how long an answer about a grant is waited for."""
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        approval: Approval,
+        *,
+        now: Callable[[], datetime],
+        wait_s: float,
+        every_s: float = ASK_EVERY_S,
+    ) -> None:
+        self._plane = plane
+        self._approval = approval
+        self._now = now
+        self._wait_s = wait_s
+        self._every_s = every_s
+
+    async def execute(self, purpose: Purpose) -> ExecutionOutcome:
+        """Send the plan's action or its undo, once. Silence is followed by questions, never by a second sending."""
+        cluster = await self._plane.fleet.get(self._approval.cluster)
+        if cluster.runner is None:
+            return ExecutionOutcome(outcome="never_seen", message=f"cluster {cluster.name} has no runner")
+        body, now = self._approval.plan.body, self._now()
+        grant = Grant(
+            cluster=self._approval.cluster,
+            runner_boot=cluster.runner.boot,
+            plan_hash=self._approval.plan.plan_hash,
+            purpose=purpose,
+            authority=f"approval:{self._approval.id}",
+            kid=self._plane.grant_kid,
+            nonce=new_id(),
+            issued_at=now,
+            expires_at=now + timedelta(seconds=GRANT_SECONDS),
+        )
+        execute = Execute(body=body, grant=sign(grant, self._plane.grant_key))
+        result = await self._plane.commands.execute(
+            self._approval.cluster, execute, approval=self._approval.id, deadline_s=EXECUTE_DEADLINE_S
+        )
+        if result.status in _NOT_HEARD:
+            return await self.became_of(purpose)
+        if result.data is not None and "execution" in result.data:
+            return result.execution()
+        return ExecutionOutcome(outcome="refused", message=result.error or f"it ended as {result.status}")
+
+    async def became_of(self, purpose: Purpose) -> ExecutionOutcome:
+        """What became of the grants of this approval. "unknown" when the runner does not answer in time."""
+        command = GrantStatus(authority=f"approval:{self._approval.id}", purpose=purpose)
+        last = "the runner did not answer"
+        deadline = asyncio.get_running_loop().time() + self._wait_s
+        while True:
+            result = await self._run(command)
+            if result.good and result.data is not None and "execution" in result.data:
+                return result.execution()
+            last = result.error or last
+            if asyncio.get_running_loop().time() >= deadline:
+                return ExecutionOutcome(outcome="unknown", message=last)
+            await self.pause()
+
+    async def check(self, started_at: datetime) -> CheckOutcome | None:
+        """What is seen of the object now; None when the runner can't be asked."""
+        result = await self._run(CheckPlan(body=self._approval.plan.body, started_at=started_at))
+        return result.check() if result.good and result.data is not None and "check" in result.data else None
+
+    async def pause(self) -> None:
+        """Between two questions."""
+        await asyncio.sleep(self._every_s)
+
+    async def _run(self, command: GrantStatus | CheckPlan) -> CommandResult:
+        namespace = self._approval.namespace
+        # Not the requester: whether an action that runs can be watched must not hang on one account.
+        watcher = Principal(
+            account="system",
+            name="Opsthread",
+            roles=(ScopedRole(role=Role.VIEWER, clusters=(self._approval.cluster,), namespaces=(namespace or "*",)),),
+        )
+        return await self._plane.commands.run(
+            self._approval.cluster,
+            command,
+            principal=watcher,
+            scope=ScopeLimit(namespaces=(namespace,) if namespace else None),
+            deadline_s=ASK_DEADLINE_S,
+            correlation={"approval": self._approval.id, "conversation": self._approval.conversation or ""},
+        )

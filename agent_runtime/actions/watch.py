@@ -1,0 +1,45 @@
+"""Polls the check of a plan until the symptom is gone, it got worse, or its time is over."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from protocol.commands import CheckOutcome
+
+CHECK_EVERY_S = 2.0
+STABLE = 2
+"""Looks in a row that must agree before it is called healed, or worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    end: Literal["healthy", "worse", "timeout", "unanswered"]
+    message: str
+
+
+async def watch(
+    check: Callable[[], Awaitable[CheckOutcome | None]],
+    *,
+    timeout_s: float,
+    progress: Callable[[str], Awaitable[None]],
+    every_s: float = CHECK_EVERY_S,
+) -> Watched:
+    """`unanswered`: the last look got no answer or could not tell. None from `check` means no answer."""
+    deadline = time.monotonic() + timeout_s
+    last: CheckOutcome | None = None
+    said, agreed = "", 0
+    while True:
+        seen = await check()
+        outcome = seen.outcome if seen else "unknown"
+        agreed = agreed + 1 if last is not None and last.outcome == outcome else 1
+        last = seen or CheckOutcome(outcome="unknown", message="the runner does not answer")
+        if last.message != said:
+            said = last.message
+            await progress(said)
+        if last.outcome in ("healthy", "worse") and agreed >= STABLE:
+            return Watched("healthy" if last.outcome == "healthy" else "worse", last.message)
+        if time.monotonic() >= deadline:
+            return Watched("unanswered" if last.outcome == "unknown" else "timeout", last.message)
+        await asyncio.sleep(every_s)

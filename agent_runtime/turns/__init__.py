@@ -1,0 +1,1 @@
+"""A turn: one durable step, resumable from the log."""

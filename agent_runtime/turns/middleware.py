@@ -1,0 +1,132 @@
+"""Where LangChain's loop meets the turn: each model call and each tool call passes here, and nothing else of ours is in it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+from langchain.agents.middleware.types import ToolCallRequest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages.tool import ToolCall as ToolCallDict
+from langchain_core.messages.tool import tool_call
+from langgraph.types import Command
+
+from agent_runtime.models.ask import Given, Models
+from agent_runtime.models.phrases import phrase
+from agent_runtime.turns.budget import Budget, Limit
+from agent_runtime.turns.live import LiveText
+from agent_runtime.turns.recorder import Recorder
+from agent_runtime.turns.transcript import this_turn, tool_message
+from agent_runtime.turns.turn_log import opening_call
+from control_plane.conversations import Conversations, Turn
+from prompts import prompt
+from protocol.commands import CommandStatus
+from protocol.events import ModelMessage, ToolCall
+from protocol.text import clean
+from tools.answer import ToolAnswer
+from tools.names import REPORT
+from tools.titles import title_of
+
+Model = Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+Tool = Callable[[ToolCallRequest], Awaitable["ToolMessage | Command[Any]"]]
+
+
+class TurnStopped(Exception):
+    """Somebody pressed Stop. Raised at a model boundary, so that nothing is half done."""
+
+
+class TurnMiddleware(AgentMiddleware[Any, Any]):
+    """Stop, budgets, the model with its fall-back, and the log. Never raises but TurnStopped."""
+
+    def __init__(
+        self, *, turn: Turn, conversations: Conversations, recorder: Recorder, models: Models, budget: Budget, live: LiveText
+    ) -> None:
+        super().__init__()
+        self.tools = []
+        self._turn = turn
+        self._conversations = conversations
+        self._recorder = recorder
+        self._models = models
+        self._budget = budget
+        self._live = live
+        self.limit: Limit | None = None
+        """The budget that ended the looking around."""
+
+    async def awrap_model_call(self, request: ModelRequest[Any], handler: Model) -> ModelResponse[Any]:
+        if await self._stopped():
+            raise TurnStopped
+        now = time.monotonic()
+        self.limit = self.limit or self._budget.reached(now)
+        if self.limit is not None:
+            word = HumanMessage(prompt("budget", self._turn.language, what=self.limit))
+            request = request.override(tools=[], messages=[*request.messages, word])
+
+        async def send(model: BaseChatModel) -> list[object]:
+            # The word about the budget is for a language model; the rules read the question as the last human message.
+            messages = request.messages[:-1] if self.limit and model is not self._models.endpoint else request.messages
+            return list((await handler(request.override(model=model, messages=messages))).result)
+
+        given = await self._models.ask(
+            send, withdrawn=self.limit is not None, left_s=self._budget.left_s(now), reset=self._live.next_message
+        )
+        await self._live.next_message()
+        return ModelResponse(result=[await self._log_message(given)])
+
+    async def awrap_tool_call(self, request: ToolCallRequest, handler: Tool) -> "ToolMessage | Command[Any]":
+        call = request.tool_call
+        call_id, name, args = str(call["id"]), call["name"], call["args"]
+        if await self._stopped():
+            return ToolMessage("Stopped before it ran.", tool_call_id=call_id, name=name, status="error")
+
+        async def run() -> ToolAnswer:
+            return answer_of(name, args, await handler(request))
+
+        refusal = self._budget.take_tool(name, args, time.monotonic())
+        return tool_message(await self._recorder.tool(call_id, name, args, run, refusal=refusal))
+
+    async def _stopped(self) -> bool:
+        return (await self._conversations.turn(self._turn.id)).cancel_requested
+
+    async def _log_message(self, given: Given) -> AIMessage:
+        """The message as it goes into the log and on in the loop: our call ids, no tool calls once tools are withdrawn."""
+        source = given.message
+        calls: list[ToolCallDict] = [] if self.limit else source.tool_calls
+        text = clean(str(source.text)).strip()
+        if not calls and not text:
+            # A model that asks for tools it no longer has, with no word besides: the rules answer for it.
+            source = self._models.offline.model_copy(update={"withdrawn": True}).respond(self._so_far())
+            text, given = str(source.text), Given(source, offline=True)
+        if not calls and not given.offline and self._unproven():
+            text = f"{text}\n\n{phrase('unproven', self._turn.language)}"
+        usage = given.message.usage_metadata
+        message = ModelMessage(
+            text=text,
+            tool_calls=tuple(
+                ToolCall(id=self._recorder.next_call_id(n), name=c["name"], args=c["args"]) for n, c in enumerate(calls)
+            ),
+            offline=given.offline,
+            input_tokens=usage["input_tokens"] if usage else 0,
+            output_tokens=usage["output_tokens"] if usage else 0,
+            final=not calls,
+        )
+        self._budget.count_model(message.input_tokens, message.output_tokens)
+        await self._recorder.message(message)
+        return AIMessage(text, tool_calls=[tool_call(name=c.name, args=c.args, id=c.id) for c in message.tool_calls])
+
+    def _unproven(self) -> bool:
+        """Did the last report of the model leave nothing that holds?"""
+        reports = [call for call in self._recorder.state.calls.values() if call.name == REPORT and call.diagnosis]
+        last = reports[-1] if reports else None
+        return bool(last and last.args.get("root_causes") and last.diagnosis and not last.diagnosis.root_causes)
+
+    def _so_far(self) -> list[Any]:
+        return list(this_turn(self._recorder.state, opening=opening_call(self._turn.id)))
+
+
+def answer_of(name: str, args: dict[str, Any], message: "ToolMessage | Command[Any]") -> ToolAnswer:
+    """What LangChain's tool node gave: our tools' own answer, or its words about a bad call."""
+    if isinstance(message, ToolMessage) and isinstance(message.artifact, ToolAnswer):
+        return message.artifact
+    words = str(message.text) if isinstance(message, ToolMessage) else "the tool gave no result"
+    return ToolAnswer(title_of(name, args), CommandStatus.INVALID.value, note=f"{words[:1500]} Correct the call.")

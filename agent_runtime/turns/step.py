@@ -1,0 +1,264 @@
+"""turn_v1: one turn as one durable step, resumable from the log.
+
+Begin (or take up again), diagnose by rules what the question is about, run the loop, end. Whatever fails ends in an answer
+or in a TurnFailed with words; only cancellation of the task, at shutdown, leaves the turn for the next start.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import structlog
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.tools import BaseTool
+
+from agent_runtime.evidence import report_answer
+from agent_runtime.models.ask import Models
+from agent_runtime.models.intents import intent_of, sees_scope
+from agent_runtime.models.offline import OfflineModel
+from agent_runtime.models.phrases import phrase
+from agent_runtime.turns import reentry
+from agent_runtime.turns.budget import Budget, Limits
+from agent_runtime.turns.conclusion import facts_of
+from agent_runtime.turns.live import LiveNotes, LiveText
+from agent_runtime.turns.loop import run_loop
+from agent_runtime.turns.middleware import TurnMiddleware, TurnStopped, answer_of
+from agent_runtime.turns.recorder import Recorder
+from agent_runtime.turns.transcript import history, this_turn
+from agent_runtime.turns.turn_log import LoggedCall, TurnLog, opening_call, read_turn_log
+from control_plane.clock import utc_now
+from control_plane.conversations import Conversation, Turn
+from control_plane.fleet import Cluster
+from control_plane.services import ControlPlane
+from control_plane.settings import Settings
+from knowledge.cases import CaseStore
+from prompts import prompt
+from protocol.approval import Role, role_at_least
+from protocol.commands import ScopeLimit
+from protocol.events import (
+    AgentEvent,
+    Language,
+    Live,
+    LogEntry,
+    TurnCancelled,
+    TurnFailed,
+    TurnFinished,
+    TurnResumed,
+    TurnStarted,
+    UserMessage,
+)
+from protocol.text import one_line
+from tools.answer import ToolAnswer
+from tools.build import build_tools
+from tools.context import ToolContext
+from tools.names import DIAGNOSE
+from tools.reads import diagnose_words
+from tools.report import Report
+
+EndedBy = Literal["answer", "budget", "model_error"]
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 4
+"""A turn that was interrupted this often is given up: it may be what brings the process down."""
+HISTORY_ENTRIES = 600
+OPENING_TEXT = 3000
+"""Characters of the opening diagnosis, so that the first request stays under 12 KB."""
+
+
+@dataclass(frozen=True)
+class TurnStep:
+    """What turns are run with. `endpoint` is None without a key."""
+
+    plane: ControlPlane
+    endpoint: BaseChatModel | None
+    model_name: str
+    cases: CaseStore | None
+
+    async def run(self, turn_id: str) -> None:
+        """Never raises but for cancellation of the task."""
+        structlog.contextvars.bind_contextvars(turn=turn_id)
+        try:
+            turn = await self.plane.conversations.claim_turn(turn_id)
+            if turn is not None:
+                await _OneTurn(self, turn).run()
+        except Exception:
+            log.exception("the turn failed", turn=turn_id)
+            await self._fail(turn_id)
+        finally:
+            structlog.contextvars.unbind_contextvars("turn")
+
+    async def _fail(self, turn_id: str) -> None:
+        message = "The turn failed inside Opsthread. Nothing was changed by it; ask again, and look into its log if it repeats."
+        try:
+            await self.plane.conversations.end_turn(turn_id, "failed", TurnFailed(message=message, code="internal"))
+        except Exception:
+            log.exception("the failed turn could not be ended; the sweep will", turn=turn_id)
+
+
+class _OneTurn:
+    def __init__(self, step: TurnStep, turn: Turn) -> None:
+        self._step = step
+        self._plane = step.plane
+        self._turn = turn
+        self._opening = opening_call(turn.id)
+        self._live = LiveText(turn.id, self._publish)
+        self._notes = LiveNotes(turn.id, self._publish)
+
+    async def run(self) -> None:
+        turn = self._turn
+        entries = await self._plane.conversations.turn_log(turn.id)
+        recorder = Recorder(self._plane.conversations, turn, read_turn_log(entries, opening=self._opening))
+        if turn.attempt > MAX_ATTEMPTS:
+            words = f"This turn was interrupted {turn.attempt - 1} times and is given up. Ask again, perhaps for less."
+            await self._end("failed", TurnFailed(message=words, code="internal"))
+            return
+        await self._begin(recorder)
+        try:
+            ended_by = _ended_by(recorder.state) if recorder.state.final else await self._answer(recorder)
+        except TurnStopped:
+            now = await self._plane.conversations.turn(turn.id)
+            await self._end("cancelled", TurnCancelled(by_name=now.cancelled_by_name))
+            return
+        finally:
+            await self._live.close()
+            await self._notes.close()
+        await self._end("finished", _finished(recorder.state, ended_by, self._took_ms(entries)))
+
+    async def _begin(self, recorder: Recorder) -> None:
+        if not recorder.state.begun:
+            await recorder.append(TurnStarted(model=self._step.model_name, offline=self._step.endpoint is None))
+        elif recorder.state.final is None:
+            await recorder.append(TurnResumed(note="taken up again after a restart"))
+            await reentry.settle(self._plane, recorder)
+
+    async def _answer(self, recorder: Recorder) -> EndedBy:
+        settings, turn, state = self._plane.settings, self._turn, recorder.state
+        conversation = await self._plane.conversations.get(turn.conversation)
+        cluster = await self._plane.fleet.get(conversation.cluster)
+        context = ToolContext(self._plane, turn, conversation, self._step.cases, self._notes.say)
+        await self._diagnose_first(recorder, context, cluster)
+        tools = build_tools(context, self._check_report(recorder), may_propose=await self._may_propose(context))
+        await _run_waiting(recorder, tools)
+        offline = OfflineModel(language=turn.language, namespaces=cluster.summary.namespaces)
+        models = Models(self._step.endpoint, offline, settings.model_timeout_s)
+        middleware = TurnMiddleware(
+            turn=turn,
+            conversations=self._plane.conversations,
+            recorder=recorder,
+            models=models,
+            budget=_budget(settings, state),
+            live=self._live,
+        )
+        await run_loop(
+            model=offline,
+            tools=tools,
+            system_prompt=_system_prompt(turn.language, cluster, conversation.scope, context.now()),
+            messages=[*await self._history(conversation), *await self._this_turn(state)],
+            middleware=middleware,
+            live=self._live,
+            model_calls=settings.model_calls_per_turn,
+        )
+        if models.failed:
+            return "model_error"
+        return "budget" if middleware.limit else "answer"
+
+    async def _diagnose_first(self, recorder: Recorder, context: ToolContext, cluster: Cluster) -> None:
+        """The rules before the first model call, where the question is about what is wrong with something."""
+        state, question = recorder.state, recorder.state.question
+        if question is None or question.door == "action" or self._opening in state.calls or state.messages:
+            return
+        intent = intent_of(question.text, namespaces=cluster.summary.namespaces)
+        if not sees_scope(intent, question.text):
+            return
+        target = intent.target if "/" in intent.target else ""
+        args = {"target": " ".join(intent.words), "namespace": intent.namespace or ""}
+
+        async def run() -> ToolAnswer:
+            return await diagnose_words(context, target, intent.words, intent.namespace or "")
+
+        await recorder.tool(self._opening, DIAGNOSE, args, run, limit=OPENING_TEXT)
+
+    def _check_report(self, recorder: Recorder) -> Callable[[Report], ToolAnswer]:
+        return lambda report: report_answer(report, recorder.results, language=self._turn.language)
+
+    async def _may_propose(self, context: ToolContext) -> bool:
+        """With the asker's role as it stands now; approvals.open asks again for the object itself."""
+        if not self._turn.may_propose:
+            return False
+        principal, conversation = await context.principal(), context.conversation
+        spaces = conversation.scope.namespaces
+        roles = [principal.role_in(conversation.cluster, space) for space in (spaces if spaces is not None else (None,))]
+        return any(role is not None and role_at_least(role, Role.OPERATOR) for role in roles)
+
+    async def _history(self, conversation: Conversation) -> list[BaseMessage]:
+        after = max(0, conversation.last_seq - HISTORY_ENTRIES)
+        entries = await self._plane.conversations.log(conversation.id, after=after)
+        return history(entries, before=self._turn.id)
+
+    async def _this_turn(self, state: TurnLog) -> list[BaseMessage]:
+        conclude = await facts_of(self._plane, state.question)
+        return this_turn(state, opening=self._opening, conclude=conclude)
+
+    async def _publish(self, live: Live) -> None:
+        await self._plane.conversations.publish_live(self._turn.conversation, live)
+
+    async def _end(self, state: Literal["finished", "failed", "cancelled"], event: AgentEvent) -> None:
+        await self._plane.conversations.end_turn(self._turn.id, state, event)
+
+    def _took_ms(self, entries: Sequence[LogEntry]) -> float:
+        began = next((e.at for e in entries if isinstance(e.event, UserMessage)), self._turn.created_at)
+        return (utc_now() - began).total_seconds() * 1000
+
+
+async def _run_waiting(recorder: Recorder, tools: Sequence[BaseTool]) -> None:
+    """Calls that the model had asked for and that a crash kept from starting: they run first, the model is not asked again."""
+    by_name = {tool.name: tool for tool in tools}
+    for call in recorder.state.waiting:
+        tool = by_name.get(call.name)
+
+        async def run(call: LoggedCall = call, tool: BaseTool | None = tool) -> ToolAnswer:
+            if tool is None:
+                raise LookupError(call.name)
+            message = await tool.ainvoke({"type": "tool_call", "id": call.id, "name": call.name, "args": call.args})
+            return answer_of(call.name, call.args, message)
+
+        refusal = "" if tool else f"There is no tool {call.name!r} in this turn."
+        await recorder.tool(call.id, call.name, call.args, run, refusal=refusal)
+
+
+def _budget(settings: Settings, state: TurnLog) -> Budget:
+    """What an earlier attempt of the turn used counts, but for its seconds."""
+    limits = Limits(
+        settings.model_calls_per_turn, settings.tool_calls_per_turn, settings.tokens_per_turn, settings.turn_seconds
+    )
+    budget = Budget(limits, started=time.monotonic(), tool_calls=sum(call.started is not None for call in state.calls.values()))
+    for message in state.messages:
+        budget.count_model(message.input_tokens, message.output_tokens)
+    return budget
+
+
+def _system_prompt(language: Language, cluster: Cluster, scope: ScopeLimit, now: datetime) -> str:
+    names = scope.namespaces
+    seen = phrase("scope_all", language) if names is None else phrase("scope_some", language, names=", ".join(names[:30]))
+    return prompt("system", language, cluster=one_line(cluster.name, 80), scope=seen, now=f"{now:%Y-%m-%dT%H:%MZ}")
+
+
+def _ended_by(state: TurnLog) -> EndedBy:
+    """Of a turn whose answer was written before a crash."""
+    fell_back = state.final is not None and state.final.offline and not state.began_offline
+    return "model_error" if fell_back else "answer"
+
+
+def _finished(state: TurnLog, ended_by: EndedBy, took_ms: float) -> TurnFinished:
+    return TurnFinished(
+        took_ms=took_ms,
+        model_calls=len(state.messages),
+        tool_calls=sum(call.started is not None for call in state.calls.values()),
+        input_tokens=sum(message.input_tokens for message in state.messages),
+        output_tokens=sum(message.output_tokens for message in state.messages),
+        ended_by=ended_by,
+    )

@@ -1,0 +1,107 @@
+"""From the log to the messages that a model is given: earlier turns in short, this one exactly as it was. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages.tool import ToolCall as ToolCallDict
+from langchain_core.messages.tool import tool_call
+
+from agent_runtime.models.view import CONCLUDE_KEY, DIAGNOSIS_KEY
+from agent_runtime.turns.turn_log import LoggedCall, TurnLog
+from protocol.diagnosis import Diagnosis
+from protocol.events import ActionFinished, DiagnosisMade, LogEntry, ModelMessage, UserMessage
+from protocol.text import cap, clean, one_line
+from tools.answer import GOOD, ToolAnswer
+from tools.names import DIAGNOSE
+
+EARLIER_TURNS = 6
+EARLIER_TEXT = 900
+"""Characters of each question and answer of an earlier turn."""
+
+
+def history(entries: Iterable[LogEntry], *, before: str) -> list[BaseMessage]:
+    """The turns before turn `before`: question, final answer, diagnosis in one line, what became of actions."""
+    order: list[str] = []
+    by_turn: dict[str, list[LogEntry]] = {}
+    for entry in entries:
+        if entry.turn == before:
+            break
+        if entry.turn is not None:
+            if entry.turn not in by_turn:
+                order.append(entry.turn)
+            by_turn.setdefault(entry.turn, []).append(entry)
+        elif order and isinstance(entry.event, ActionFinished):
+            by_turn[order[-1]].append(entry)
+    messages: list[BaseMessage] = []
+    for turn in order[-EARLIER_TURNS:]:
+        messages += _earlier(by_turn[turn])
+    return messages
+
+
+def _earlier(entries: Sequence[LogEntry]) -> list[BaseMessage]:
+    question = next((e.event for e in entries if isinstance(e.event, UserMessage)), None)
+    answer = next((e.event for e in reversed(entries) if isinstance(e.event, ModelMessage) and e.event.final), None)
+    if question is None or answer is None:
+        return []
+    diagnosis = _remembered([e.event for e in entries if isinstance(e.event, DiagnosisMade)])
+    lines = [cap(clean(answer.text), EARLIER_TEXT)]
+    if diagnosis is not None:
+        causes = ", ".join(f"{c.code} at {c.object} ({c.confidence:.2f})" for c in diagnosis.root_causes[:2])
+        lines.append(f"[diagnosis: {causes or ('healthy' if diagnosis.healthy else 'not known')}]")
+    lines += [
+        f"[action: {e.event.state}: {one_line(e.event.message, 200)}]" for e in entries if isinstance(e.event, ActionFinished)
+    ]
+    metadata: dict[str, Any] = {DIAGNOSIS_KEY: diagnosis.model_dump(mode="json")} if diagnosis is not None else {}
+    return [
+        HumanMessage(cap(clean(question.text), EARLIER_TEXT)),
+        AIMessage("\n".join(lines), response_metadata=metadata),
+    ]
+
+
+def _remembered(made: Sequence[DiagnosisMade]) -> Diagnosis | None:
+    """The first of the rules with something to recommend (the question was about that one), else the last."""
+    useful = next((m.diagnosis for m in made if m.stage == "rules" and m.diagnosis.recommendations), None)
+    return useful or (made[-1].diagnosis if made else None)
+
+
+def this_turn(log: TurnLog, *, opening: str, conclude: dict[str, str] | None = None) -> list[BaseMessage]:
+    """The question, the opening diagnosis as a call of its own, then each model message with its tool results.
+
+    A message whose calls are not all finished is left out by its caller finishing them first: no call stays without a result.
+    """
+    text = clean(log.question.text) if log.question else ""
+    messages: list[BaseMessage] = [HumanMessage(text, additional_kwargs={CONCLUDE_KEY: conclude} if conclude else {})]
+    first = log.calls.get(opening)
+    if first is not None and first.finished is not None:
+        messages += opening_messages(first)
+    for message in log.messages:
+        calls: list[ToolCallDict] = [tool_call(name=c.name, args=c.args, id=c.id) for c in message.tool_calls]
+        messages.append(AIMessage(message.text, tool_calls=calls))
+        messages += [tool_message(log.calls[c.id]) for c in message.tool_calls]
+    return messages
+
+
+def opening_messages(call: LoggedCall) -> list[BaseMessage]:
+    return [AIMessage("", tool_calls=[tool_call(name=DIAGNOSE, args={}, id=call.id)]), tool_message(call)]
+
+
+def tool_message(call: LoggedCall) -> ToolMessage:
+    """The result as the model saw it, with what the offline model reads beside it."""
+    done, title = call.finished, call.started.title if call.started else call.name
+    status = done.status if done else "interrupted"
+    answer = ToolAnswer(
+        title, status, note=_own_words(done.text if done else ""), diagnosis=call.diagnosis, approval=call.approval
+    )
+    return ToolMessage(
+        done.text if done else "interrupted",
+        tool_call_id=call.id,
+        name=call.name,
+        artifact=answer,
+        status="success" if status in GOOD else "error",
+    )
+
+
+def _own_words(text: str) -> str:
+    """The note of a rendered answer: its lines between the title and the data."""
+    return "\n".join(text.split("<data>")[0].splitlines()[1:])

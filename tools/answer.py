@@ -1,0 +1,91 @@
+"""What a tool answers, and how it reads to the model: status, the cluster's text fenced as data, what was cut, how to go on."""
+
+import re
+from dataclasses import dataclass
+
+from protocol.commands import CommandResult, CommandStatus
+from protocol.diagnosis import Diagnosis
+from protocol.text import cap, clean
+
+TEXT_LIMIT = 12_000
+"""Characters of a tool's text; a result is cut before it costs a turn."""
+
+OPEN, CLOSE = "<data>", "</data>"
+_FENCE = re.compile(r"<(/?data)\b", re.IGNORECASE)
+_BODY = re.compile(rf"{OPEN}\n(.*)\n{CLOSE}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """The end of a tool call. `body` is cluster text, everything else is ours."""
+
+    title: str
+    status: str = CommandStatus.OK.value
+    body: str = ""
+    note: str = ""
+    """Our own words: what it means, or what went wrong and how to go on."""
+    cut: str = ""
+    command: str | None = None
+    diagnosis: Diagnosis | None = None
+    """What `diagnose` found, or what `report` stated after its check."""
+    dropped_evidence: int = 0
+    approval: str | None = None
+
+    @property
+    def good(self) -> bool:
+        return self.status in GOOD
+
+
+GOOD = frozenset({CommandStatus.OK.value, CommandStatus.EMPTY.value})
+
+_GO_ON: dict[CommandStatus, str] = {
+    CommandStatus.DENIED: "Nothing was run. Say it in another way, or leave it and say so.",
+    CommandStatus.FORBIDDEN: "This cluster does not let us read that. Go on without it and name it as a limit.",
+    CommandStatus.NOT_FOUND: "Check the name, the kind and the namespace, for instance with kubectl get.",
+    CommandStatus.INVALID: "Correct the call; do not repeat it as it is.",
+    CommandStatus.UNAVAILABLE: "That source is not there now. Go on without it and name it as a limit.",
+    CommandStatus.TIMEOUT: "Ask for less (one namespace, fewer lines), or go on without it.",
+    CommandStatus.OFFLINE: "The cluster's runner does not answer. Answer with what you have and say that it is offline.",
+    CommandStatus.LOST: "The runner was lost in the middle. Reads may be asked again once.",
+    CommandStatus.CANCELLED: "It was stopped. Answer with what you have.",
+    CommandStatus.FAILED: "Try once in another way, or go on without it.",
+}
+
+
+def from_result(title: str, result: CommandResult, *, note: str = "") -> ToolAnswer:
+    """A Command's end as a tool's answer. Failures say what happened and how to go on."""
+    if result.good:
+        return ToolAnswer(title, result.status.value, result.text, note, cut=result.cut, command=result.id)
+    why = result.error or f"it ended as {result.status.value}"
+    return ToolAnswer(title, result.status.value, result.text, f"{why} {_GO_ON[result.status]}", result.cut, result.id)
+
+
+def refused(title: str, why: str, status: CommandStatus = CommandStatus.DENIED) -> ToolAnswer:
+    """Nothing was sent to the cluster."""
+    return ToolAnswer(title, status.value, note=why)
+
+
+def render(answer: ToolAnswer, *, limit: int = TEXT_LIMIT) -> str:
+    """The text that the model sees, at most about `limit` characters of it the cluster's."""
+    lines = [f"{clean(answer.title)}: {answer.status}"]
+    if answer.note:
+        lines.append(cap(clean(answer.note), 2000))
+    if answer.body:
+        lines.append(fence(answer.body, limit=limit))
+    elif answer.status == CommandStatus.EMPTY.value and not answer.note:
+        lines.append("It worked and there is nothing to show.")
+    if answer.cut:
+        lines.append(f"Cut: {clean(answer.cut)}")
+    return "\n".join(lines)
+
+
+def fence(text: str, *, limit: int = TEXT_LIMIT) -> str:
+    """Cluster text between marks that it cannot forge."""
+    unforged = _FENCE.sub(r"‹\1", clean(text))
+    return f"{OPEN}\n{cap(unforged, limit)}\n{CLOSE}"
+
+
+def body(text: str) -> str:
+    """The cluster's part of a rendered answer: what may be quoted as evidence. "" when there is none."""
+    found = _BODY.search(text)
+    return found.group(1) if found else ""

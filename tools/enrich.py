@@ -1,0 +1,24 @@
+"""The second stage of a diagnosis: what the runner cannot know. Remedies, similar cases, limits."""
+
+from knowledge.cases import CasesUnavailable
+from knowledge.remedies import recommend
+from protocol.diagnosis import Diagnosis
+from tools.cases import similar
+from tools.context import ToolContext
+
+CASES_SHOWN = 3
+
+
+async def enrich(context: ToolContext, diagnosis: Diagnosis) -> Diagnosis:
+    """Recommendations, cases and what could not be seen; never a reason to fail."""
+    recommendations = diagnosis.recommendations or recommend(diagnosis)
+    limits = list(diagnosis.limits)
+    cases = diagnosis.similar_cases
+    if diagnosis.root_causes and context.cases is not None:
+        try:
+            cases = await similar(context, diagnosis.summary, limit=CASES_SHOWN)
+        except CasesUnavailable as error:
+            limits.append(f"past cases could not be read: {error}")
+    elif context.cases is None:
+        limits.append("past cases are still loading, so none was compared")
+    return diagnosis.model_copy(update={"recommendations": recommendations, "similar_cases": cases, "limits": tuple(limits)})
