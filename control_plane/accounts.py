@@ -235,7 +235,7 @@ async def _by_cluster_id(db: Db, roles: tuple[ScopedRole, ...]) -> tuple[ScopedR
     if not named:
         return roles
     query = select(ClusterRow.name, ClusterRow.id).where(ClusterRow.name.in_(named), ClusterRow.tenant_id == DEFAULT_TENANT)
-    ids = dict((await db.execute(query)).tuples())
+    ids = {row.name: row.id for row in await db.execute(query)}
     return tuple(
         role.model_copy(update={"clusters": (*role.clusters, *(ids[name] for name in role.clusters if name in ids))})
         for role in roles
@@ -290,7 +290,9 @@ async def _an_admin_stays(db: Db) -> AsyncGenerator[None]:
 
 
 async def _has_admin(db: Db) -> bool:
-    enabled = (await db.scalars(select(AccountRow.id).where(AccountRow.disabled.is_(False)))).all()
+    # Locked, or two admins who take the role from each other would both still see the other one.
+    rows = select(AccountRow.id).where(AccountRow.disabled.is_(False)).order_by(AccountRow.id).with_for_update()
+    enabled = (await db.scalars(rows)).all()
     roles = await _roles(db, list(enabled))
     return any(_administers(role) for scoped in roles.values() for role in scoped)
 
