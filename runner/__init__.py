@@ -1,1 +1,4 @@
-"""The process inside each cluster: link to the control plane, collectors, executors. Imports knowledge.diagnosis and protocol only."""
+"""The process inside each cluster: link to the control plane, collectors, executors.
+
+Imports knowledge.diagnosis and protocol only, of ours.
+"""

@@ -1,0 +1,115 @@
+"""The runner's configuration, by one door: environment (`OPSTHREAD_RUNNER_…`). It has the last word on writes."""
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from nacl.exceptions import CryptoError
+from nacl.signing import VerifyKey
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from protocol.bus import RunnerMode
+from protocol.remediation import Remediation
+
+REMEDIATION_TYPES: tuple[str, ...] = tuple(row.model_fields["type"].default for row in get_args(get_args(Remediation)[0]))
+"""Every type of remediation by its name."""
+
+Items = Annotated[tuple[str, ...], NoDecode]
+"""A comma list in the environment, a list in code."""
+
+
+class RunnerConfig(BaseSettings):
+    """What `python -m runner` reads. Nothing that comes over the bus can widen it."""
+
+    model_config = SettingsConfigDict(env_prefix="OPSTHREAD_RUNNER_", extra="ignore", frozen=True)
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    nats_ca_file: Path | None = None
+    cluster: str = ""
+    """Ids given at enrolment; set them only where no enrolment is wanted (an external NATS with its own accounts)."""
+    runner: str = ""
+    enrol_token: SecretStr | None = None
+    enrol_token_file: Path | None = None
+    key_file: Path | None = None
+    """Where the runner's own key and ids are kept, mode 0600. Default: `<data_dir>/identity.json`."""
+    data_dir: Path = Path("runner-data")
+    name: str = "runner"
+
+    kubeconfig: Path | None = None
+    """None: $KUBECONFIG or ~/.kube/config; without one, the service account of the pod."""
+    context: str | None = None
+    in_cluster: bool = False
+    watch_namespaces: Items = ()
+    """Watch only these namespaces; empty means the whole cluster."""
+
+    mode: Literal["read-only", "writes"] = "read-only"
+    remediations: Items = ()
+    """Types that may run in mode writes: names of protocol.remediation, or `all`."""
+    namespaces: Items = ()
+    """Namespaces in which they may run; empty means all."""
+    grant_keys: dict[str, str] = {}
+    """kid to Ed25519 public key in hex: whose grants this runner obeys. At most two, while rotating."""
+
+    prometheus_url: str | None = None
+    prometheus_token_file: Path | None = None
+
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(default=0, ge=0, le=65_535)
+    """0: a free port, printed in the log."""
+    concurrency: int = Field(default=8, ge=1, le=64)
+    stop_within_s: float = Field(default=20, gt=0)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("watch_namespaces", "remediations", "namespaces", mode="before")
+    @classmethod
+    def _comma_list(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("remediations")
+    @classmethod
+    def _known_types(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value == ("all",):
+            return REMEDIATION_TYPES
+        unknown = [item for item in value if item not in REMEDIATION_TYPES]
+        if unknown:
+            raise ValueError(f"unknown remediation types {', '.join(unknown)}; known: {', '.join(REMEDIATION_TYPES)} or all")
+        return value
+
+    @field_validator("grant_keys")
+    @classmethod
+    def _keys(cls, value: dict[str, str]) -> dict[str, str]:
+        if len(value) > 2:
+            raise ValueError("at most two grant keys, while rotating")
+        for kid, text in value.items():
+            try:
+                VerifyKey(bytes.fromhex(text))
+            except (ValueError, CryptoError) as error:
+                raise ValueError(f"grant key {kid!r} is not an Ed25519 public key in hex: {error}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _writes_need_a_key(self) -> "RunnerConfig":
+        if self.mode == "writes" and not self.grant_keys:
+            raise ValueError("mode writes needs grant_keys: the public key of the control plane that may sign grants")
+        return self
+
+    @property
+    def identity_path(self) -> Path:
+        return self.key_file or self.data_dir / "identity.json"
+
+    def runner_mode(self) -> RunnerMode:
+        writes = self.mode == "writes"
+        return RunnerMode(writes=writes, remediations=self.remediations if writes else (), namespaces=self.namespaces or None)
+
+    def verify_keys(self) -> dict[str, VerifyKey]:
+        return {kid: VerifyKey(bytes.fromhex(text)) for kid, text in self.grant_keys.items()}
+
+    def enrolment_token(self) -> str | None:
+        """Raises OSError when the token's file cannot be read."""
+        if self.enrol_token is not None:
+            return self.enrol_token.get_secret_value()
+        if self.enrol_token_file is not None:
+            return self.enrol_token_file.read_text().strip()
+        return None

@@ -1,0 +1,354 @@
+"""The runner as one process: link, cache, commands, heartbeats, watch results; and its end within 20 s of SIGTERM."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+from collections.abc import Coroutine, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from protocol import subjects
+from protocol.bus import HEARTBEAT_S, ClusterSummary, Heartbeat, Hello
+from protocol.ids import new_id
+from runner.cache.live import LiveCache
+from runner.cache.summary import summarise
+from runner.commands.prometheus import Prometheus
+from runner.commands.run import Commands
+from runner.config import RunnerConfig
+from runner.health import Metrics, serve_health
+from runner.identity import Identity, load_identity, save_identity
+from runner.kube.access import AccessError, load_access
+from runner.kube.client import KubeClient
+from runner.kube.discovery import Discovery
+from runner.kube.errors import KubeError
+from runner.link import Link, enrol
+from runner.remediation.desk import Desk
+from runner.remediation.execute import Execution
+from runner.remediation.memory import GrantMemory
+from runner.spool import Spool
+from runner.work import Work
+
+log = structlog.get_logger("runner")
+
+T = TypeVar("T")
+
+_ACCESS_AGAIN_S = 5.0
+
+
+async def run(config: RunnerConfig, stop: asyncio.Event | None = None) -> None:
+    """Run until SIGTERM, SIGINT or `stop`; then end within `config.stop_within_s`.
+
+    Raises EnrolmentRefused, PermissionError (key file) and RuntimeError (not enrolled and no token).
+    """
+    stopping = stop or asyncio.Event()
+    with _signals(stopping):
+        ended = asyncio.create_task(stopping.wait(), name="stop")
+        work = asyncio.create_task(_run(config, stopping), name="runner")
+        try:
+            await asyncio.wait({ended, work}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                done, _ = await asyncio.wait({work}, timeout=config.stop_within_s)
+                if not done:
+                    log.warning("stop_took_too_long")
+                    work.cancel()
+            await work
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            if not stopping.is_set():
+                raise
+        finally:
+            ended.cancel()
+
+
+async def _run(config: RunnerConfig, stopping: asyncio.Event) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        identity = await _until(stopping, _identity(config))
+        if identity is None:
+            return
+        parts = await _until(stopping, _Parts.build(config, identity, stack))
+        if parts is None:
+            return
+        await parts.serve(stopping)
+
+
+class _Parts:
+    """The pieces of a running runner, and who owns which task."""
+
+    def __init__(self, config: RunnerConfig, identity: Identity, client: KubeClient, prometheus: Prometheus) -> None:
+        self.config = config
+        self.identity = identity
+        self.boot = new_id()
+        self.started = datetime.now(UTC)
+        self.client = client
+        self.discovery = Discovery(client)
+        self.prometheus = prometheus
+        self.metrics = Metrics()
+        self.kubernetes_version = ""
+        self.metrics_api = False
+        data = config.data_dir
+        self.spool = Spool(data / "spool.db", cluster=identity.cluster, runner=identity.runner, boot=self.boot)
+        self.cache = LiveCache(
+            client,
+            self.discovery,
+            namespaces=config.watch_namespaces,
+            now=_now,
+            on_changes=lambda changes: self.spool.put(changes=changes),
+        )
+        self.link = Link(
+            url=config.nats_url,
+            name=config.name,
+            identity=identity,
+            hello=self.hello,
+            on_command=self._take,
+            on_cancel=self._give_up,
+            ca_file=str(config.nats_ca_file) if config.nats_ca_file else None,
+        )
+        self.memory = GrantMemory(data / "grants.db")
+        mode = config.runner_mode()
+        execution = Execution(
+            cluster=identity.cluster,
+            boot=self.boot,
+            keys=config.verify_keys(),
+            mode=mode,
+            memory=self.memory,
+            clock_offset=lambda: self.link.clock_offset,
+        )
+        self.commands = Commands(
+            client=client,
+            discovery=self.discovery,
+            cache=self.cache,
+            prometheus=prometheus,
+            desk=Desk(cluster=identity.cluster, mode=mode, execution=execution, memory=self.memory),
+            mode=mode,
+            now=_now,
+        )
+        self.work = Work(
+            self.commands.handle,
+            self.link.publish,
+            self.link.deliver,
+            concurrency=config.concurrency,
+            finished=self.metrics.finished,
+        )
+        self._gauges()
+
+    @classmethod
+    async def build(cls, config: RunnerConfig, identity: Identity, stack: contextlib.AsyncExitStack) -> "_Parts":
+        client = await stack.enter_async_context(await _client(config))
+        prometheus = await stack.enter_async_context(Prometheus(config.prometheus_url, config.prometheus_token_file))
+        parts = cls(config, identity, client, prometheus)
+        stack.callback(parts.memory.close)
+        stack.callback(parts.spool.close)
+        health, port = await serve_health(config.health_host, config.health_port, parts.metrics, parts.state)
+        stack.push_async_callback(health.cleanup)
+        log.info(
+            "started", boot=parts.boot, cluster=identity.cluster, runner=identity.runner, health_port=port, mode=config.mode
+        )
+        return parts
+
+    async def serve(self, stopping: asyncio.Event) -> None:
+        """Everything at work until `stopping`; then no new commands, the running ones end, and the link closes last."""
+        link = asyncio.create_task(self.link.run(), name="link")
+        others = [
+            asyncio.create_task(self.cache.run(), name="cache"),
+            asyncio.create_task(self._heartbeats(), name="heartbeats"),
+            asyncio.create_task(self._look_around(), name="look-around"),
+            asyncio.create_task(self.spool.run(self._store), name="spool"),
+        ]
+        stop = asyncio.create_task(stopping.wait(), name="stop-wait")
+        try:
+            done, _ = await asyncio.wait({link, stop, *others}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stop}:
+                task.result()
+            log.info("stopping", running=self.work.running)
+            await self.link.stop_accepting()
+            await self.work.finish(self.config.stop_within_s * 0.8)
+        finally:
+            await self.work.finish(0.5)
+            for task in [stop, *others, link]:
+                task.cancel()
+            await asyncio.gather(stop, *others, link, return_exceptions=True)
+        log.info("stopped")
+
+    def _take(self, data: bytes, reply: str) -> None:
+        self.work.receive(data, reply)
+
+    def _give_up(self, command: str) -> None:
+        self.work.cancel(command)
+
+    def hello(self) -> Hello:
+        return Hello(
+            cluster=self.identity.cluster,
+            runner=self.identity.runner,
+            boot=self.boot,
+            version=_version(),
+            mode=self.config.runner_mode(),
+            kubernetes_version=self.kubernetes_version,
+            started_at=self.started,
+            clock=_now(),
+        )
+
+    def summary(self) -> ClusterSummary:
+        return summarise(
+            self.cache.objects(("Node", "Namespace", "Pod")),
+            findings={},
+            metrics_api=self.metrics_api,
+            prometheus=self.prometheus.configured,
+            cache=self.cache.state,
+            note="; ".join(self.cache.limits()),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What /health/ready shows."""
+        return {
+            "ready": self.link.ready and self.cache.state != "cold",
+            "control_plane": "connected" if self.link.ready else self.link.refusal or "not connected",
+            "cache": self.cache.state,
+            "objects": self.cache.size(),
+            "limits": self.cache.limits(),
+            "boot": self.boot,
+            "spool": self.spool.depth,
+        }
+
+    async def _heartbeats(self) -> None:
+        """Every 15 s, at once when the link comes up, and when the cache becomes warm."""
+        subject = subjects.heartbeat(self.identity.cluster, self.identity.runner)
+        warm = asyncio.create_task(self.cache.wait_settled(300), name="cache-warm")
+        try:
+            while True:
+                await self.link.wait_ready()
+                beat = Heartbeat(
+                    cluster=self.identity.cluster,
+                    runner=self.identity.runner,
+                    boot=self.boot,
+                    clock=_now(),
+                    summary=self.summary(),
+                    memory_mib=round(memory_mib(), 1),
+                    uptime_s=round((_now() - self.started).total_seconds(), 1),
+                )
+                await self.link.publish(subject, beat.model_dump_json().encode())
+                pause = asyncio.create_task(asyncio.sleep(HEARTBEAT_S), name="heartbeat-pause")
+                try:
+                    await asyncio.wait({pause} if warm.done() else {pause, warm}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    pause.cancel()
+        finally:
+            warm.cancel()
+
+    async def _look_around(self) -> None:
+        """Version and metrics API, once a minute; after the first lists, memory is settled."""
+        settled = False
+        while True:
+            with contextlib.suppress(KubeError):
+                found = await self.client.get("/version")
+                self.kubernetes_version = str(found.get("gitVersion") or "")
+                rows = await self.discovery.resources(at_most_s=60)
+                self.metrics_api = any(row.group == "metrics.k8s.io" for row in rows)
+            if not settled and await self.cache.wait_settled(30):
+                settled = True
+                gc.collect()
+                gc.freeze()
+            await asyncio.sleep(60 if self.kubernetes_version else 5)
+
+    async def _store(self, what: str, payload: bytes, message_id: str) -> None:
+        subject = {"changes": subjects.changes, "findings": subjects.findings}[what](
+            self.identity.cluster, self.identity.runner
+        )
+        await self.link.store(subject, payload, message_id)
+
+    def _gauges(self) -> None:
+        gauge = self.metrics.gauge
+        gauge("connected", "1 when the control plane has answered hello", lambda: float(self.link.ready))
+        gauge("connects", "Connections made to the bus", lambda: float(self.link.connects))
+        gauge("cache_objects", "Objects in the live cache", lambda: float(self.cache.size()))
+        gauge("running_commands", "Commands accepted and not done", lambda: float(self.work.running))
+        gauge("api_calls", "Requests sent to the API server", lambda: float(self.client.calls))
+        gauge("spool_batches", "Batches that wait for the control plane", lambda: float(self.spool.depth))
+        gauge("memory_mebibytes", "Resident memory", memory_mib)
+
+
+async def _identity(config: RunnerConfig) -> Identity:
+    """The kept identity; enrols first when there is none."""
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    identity = load_identity(config.identity_path)
+    if config.cluster and config.runner:
+        return identity.enrolled_as(config.cluster, config.runner)
+    if identity.enrolled:
+        return identity
+    token = config.enrolment_token()
+    if not token:
+        raise RuntimeError(
+            "this runner is not enrolled and has no token: set OPSTHREAD_RUNNER_ENROL_TOKEN or …_ENROL_TOKEN_FILE"
+        )
+    ca_file = str(config.nats_ca_file) if config.nats_ca_file else None
+    reply = await enrol(config.nats_url, identity, token, name=config.name, now=_now, ca_file=ca_file)
+    identity = identity.enrolled_as(reply.cluster, reply.runner)
+    save_identity(config.identity_path, identity)
+    if reply.grant_keys and config.grant_keys and not set(config.grant_keys.values()) & set(reply.grant_keys.values()):
+        log.warning("grant_keys_differ", pinned=list(config.grant_keys), offered=list(reply.grant_keys))
+    log.info("enrolled", cluster=reply.cluster, runner=reply.runner)
+    return identity
+
+
+async def _client(config: RunnerConfig) -> KubeClient:
+    """Waits for credentials that are not there yet: a kubeconfig may be written after we start."""
+    while True:
+        try:
+            return KubeClient(await load_access(config.kubeconfig, config.context, in_cluster=config.in_cluster))
+        except AccessError as error:
+            log.error("no_access", error=str(error), again_in_s=_ACCESS_AGAIN_S)
+            await asyncio.sleep(_ACCESS_AGAIN_S)
+
+
+async def _until(stopping: asyncio.Event, job: Coroutine[Any, Any, T]) -> T | None:
+    """The job's result, or None when `stopping` came first."""
+    task = asyncio.create_task(job)
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        return await task if task.done() else None
+    finally:
+        for one in (task, stop):
+            one.cancel()
+        await asyncio.gather(task, stop, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _signals(stopping: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    caught: list[signal.Signals] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, stopping.set)
+            caught.append(number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+
+
+def memory_mib() -> float:
+    """Resident memory of this process; 0 where /proc does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
+
+
+def _version() -> str:
+    try:
+        return version("opsthread")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

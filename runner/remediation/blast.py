@@ -1,0 +1,119 @@
+"""What else a plan touches: pods that go, Services that they serve, budgets that cover them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from protocol.remediation import BlastRadius, Remediation, ScaleWorkload
+from runner.commands.ask import Ask
+from runner.commands.pods import pod_selector
+from runner.kube.resources import POD
+from runner.remediation.others import evictable
+from runner.remediation.rows import row_of
+from runner.remediation.types import Obj, Situation
+from runner.remediation.workloads import replicas_of
+
+_UNREAD = "what else is affected could not be read"
+
+
+async def blast_radius(action: Remediation, situation: Situation, ask: Ask) -> BlastRadius:
+    """Never fails: what cannot be read is said in the note."""
+    obj = situation.obj
+    namespace = action.target.namespace
+    if action.type in ("patch_configmap", "create_configmap", "delete_configmap"):
+        users = await users_of_config_map(action.target.name, namespace, ask)
+        if users is None:
+            return BlastRadius(note=_UNREAD)
+        names = ", ".join(sorted(f"{row['kind']}/{row['metadata']['name']}" for row in users)) or "no workload"
+        return BlastRadius(note=f"used by {names}")
+    if obj is None:
+        return BlastRadius()
+    if row_of(action).how == "drain":
+        return BlastRadius(pods=len(evictable(situation.node_pods)))
+    pods = await _pods_touched(action, obj, ask)
+    if pods is None:
+        return BlastRadius(note=_UNREAD)
+    before = replicas_of(obj) if "replicas" in (obj.get("spec") or {}) else None
+    after = action.replicas if isinstance(action, ScaleWorkload) else before
+    gone = max(0, (before or 0) - (after or 0)) if isinstance(action, ScaleWorkload) else len(pods)
+    return BlastRadius(
+        pods=gone,
+        replicas_before=before,
+        replicas_after=after,
+        services=tuple(await _services(pods, namespace, ask)),
+        budgets=tuple(await _budgets(pods, namespace, ask)),
+    )
+
+
+async def _pods_touched(action: Remediation, obj: Obj, ask: Ask) -> list[Obj] | None:
+    if action.target.kind == "Pod":
+        return [obj]
+    if not row_of(action).rolls_out and action.type != "scale":
+        return []
+    selector = pod_selector(obj)
+    return await ask.objects_or_none(POD, [action.target.namespace], labels=selector) if selector else []
+
+
+async def _services(pods: Sequence[Obj], namespace: str, ask: Ask) -> list[str]:
+    if not pods:
+        return []
+    found = await ask.objects_or_none("Service", [namespace]) or []
+    return [
+        str(service["metadata"]["name"])
+        for service in found
+        if any(_carries(pod, (service.get("spec") or {}).get("selector")) for pod in pods)
+    ]
+
+
+async def _budgets(pods: Sequence[Obj], namespace: str, ask: Ask) -> list[str]:
+    if not pods:
+        return []
+    found = await ask.objects_or_none("PodDisruptionBudget", [namespace]) or []
+    covering = [
+        pdb
+        for pdb in found
+        if any(_carries(pod, ((pdb.get("spec") or {}).get("selector") or {}).get("matchLabels")) for pod in pods)
+    ]
+    return [
+        f"{pdb['metadata']['name']} (allows {(pdb.get('status') or {}).get('disruptionsAllowed', 0)} disruptions)"
+        for pdb in covering
+    ]
+
+
+def _carries(pod: Obj, wanted: Any) -> bool:
+    """An empty or absent selector selects nothing here."""
+    if not isinstance(wanted, Mapping) or not wanted:
+        return False
+    labels = pod["metadata"].get("labels") or {}
+    return all(labels.get(key) == value for key, value in cast(Mapping[str, str], wanted).items())
+
+
+async def users_of_config_map(name: str, namespace: str, ask: Ask) -> list[Obj] | None:
+    """Workloads whose pod template mentions the ConfigMap; None when nothing can be read."""
+    found: list[Obj] = []
+    for kind in ("Deployment", "StatefulSet", "DaemonSet"):
+        rows = await ask.objects_or_none(kind, [namespace])
+        if rows is None:
+            return None
+        found.extend(
+            {**row, "kind": kind}
+            for row in rows
+            if uses_config_map(((row["spec"].get("template") or {}).get("spec") or {}), name)
+        )
+    return found
+
+
+def uses_config_map(pod_spec: Obj, name: str) -> bool:
+    containers = cast(list[Obj], [*(pod_spec.get("containers") or []), *(pod_spec.get("initContainers") or [])])
+    for container in containers:
+        if any((row.get("configMapRef") or {}).get("name") == name for row in container.get("envFrom") or []):
+            return True
+        if any(
+            ((row.get("valueFrom") or {}).get("configMapKeyRef") or {}).get("name") == name
+            for row in container.get("env") or []
+        ):
+            return True
+    for volume in cast(list[Obj], pod_spec.get("volumes") or []):
+        sources = [volume, *((volume.get("projected") or {}).get("sources") or [])]
+        if any((source.get("configMap") or {}).get("name") == name for source in sources):
+            return True
+    return False

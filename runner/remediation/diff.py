@@ -1,0 +1,106 @@
+"""From two versions of an object: the JSON patch that leads from one to the other, and the diff that a person reads. Pure."""
+
+import difflib
+from typing import Any, cast
+
+import yaml
+
+from protocol.redaction import redact
+from protocol.text import clean
+from runner.remediation.types import Obj
+
+Op = dict[str, Any]
+
+_NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+MAX_DIFF = 16_000
+
+
+def json_patch(before: Obj, after: Obj) -> list[Op]:
+    """RFC 6902 operations from `before` to `after`. Lists of another length are replaced whole."""
+    return _ops("", before, after)
+
+
+def guarded(ops: list[Op], obj: Obj) -> list[Op]:
+    """The operations, refused by the API server (409) unless the object is still this one in this version."""
+    metadata = obj["metadata"]
+    guards = [{"op": "replace", "path": f"/metadata/{key}", "value": metadata[key]} for key in ("uid", "resourceVersion")]
+    return [*guards, *ops]
+
+
+def unified(before: Obj | None, after: Obj | None, title: str) -> str:
+    """A unified diff of both as YAML, without status and server-made metadata, cleaned and redacted."""
+    old, new = _lines(before), _lines(after)
+    body = difflib.unified_diff(old, new, fromfile=f"{title} (now)", tofile=f"{title} (planned)", n=3)
+    text = redact(clean("".join(body))).text
+    return text if len(text) <= MAX_DIFF else text[:MAX_DIFF] + "\n… [cut]\n"
+
+
+def minimal(before: Obj | None, after: Obj) -> Obj:
+    """The parts of `after` that differ, under the names that find them: what a person would commit to Git as a patch."""
+    shown: Obj = {
+        "apiVersion": after.get("apiVersion"),
+        "kind": after.get("kind"),
+        "metadata": {key: after["metadata"][key] for key in ("name", "namespace") if after["metadata"].get(key)},
+    }
+    for key, value in after.items():
+        if key in ("spec", "data") and (before is None or before.get(key) != value):
+            shown[key] = value if before is None else _different(before.get(key), value)
+    return shown
+
+
+def shown(obj: Obj) -> Obj:
+    """The object without status and what the server adds by itself."""
+    metadata = {key: value for key, value in cast(Obj, obj.get("metadata") or {}).items() if key not in _NOISE}
+    kept = {key: value for key, value in obj.items() if key not in ("status", "metadata")}
+    return {**kept, "metadata": metadata}
+
+
+def _lines(obj: Obj | None) -> list[str]:
+    if obj is None:
+        return []
+    return yaml.safe_dump(shown(obj), sort_keys=True, allow_unicode=True, default_flow_style=False, width=4096).splitlines(
+        keepends=True
+    )
+
+
+def _ops(path: str, before: Any, after: Any) -> list[Op]:
+    if before == after:
+        return []
+    if isinstance(before, dict) and isinstance(after, dict):
+        old, new = cast(Obj, before), cast(Obj, after)
+        found: list[Op] = []
+        for key in sorted({*old, *new}):
+            place = f"{path}/{_escape(key)}"
+            if key not in new:
+                found.append({"op": "remove", "path": place})
+            elif key not in old:
+                found.append({"op": "add", "path": place, "value": new[key]})
+            else:
+                found.extend(_ops(place, old[key], new[key]))
+        return found
+    if isinstance(before, list) and isinstance(after, list):
+        old_rows, new_rows = cast(list[Any], before), cast(list[Any], after)
+        if len(old_rows) == len(new_rows):
+            pairs = enumerate(zip(old_rows, new_rows, strict=True))
+            return [op for at, (old_row, new_row) in pairs for op in _ops(f"{path}/{at}", old_row, new_row)]
+    return [{"op": "replace", "path": path, "value": after}]
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _different(before: Any, after: Any) -> Any:
+    """Only what differs; elements of named lists keep their name, so that a strategic merge finds them."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        old, new = cast(Obj, before), cast(Obj, after)
+        kept = {key: _different(old.get(key), value) for key, value in new.items() if old.get(key) != value}
+        kept.update({key: None for key in old if key not in new})
+        return kept
+    if isinstance(before, list) and isinstance(after, list):
+        old_named = {row.get("name"): row for row in cast(list[Any], before) if isinstance(row, dict)}
+        rows = cast(list[Any], after)
+        if rows and all(isinstance(row, dict) and row.get("name") for row in rows):
+            changed = [row for row in rows if old_named.get(row["name"]) != row]
+            return [{"name": row["name"], **_different(old_named.get(row["name"]) or {}, row)} for row in changed]
+    return after

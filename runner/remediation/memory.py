@@ -1,0 +1,112 @@
+"""The runner's memory of grants: on disk before anything is sent, so that no grant runs twice, whatever dies in between."""
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from protocol.commands import ExecutionOutcome
+from protocol.grant import Grant, GrantRefused
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS used_grant (
+  nonce TEXT PRIMARY KEY,
+  authority TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  plan_hash TEXT NOT NULL,
+  boot TEXT NOT NULL,
+  state TEXT NOT NULL,
+  code TEXT NOT NULL DEFAULT '',
+  message TEXT NOT NULL DEFAULT '',
+  at TEXT NOT NULL,
+  after_uid TEXT NOT NULL DEFAULT '',
+  after_hash TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS by_authority ON used_grant (authority, purpose);
+"""
+
+Ended = Literal["applied", "refused", "failed", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class AfterState:
+    """What an applied action left behind: the undo checks that it is still so."""
+
+    uid: str
+    fields_hash: str
+
+
+class GrantMemory:
+    """SQLite with synchronous=FULL: a commit is on the disk when it returns. Used from the event loop: rows are tiny."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
+        self._db.execute(
+            "UPDATE used_grant SET state = 'unknown', message = ? WHERE state = 'started'",
+            ("the runner stopped between sending the change and learning what became of it",),
+        )
+
+    def begin(self, grant: Grant, now: datetime) -> None:
+        """Use the grant up. Raises GrantRefused `replay` for a nonce that was used, `ran_already` for a plan that ran."""
+        ran = self._db.execute(
+            "SELECT state FROM used_grant WHERE authority = ? AND purpose = ? AND state IN ('started', 'applied', 'unknown')",
+            (grant.authority, grant.purpose),
+        ).fetchone()
+        try:
+            self._db.execute(
+                "INSERT INTO used_grant (nonce, authority, purpose, plan_hash, boot, state, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    grant.nonce,
+                    grant.authority,
+                    grant.purpose,
+                    grant.plan_hash,
+                    grant.runner_boot,
+                    "refused" if ran else "started",
+                    now.isoformat(),
+                ),
+            )
+        except sqlite3.IntegrityError:
+            raise GrantRefused("replay", "the grant was used before; each works once") from None
+        if ran:
+            raise GrantRefused("ran_already", f"the {grant.purpose} of {grant.authority} ran before; its outcome is {ran[0]}")
+
+    def end(
+        self, nonce: str, outcome: Ended, now: datetime, *, code: str = "", message: str = "", after: AfterState | None = None
+    ) -> None:
+        self._db.execute(
+            "UPDATE used_grant SET state = ?, code = ?, message = ?, at = ?, after_uid = ?, after_hash = ? WHERE nonce = ?",
+            (outcome, code, message, now.isoformat(), after.uid if after else "", after.fields_hash if after else "", nonce),
+        )
+
+    def outcome(self, authority: str, purpose: str) -> ExecutionOutcome:
+        """What became of the latest grant; one that ran counts before one that was refused."""
+        row = self._db.execute(
+            "SELECT state, code, message, at FROM used_grant WHERE authority = ? AND purpose = ? "
+            "ORDER BY state = 'refused', at DESC LIMIT 1",
+            (authority, purpose),
+        ).fetchone()
+        if row is None:
+            return ExecutionOutcome(outcome="never_seen", message="no grant of this approval has reached the runner")
+        state, code, message, at = row
+        if state == "started":
+            return ExecutionOutcome(
+                outcome="unknown", code="running", message="it is being sent right now", at=datetime.fromisoformat(at)
+            )
+        return ExecutionOutcome(outcome=state, code=code, message=message, at=datetime.fromisoformat(at))
+
+    def after_state(self, plan_hash: str) -> AfterState | None:
+        """What the plan's action left behind, if it was applied here."""
+        row = self._db.execute(
+            "SELECT after_uid, after_hash FROM used_grant WHERE plan_hash = ? AND purpose = 'action' AND state = 'applied' "
+            "ORDER BY at DESC LIMIT 1",
+            (plan_hash,),
+        ).fetchone()
+        return AfterState(uid=row[0], fields_hash=row[1]) if row else None
+
+    def close(self) -> None:
+        self._db.close()

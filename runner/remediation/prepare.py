@@ -1,0 +1,160 @@
+"""PreparePlan: freeze an action as a plan that a person can decide about. It reads and dry-runs; it changes nothing."""
+
+from typing import Literal
+
+import yaml
+
+from protocol.bus import RunnerMode
+from protocol.canonical import digest
+from protocol.commands import CommandStatus
+from protocol.policy import runner_may
+from protocol.redaction import redact
+from protocol.remediation import Owner, Plan, PlanBody, Remediation, RollbackWorkload, ScaleWorkload
+from protocol.risk import is_protected, remediation_risk
+from protocol.text import clean
+from runner.commands.answer import Refusal
+from runner.commands.ask import Ask
+from runner.commands.cluster import review
+from runner.kube.errors import KubeError
+from runner.kube.resources import NAMESPACE, Resource
+from runner.remediation.blast import blast_radius
+from runner.remediation.diff import minimal, unified
+from runner.remediation.owner import owner_of
+from runner.remediation.rows import row_of
+from runner.remediation.situation import read_situation
+from runner.remediation.types import Obj, Situation, Unfit
+from runner.remediation.workloads import replicas_of, wanted_revision
+from runner.remediation.writes import DryRun, resource_of
+
+DiffSource = Literal["server-dry-run", "computed"]
+
+
+async def prepare(action: Remediation, cluster: str, mode: RunnerMode, ask: Ask) -> Plan:
+    """Raises Refusal when there is no such object or the action does not fit it, KubeError when it cannot be read."""
+    resource = await resource_of(ask.discovery, action.target.kind)
+    situation = await read_situation(action, resource, ask)
+    action = _named_revision(action, situation)
+    row = row_of(action)
+    after = _after(action, situation)
+    body = PlanBody(
+        cluster=cluster,
+        action=action,
+        undo=row.undo(action, situation),
+        target_uid=str(situation.obj["metadata"]["uid"]) if situation.obj else "",
+        fields_hash=fields_hash(action, situation),
+    )
+    ask.report("asking the API server what would change")
+    diff, source, hindrance = await _diff(action, resource, situation, after, mode, ask)
+    replicas = replicas_of(situation.obj) if situation.obj and isinstance(action, ScaleWorkload) else None
+    risk, _ = remediation_risk(
+        action, has_undo=body.undo is not None, replicas=replicas, protected=await _protected(action, ask)
+    )
+    return Plan(
+        body=body,
+        plan_hash=digest(body),
+        risk=risk,
+        diff=diff,
+        diff_source=source,
+        blast_radius=await blast_radius(action, situation, ask),
+        owner=await _owner(action, situation, after, ask),
+        cannot_run=hindrance,
+        expected_effect=row.effect(action, situation),
+        check=row.check,
+        check_timeout_s=row.check_timeout_s,
+        made_at=ask.now(),
+    )
+
+
+def fields_hash(action: Remediation, situation: Situation) -> str:
+    """SHA-256 of the fields that the action reads or writes, as they are now. Raises Unfit."""
+    return digest({"fields": row_of(action).fields(action, situation)})
+
+
+def _named_revision(action: Remediation, situation: Situation) -> Remediation:
+    """A plan always names the revision."""
+    if isinstance(action, RollbackWorkload) and situation.obj is not None:
+        try:
+            return action.model_copy(update={"to_revision": wanted_revision(action, situation)})
+        except Unfit as unfit:
+            raise _does_not_fit(action, unfit) from unfit
+    return action
+
+
+def _after(action: Remediation, situation: Situation) -> Obj | None:
+    if situation.obj is None and row_of(action).how != "create":
+        raise Refusal(CommandStatus.NOT_FOUND, f"There is no {action.target}, so {action.type} cannot be planned for it.")
+    try:
+        return row_of(action).after(action, situation)
+    except Unfit as unfit:
+        raise _does_not_fit(action, unfit) from unfit
+
+
+def _does_not_fit(action: Remediation, unfit: Unfit) -> Refusal:
+    return Refusal(CommandStatus.INVALID, f"{action.type} does not fit {action.target}: {unfit}.")
+
+
+async def _diff(
+    action: Remediation, resource: Resource, situation: Situation, after: Obj | None, mode: RunnerMode, ask: Ask
+) -> tuple[str, DiffSource, str | None]:
+    """The diff, where it comes from, and why the action could not run. Only who may write can ask for a dry run."""
+    title = str(action.target)
+    computed = unified(situation.obj, after, title)
+    hindrance = runner_may(mode, action) or await _missing_right(action, resource, ask)
+    if hindrance is not None:
+        return computed, "computed", hindrance
+    try:
+        planned = await DryRun(ask.client).send(action, resource, situation, timeout_s=15)
+    except KubeError as error:
+        if error.status == 409:
+            return computed, "computed", None
+        return computed, "computed", f"the API server would refuse it: {error.message}"
+    return unified(situation.obj, planned or None, title), "server-dry-run", None
+
+
+async def _missing_right(action: Remediation, resource: Resource, ask: Ask) -> str | None:
+    """Why the runner's account may not do it; None when it may."""
+    needed = [(row_of(action).verb, resource.group, resource.plural, "", action.target.namespace, action.target.name)]
+    if row_of(action).how == "drain":
+        needed.append(("create", "", "pods", "eviction", "", ""))
+    for verb, group, plural, subresource, namespace, name in needed:
+        try:
+            status = await review(
+                ask.client,
+                verb=verb,
+                group=group,
+                resource=plural,
+                namespace=namespace,
+                subresource=subresource,
+                name="" if verb == "create" else name,
+            )
+        except KubeError as error:
+            return f"the runner cannot tell whether it may {verb} {plural}: {error.message}"
+        if not status.get("allowed"):
+            where = f" in namespace {namespace}" if namespace else ""
+            what = f"{plural}/{subresource}" if subresource else plural
+            return f"the runner's account has no right to {verb} {what}{where}; install it with write rights for that"
+    return None
+
+
+async def _owner(action: Remediation, situation: Situation, after: Obj | None, ask: Ask) -> Owner:
+    spaces = [action.target.namespace]
+    hpas = await ask.objects_or_none("HorizontalPodAutoscaler", spaces) if action.type == "scale" else None
+    vpas: list[Obj] = []
+    if action.type == "set_resources":
+        found = await ask.discovery.find("verticalpodautoscalers", "autoscaling.k8s.io")
+        vpas = await ask.objects_or_none(found, spaces) or [] if found else []
+    patch = None
+    if after is not None:
+        patch = redact(clean(yaml.safe_dump(minimal(situation.obj, after), sort_keys=False, allow_unicode=True))).text
+    return owner_of(action, situation.obj, hpas=hpas or (), vpas=vpas, git_patch=patch)
+
+
+async def _protected(action: Remediation, ask: Ask) -> bool:
+    namespace = action.target.namespace
+    if not namespace:
+        return False
+    try:
+        found = await ask.client.get(NAMESPACE.path(name=namespace))
+    except KubeError:
+        return False
+    return is_protected(namespace, found["metadata"].get("labels"))
