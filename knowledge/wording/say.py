@@ -1,0 +1,164 @@
+"""Saying a Diagnosis: Markdown from the language's texts and the diagnosis' own evidence."""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Literal, TypeAlias, cast
+
+from knowledge.wording.texts import Texts
+from protocol.diagnosis import Change, Diagnosis, Evidence, Recommendation, RootCause
+from protocol.objects import ObjectRef
+from protocol.remediation import Remediation
+
+Language: TypeAlias = Literal["en", "zh", "ja"]
+
+MAX_EVIDENCE = 6
+MAX_CHANGES = 5
+MAX_ADVICE = 3
+_FIELD = re.compile(r"\{(\w+)\}")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_HAN = re.compile(r"[\u3400-\u9fff]")
+
+
+def language(text: str) -> Language:
+    """The language to answer in: kana means Japanese, Han without kana Chinese, else English."""
+    if _KANA.search(text):
+        return "ja"
+    return "zh" if _HAN.search(text) else "en"
+
+
+def title(code: str, lang: Language = "en") -> str:
+    """The code's short name; the code itself when it is not known (a newer runner may know more)."""
+    row = _texts(lang).codes.get(code)
+    return row.title if row else code
+
+
+def explanation(cause: RootCause, lang: Language = "en") -> str:
+    """The cause in one or two sentences. In English the rule's own words; else the language's, if its facts are all there."""
+    row = _texts(lang).codes.get(cause.code)
+    if lang == "en" or row is None:
+        return cause.explanation
+    facts = {key: str(value) for key, value in cause.facts.items()}
+    facts |= {"name": cause.object.name, "namespace": cause.object.namespace, "kind": cause.object.kind}
+    if any(not facts.get(name) for name in _FIELD.findall(row.explanation)):
+        return cause.explanation
+    return _FIELD.sub(lambda match: facts[match[1]], row.explanation)
+
+
+def action_text(action: Remediation, lang: Language = "en") -> str:
+    """A typed action in words."""
+    fields: dict[str, Any] = action.model_dump(mode="json")
+    said = {key: str(value) for key, value in fields.items()}
+    said["target"] = _short(action.target)
+    said["settings"] = ", ".join(_settings(fields))
+    template = _texts(lang).actions.get(action.type, "{type} {target}")
+    return _FIELD.sub(lambda match: said.get(match[1], "?"), template)
+
+
+def remedy_text(recommendation: Recommendation, lang: Language = "en") -> str:
+    """What to do, in words: the action, or the instructions (which hold commands and stay as they are)."""
+    if recommendation.remediation is not None:
+        return action_text(recommendation.remediation, lang)
+    return recommendation.instructions or ""
+
+
+def say(diagnosis: Diagnosis, lang: Language = "en") -> str:
+    """The whole diagnosis as Markdown: cause, evidence with sources, confidence, effects, advice, similar cases, limits."""
+    texts = _texts(lang)
+    parts: list[str] = []
+    if not diagnosis.root_causes:
+        parts.append(_without_cause(diagnosis, lang))
+    for cause in diagnosis.root_causes:
+        parts.append(_cause(cause, lang))
+    if diagnosis.symptoms and not diagnosis.healthy:
+        label = texts.phrases["explains" if diagnosis.root_causes else "seen"]
+        found = dict.fromkeys(f"- {title(symptom.code, lang)}: `{symptom.object}`" for symptom in diagnosis.symptoms[:8])
+        parts.append(f"**{label}**\n" + "\n".join(found))
+    if diagnosis.changes and not diagnosis.healthy:
+        parts.append(
+            f"**{texts.phrases['changed']}**\n"
+            + "\n".join(_change(change, texts) for change in diagnosis.changes[:MAX_CHANGES])
+        )
+    if diagnosis.recommendations:
+        rows = [_advice(n, one, lang) for n, one in enumerate(diagnosis.recommendations[:MAX_ADVICE], 1)]
+        parts.append(f"**{texts.phrases['do']}**\n" + "\n".join(rows))
+    elif lang != "en":
+        parts += [texts.codes[cause.code].remedy for cause in diagnosis.root_causes[:3] if cause.code in texts.codes]
+    if diagnosis.similar_cases:
+        rows = [f"- {_code(case.title)} ({texts.phrases[f'outcome_{case.outcome}']})" for case in diagnosis.similar_cases[:3]]
+        parts.append(f"**{texts.phrases['similar']}**\n" + "\n".join(rows))
+    if diagnosis.checked:
+        parts.append(f"{texts.phrases['checked']}: {', '.join(diagnosis.checked)}")
+    if diagnosis.limits:
+        parts.append(f"{texts.phrases['limits']}: {'; '.join(diagnosis.limits)}")
+    return "\n\n".join(parts)
+
+
+def _without_cause(diagnosis: Diagnosis, lang: Language) -> str:
+    if lang == "en":
+        return diagnosis.summary
+    texts = _texts(lang)
+    subject = next((part for part in diagnosis.checked if part.count("/") == 2), texts.phrases["cluster"])
+    return texts.phrases["healthy" if diagnosis.healthy else "unknown"].format(subject=f"`{subject}`")
+
+
+def _cause(cause: RootCause, lang: Language) -> str:
+    texts = _texts(lang)
+    sure = texts.phrases["confidence"].format(percent=round(cause.confidence * 100))
+    head = f"**{texts.phrases['root_cause']}: {title(cause.code, lang)}** · `{cause.object}` · {sure}"
+    rows = [_evidence(one, texts) for one in cause.evidence[:MAX_EVIDENCE]]
+    body = f"{head}\n\n{explanation(cause, lang)}"
+    return f"{body}\n\n**{texts.phrases['evidence']}**\n" + "\n".join(rows) if rows else body
+
+
+def _evidence(one: Evidence, texts: Texts) -> str:
+    where = f"{texts.phrases[f'source_{one.source}']} `{one.object}`"
+    field = f" {_code(one.field)}" if one.field else ""
+    at = f" ({one.at:%Y-%m-%d %H:%M:%S} UTC)" if one.at else ""
+    return f"- {where}{field}{at}: {_code(one.excerpt)}"
+
+
+def _change(change: Change, texts: Texts) -> str:
+    by = f", {texts.phrases['by'].format(by=_code(change.by))}" if change.by else ""
+    at = f" ({change.at:%Y-%m-%d %H:%M:%S} UTC{by})" if change.at else ""
+    before = _code(change.before) if change.before is not None else texts.phrases["absent"]
+    after = _code(change.after) if change.after is not None else texts.phrases["removed"]
+    return f"- `{change.object}` {_code(change.path)}: {before} → {after}{at}"
+
+
+def _advice(number: int, one: Recommendation, lang: Language) -> str:
+    texts = _texts(lang)
+    about = f", {texts.phrases['about'].format(seconds=one.expected_duration_s)}" if one.expected_duration_s else ""
+    risk = texts.phrases["risk"].format(risk=texts.phrases[f"risk_{one.risk.value}"])
+    said = f"{number}. {remedy_text(one, lang)} ({risk}{about})"
+    return f"{said}\n   {texts.phrases['why']}: {one.why} {texts.phrases['effect']}: {one.expected_effect}"
+
+
+def _settings(fields: dict[str, Any]) -> Iterator[str]:
+    for name in ("requests", "limits"):
+        for key, value in cast(dict[str, Any], fields.get(name) or {}).items():
+            yield f"{name}.{key}={value}"
+    for name in ("env", "data"):
+        for key, value in cast(dict[str, Any], fields.get(name) or {}).items():
+            yield f"{key}={value}" if value is not None else f"-{key}"
+
+
+def _short(ref: ObjectRef) -> str:
+    return f"{ref.kind} {ref.name}"
+
+
+def _code(text: str) -> str:
+    """A code span that shows `text` to the letter, whatever backticks it holds; a break in it becomes a block."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    if "\n" in text:
+        fence = "`" * max(3, longest + 1)
+        return f"\n  {fence}\n  " + text.replace("\n", "\n  ") + f"\n  {fence}"
+    ticks = "`" * (longest + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}"
+
+
+@lru_cache(maxsize=3)
+def _texts(lang: Language) -> Texts:
+    return cast(Texts, import_module(f"knowledge.wording.{lang}").TEXTS)
