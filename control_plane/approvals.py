@@ -115,11 +115,13 @@ class Approvals:
         query = query.order_by(ApprovalRow.created_at.desc(), ApprovalRow.id.desc())
         seen: list[ApprovalRow] = []
         async with self._db.read() as session:
-            for row in await session.scalars(query.execution_options(yield_per=200)):
+            rows = await session.stream_scalars(query.execution_options(yield_per=200))
+            async for row in rows:
                 if _role(row, principal) is not None:
                     seen.append(row)
                 if len(seen) >= limit:
                     break
+            await rows.close()
             decisions = await _decisions(session, [row.id for row in seen])
             return tuple(_approval(row, decisions[row.id]) for row in seen)
 
