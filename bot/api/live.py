@@ -35,9 +35,16 @@ class _Channel:
 class Hub:
     """Owns the watch tasks. `join` and `leave` come in pairs."""
 
-    def __init__(self, conversations: Conversations) -> None:
+    def __init__(self, conversations: Conversations, lists_changed: Callable[[], None]) -> None:
         self._conversations = conversations
+        self._lists_changed = lists_changed
         self._channels: dict[str, _Channel] = {}
+        self._lists: asyncio.Task[None] | None = None
+
+    def watch_lists(self) -> None:
+        """Calls `lists_changed` whenever a conversation or an approval changed anywhere, from now on."""
+        if self._lists is None:
+            self._lists = asyncio.create_task(self._follow_lists(), name="watch lists")
 
     def join(self, conversation: str, listener: Listener) -> None:
         channel = self._channels.get(conversation)
@@ -53,13 +60,15 @@ class Hub:
         channel.listeners.remove(listener)
         if not channel.listeners:
             del self._channels[conversation]
-            await _end(channel)
+            await _end(channel.task)
 
     async def close(self) -> None:
         channels = list(self._channels.values())
         self._channels.clear()
         for channel in channels:
-            await _end(channel)
+            await _end(channel.task)
+        await _end(self._lists)
+        self._lists = None
 
     def texts_so_far(self, conversation: str) -> list[TextDelta]:
         """What the model is writing right now, whole as far as this process has seen it."""
@@ -86,6 +95,15 @@ class Hub:
                 log.warning("conversation.watch_failed", conversation=conversation, exc_info=True)
             await asyncio.sleep(_RETRY_S)
 
+    async def _follow_lists(self) -> None:
+        while True:
+            try:
+                async for _ in self._conversations.watch_lists():
+                    self._lists_changed()
+            except Exception:
+                log.warning("lists.watch_failed", exc_info=True)
+            await asyncio.sleep(_RETRY_S)
+
 
 def _remember(channel: _Channel, live: Live) -> None:
     if not isinstance(live, TextDelta):
@@ -97,7 +115,7 @@ def _remember(channel: _Channel, live: Live) -> None:
         channel.texts[live.turn] = _TextSoFar(live.text, live.offset, utc_now())
 
 
-async def _end(channel: _Channel) -> None:
-    if channel.task is not None:
-        channel.task.cancel()
-        await asyncio.gather(channel.task, return_exceptions=True)
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

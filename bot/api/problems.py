@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem+json for the API, and as a page for browsers: one translation for everything services raise."""
 
+import traceback
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -17,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 API_PREFIXES = ("/api/", "/health/", "/metrics")
 _CODES = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "invalid"}
+_TRACE_CHARACTERS = 8_000
 _TITLES = {
     400: "Bad request",
     401: "Not signed in",
@@ -67,6 +69,11 @@ def _parts(error: Exception) -> tuple[int, str, str]:
             )
 
 
+def _trace(error: Exception) -> str:
+    """Where it failed, without the values of variables: headers with tokens are among them."""
+    return "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
+
+
 def _what_is_invalid(error: RequestValidationError | ValidationError) -> str:
     """Names the fields, never repeats what was sent."""
     first = [
@@ -94,8 +101,7 @@ def answer_with(page: Page) -> Answer:
     async def answer(request: Request, error: Exception) -> Response:
         problem = problem_of(error, request_id(request))
         if problem.status >= 500:
-            unforeseen = error if problem.code == "internal" else None
-            log.error("request.failed", path=request.url.path, code=problem.code, exc_info=unforeseen)
+            log.error("request.failed", path=request.url.path, code=problem.code, trace=_trace(error))
         if request.url.path.startswith(API_PREFIXES):
             return problem_response(problem)
         return await page(request, problem)

@@ -49,7 +49,8 @@ class Pace:
 
     recheck_s: float = 20
     """Whether the reader still may read. The promise is 30 s."""
-    lists_s: float = 5
+    lists_s: float = 15
+    """Clusters going on- and offline; conversations and approvals are told at once."""
     streams_per_account: int = 12
 
 
@@ -59,7 +60,7 @@ class Streams:
     def __init__(self, plane: ControlPlane, pace: Pace) -> None:
         self._plane = plane
         self._pace = pace
-        self._hub = Hub(plane.conversations)
+        self._hub = Hub(plane.conversations, self.nudge)
         self._open: set[_Stream] = set()
         self._closing = False
 
@@ -70,12 +71,13 @@ class Streams:
             raise TooMany(f"You have {mine} live pages open. Close some tabs.")
         stream = _Stream(self._plane, self._hub, self._pace, me, cursors)
         self._open.add(stream)
+        self._hub.watch_lists()
         return self._run(stream)
 
     def nudge(self) -> None:
         """Something changed here: lists are looked at now, not at the next poll."""
         for stream in self._open:
-            stream.signal(_Lists())
+            stream.lists_changed()
 
     def recheck(self, account: str) -> None:
         """What this account may do has changed: look at its rights now."""
@@ -124,9 +126,15 @@ async def stream(
     return EventSourceResponse(
         streams.open(me, parse(c or [], last_event_id)),
         ping=HEARTBEAT_S,
+        ping_message_factory=_heartbeat,
         send_timeout=30,
         headers={"Cache-Control": "no-store"},
     )
+
+
+def _heartbeat() -> ServerSentEvent:
+    """A named event, not a comment: a browser tells its page of the one only, and silence must be noticed."""
+    return ServerSentEvent(data="{}", event="ping")
 
 
 @dataclass(frozen=True)
@@ -165,6 +173,7 @@ class _Stream:
         self._signals: asyncio.Queue[_Signal] = asyncio.Queue(_QUEUE)
         self._joined: list[str] = []
         self._lists_digest = ""
+        self._lists_due = False
 
     @property
     def account(self) -> str:
@@ -181,6 +190,12 @@ class _Stream:
                 return
             self._signals.get_nowait()
         self._signals.put_nowait(signal)
+
+    def lists_changed(self) -> None:
+        """Many changes at once are one look."""
+        if not self._lists_due:
+            self._lists_due = True
+            self.signal(_Lists())
 
     async def leave(self) -> None:
         for conversation in self._joined:
@@ -262,8 +277,6 @@ class _Stream:
             view = await self._approval(approval)
             if view is not None:
                 yield self._event("approval", view)
-        if touched:
-            self.signal(_Lists())
 
     async def _approval(self, approval: str) -> View | None:
         try:
@@ -274,6 +287,7 @@ class _Stream:
         return approval_view(found, self._me.principal, utc_now(), why_not)
 
     async def _lists(self) -> AsyncIterator[ServerSentEvent]:
+        self._lists_due = False
         view = await self._lists_view()
         seen = digest(view)
         if seen != self._lists_digest:

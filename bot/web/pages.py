@@ -55,13 +55,19 @@ async def conversation_page(request: Request, conversation: Id) -> Response:
 
 @router.post("/ask")
 async def ask_new(
-    request: Request, streams: StreamsOf, csrf: Text = "", cluster: Text = "", namespaces: Text = "", text: Text = ""
+    request: Request,
+    streams: StreamsOf,
+    csrf: Text = "",
+    cluster: Text = "",
+    namespaces: Text = "",
+    text: Text = "",
+    suggestion: Text = "",
 ) -> Response:
     who = await _meant(request, csrf)
-    names = [n for n in namespaces.replace(",", " ").split() if n]
-    body = NewConversation(
-        cluster=cluster, namespaces=names or None, text=text, language=language_of(text, language_of_reader(request))
-    )
+    names = namespaces.replace(",", " ").split()
+    question = text or suggestion
+    language = language_of(question, language_of_reader(request))
+    body = NewConversation(cluster=cluster, namespaces=names or None, text=question, language=language)
     conversation, _ = await open_conversation(plane_of(request), who, body)
     streams.nudge()
     return RedirectResponse(f"/c/{conversation.id}", status_code=303)
@@ -95,7 +101,7 @@ async def inbox(request: Request) -> Response:
         "approvals.html",
         page="approvals",
         waiting=waiting,
-        others=[v for v in views if v not in waiting],
+        others=[v for v in views if v["state"] != ApprovalState.PENDING],
         single=None,
     )
 

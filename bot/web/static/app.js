@@ -1,0 +1,144 @@
+// Starts the page: the stream feeds the store, the store feeds the components. Nothing else holds state.
+
+import "./components/answer.js";
+import "./components/approval.js";
+import "./components/diagnosis.js";
+import "./components/sidebar.js";
+import "./components/steps.js";
+import "./components/turn.js";
+import { get, post } from "./api.js";
+import { enhance } from "./composer.js";
+import { h } from "./dom.js";
+import { preferences } from "./preferences.js";
+import { Stream } from "./sse.js";
+import { emptyThread, isBusy, take, takeDelta, takeProgress } from "./store.js";
+
+const { page, conversation = "" } = document.body.dataset;
+const banner = document.querySelector("[data-banner]");
+const sidebar = document.querySelector("ot-sidebar");
+let lostTimer = null;
+
+preferences();
+if (page === "chat") chat();
+else if (page === "approvals" || page === "approval") inbox();
+menu();
+
+function connection(state) {
+  document.body.dataset.connection = state;
+  clearTimeout(lostTimer);
+  if (state === "live") banner.hidden = true;
+  else lostTimer = setTimeout(() => (banner.hidden = false), 1500);
+}
+
+function gone(stream, { conversation: which, why }) {
+  if (why === "signed_out") location.assign("/sign-in");
+  else if (why === "restart") setTimeout(() => stream.reopen(), 300 + Math.random() * 1000);
+  else if (which === conversation) location.assign("/");
+}
+
+function chat() {
+  const thread = emptyThread();
+  const list = document.querySelector("[data-thread]");
+  const scroller = document.querySelector("[data-scroll]");
+  const stop = document.querySelector("[data-stop]");
+  const turns = new Map();
+  const dirty = new Set();
+  let planned = false;
+
+  function plan(turn) {
+    if (turn) dirty.add(turn);
+    if (planned) return;
+    planned = true;
+    requestAnimationFrame(() => {
+      planned = false;
+      const follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 120;
+      for (const changed of dirty) show(changed);
+      dirty.clear();
+      if (stop) stop.hidden = !isBusy(thread);
+      if (follow) scroller.scrollTop = scroller.scrollHeight;
+    });
+  }
+
+  function show(turn) {
+    if (!turns.has(turn.id)) {
+      turns.set(turn.id, document.createElement("ot-turn"));
+      list.append(h("li", {}, turns.get(turn.id)));
+    }
+    turns.get(turn.id).update(turn, thread, conversation);
+  }
+
+  function ofApproval(id) {
+    for (const turn of thread.turns.values()) if (turn.approvals.includes(id)) plan(turn);
+  }
+
+  const stream = new Stream(conversation, {
+    state: connection,
+    log: (entry) => plan(take(thread, entry)),
+    approval: (view) => {
+      thread.approvals.set(view.id, view);
+      ofApproval(view.id);
+    },
+    live: (live) => {
+      if (live.type === "text_delta") plan(takeDelta(thread, live));
+      else if (live.type === "progress") {
+        plan(takeProgress(thread, live));
+        if (live.approval) ofApproval(live.approval);
+      }
+    },
+    lists: (lists) => sidebar?.update(lists),
+    gone: (event) => gone(stream, event),
+  });
+  const form = document.querySelector("[data-composer]");
+  if (form) enhance(form, { conversation, onAsked: () => (scroller.scrollTop = scroller.scrollHeight) });
+  stop?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    post(`/api/v1/conversations/${conversation}/cancel`).catch(() => stop.submit());
+  });
+}
+
+/** The inbox: cards by REST, looked at again whenever the lists change. */
+function inbox() {
+  const cards = new Map([...document.querySelectorAll("[data-approval]")].map((place) => [place.dataset.approval, place]));
+
+  async function show(id) {
+    const place = cards.get(id);
+    let card = place.querySelector("ot-approval");
+    if (!card) {
+      card = document.createElement("ot-approval");
+      place.replaceChildren(card);
+    }
+    card.update(await get(`/api/v1/approvals/${id}`));
+  }
+
+  const watch = document.querySelector("[data-watch]")?.dataset.watch ?? "";
+  const stream = new Stream(watch, {
+    state: connection,
+    approval: (view) => cards.get(view.id)?.querySelector("ot-approval")?.update(view),
+    lists: (lists) => {
+      sidebar?.update(lists);
+      for (const id of cards.keys()) show(id).catch(() => {});
+      const unseen = lists.pending_approvals.some((a) => !cards.has(a.id));
+      const note = document.querySelector("[data-newer]");
+      if (note) note.hidden = !unseen;
+    },
+    gone: (event) => gone(stream, event),
+  });
+  for (const id of cards.keys()) show(id).catch(() => {});
+}
+
+/** On a narrow page the side bar is a drawer. */
+function menu() {
+  const toggle = document.querySelector("[data-menu]");
+  const close = () => {
+    document.body.classList.remove("menu-open");
+    toggle?.setAttribute("aria-expanded", "false");
+  };
+  toggle?.addEventListener("click", () => {
+    const open = document.body.classList.toggle("menu-open");
+    toggle.setAttribute("aria-expanded", String(open));
+  });
+  document.querySelector("[data-scrim]")?.addEventListener("click", close);
+  addEventListener("keydown", (event) => event.key === "Escape" && close());
+}
+
+document.documentElement.dataset.ready = "true";

@@ -1,0 +1,131 @@
+// The diagnosis: root cause, the evidence it rests on word for word, what was checked and what could not be seen.
+
+import { fill, h, icon } from "../dom.js";
+import { duration, share, t, time, tOr } from "../i18n.js";
+
+class Diagnosis extends HTMLElement {
+  update(turn) {
+    const shown = turn.diagnosis ?? turn.rules;
+    this.hidden = !shown;
+    if (!shown || this.shown === shown) return;
+    this.shown = shown;
+    fill(this, card(shown, turn), turn.diagnosis && turn.rules ? earlier(turn) : null);
+  }
+}
+
+/** Beside the card on a wide page: how far the answer can be trusted. */
+class Limits extends HTMLElement {
+  update(turn) {
+    const shown = turn.diagnosis ?? turn.rules;
+    if (!shown || this.shown === shown) return;
+    this.shown = shown;
+    const { checked, limits, similar_cases: cases } = shown.diagnosis;
+    fill(
+      this,
+      section("diagnosis.checked", checked, (line) => h("li", {}, line)),
+      section("diagnosis.limits", limits, (line) => h("li", {}, line)),
+      section("diagnosis.cases", cases, similar),
+    );
+    this.hidden = this.childElementCount === 0;
+  }
+}
+
+function card(event, turn) {
+  const { diagnosis } = event;
+  const verdict = diagnosis.healthy ? "healthy" : diagnosis.root_causes.length ? "found" : "unknown";
+  return h(
+    "article", { class: `card diagnosis verdict-${verdict}`, "aria-label": t(`diagnosis.${verdict}`) },
+    h(
+      "header", { class: "card-head" },
+      icon(verdict === "healthy" ? "check" : "warn"),
+      h("h3", {}, t(`diagnosis.${verdict}`)),
+      h("span", { class: "card-origin" }, origin(event, turn)),
+    ),
+    h("p", { class: "summary" }, diagnosis.summary),
+    diagnosis.root_causes.map(rootCause),
+    recommendations(diagnosis.recommendations),
+    event.dropped_evidence ? h("p", { class: "hint" }, t("diagnosis.dropped", { n: event.dropped_evidence })) : null,
+  );
+}
+
+function origin(event, turn) {
+  const took = event.took_ms ? ` · ${duration(event.took_ms)}` : "";
+  if (event.stage === "rules") return t("diagnosis.by_rules") + took;
+  return (turn.offline ? t("diagnosis.by_rules") : t("diagnosis.by_model", { model: turn.model })) + took;
+}
+
+function earlier(turn) {
+  return h(
+    "details", { class: "earlier" },
+    h("summary", {}, t("diagnosis.rules_said")),
+    h("p", {}, turn.rules.diagnosis.summary),
+    h("ul", {}, turn.rules.diagnosis.root_causes.map((c) => h("li", {}, h("code", {}, c.code), " ", c.explanation))),
+  );
+}
+
+function rootCause(cause) {
+  return h(
+    "section", { class: "cause" },
+    h(
+      "div", { class: "cause-head" },
+      h("code", { class: "object" }, cause.object),
+      h("code", { class: "chip" }, cause.code),
+      confidence(cause.confidence),
+    ),
+    h("p", { class: "explanation" }, cause.explanation),
+    cause.evidence.length ? h("h4", {}, t("diagnosis.evidence")) : null,
+    h("ul", { class: "evidence" }, cause.evidence.map(evidence)),
+  );
+}
+
+function confidence(value) {
+  const word = value >= 0.85 ? "high" : value >= 0.6 ? "medium" : "low";
+  const level = Math.round(value * 10);
+  return h(
+    "span", { class: `confidence level-${word}` },
+    h("span", { class: "bar", "aria-hidden": "true" }, h("span", { class: `fill fill-${level}` })),
+    t(`confidence.${word}`), " ", h("b", {}, share(value)),
+  );
+}
+
+function evidence(item) {
+  return h(
+    "li", {},
+    h(
+      "div", { class: "evidence-head" },
+      h("span", { class: `source source-${item.source}` }, tOr(`source.${item.source}`, item.source)),
+      h("code", { class: "object" }, item.object),
+      item.field ? h("code", { class: "field" }, item.field) : null,
+      item.at ? time(item.at) : null,
+    ),
+    h("pre", { class: "excerpt", tabindex: "0" }, item.excerpt),
+  );
+}
+
+function recommendations(items) {
+  if (!items.length) return null;
+  return h(
+    "section", { class: "recommendations" },
+    h("h4", {}, t("diagnosis.recommendations")),
+    h("ol", {}, items.map((item) => h(
+      "li", {},
+      h("p", {}, h("b", {}, item.instructions ?? what(item.remediation)), " ", h("span", { class: `risk risk-${item.risk}` }, t(`risk.${item.risk}`))),
+      h("p", { class: "hint" }, item.why, " ", item.expected_effect),
+    ))),
+  );
+}
+
+function what(remediation) {
+  return remediation ? `${tOr(`action.${remediation.type}`, remediation.type)}: ${remediation.target}` : "";
+}
+
+function section(key, items, each) {
+  return items?.length ? h("section", { class: "rail-notes" }, h("h4", {}, t(key)), h("ul", {}, items.map(each))) : null;
+}
+
+function similar(item) {
+  return h("li", {}, h("b", {}, item.title), ` · ${share(item.score)} · ${t(`outcome.${item.outcome}`)}`, item.fix ? h("p", { class: "hint" }, item.fix) : null);
+}
+
+customElements.define("ot-diagnosis", Diagnosis);
+customElements.define("ot-limits", Limits);

@@ -1,0 +1,86 @@
+// One question and everything that came of it. Slots keep their place, so nothing jumps while the turn runs.
+
+import { fill, h, icon } from "../dom.js";
+import { duration, t, time, tOr } from "../i18n.js";
+
+class Turn extends HTMLElement {
+  cards = new Map();
+
+  update(turn, thread, conversation) {
+    if (!this.main) this.build();
+    this.id = `turn-${turn.id}`;
+    this.question(turn);
+    this.steps.update(turn, conversation);
+    this.diagnosis.update(turn);
+    this.limits.update(turn);
+    this.answer.update(turn);
+    this.approvals(turn, thread);
+    this.footer(turn);
+  }
+
+  build() {
+    this.asked = h("div", { class: "asked" });
+    this.steps = document.createElement("ot-steps");
+    this.diagnosis = document.createElement("ot-diagnosis");
+    this.answer = document.createElement("ot-answer");
+    this.end = h("div", { class: "turn-end" });
+    this.limits = document.createElement("ot-limits");
+    this.rail = h("div", { class: "rail" });
+    this.main = h("div", { class: "turn-main" }, this.steps, this.diagnosis, this.answer, this.end);
+    this.aside = h("div", { class: "turn-side" }, this.rail, this.limits);
+    this.append(this.asked, h("div", { class: "turn-body" }, this.main, this.aside));
+  }
+
+  question(turn) {
+    if (!turn.question || this.asked.childElementCount) return;
+    const by = turn.question.door === "action" ? t("question.action") : turn.question.by_name;
+    fill(
+      this.asked,
+      h("p", { class: "asked-by" }, by, " · ", time(turn.at)),
+      h("div", { class: turn.question.door === "action" ? "bubble by-action" : "bubble" }, turn.question.text),
+    );
+  }
+
+  approvals(turn, thread) {
+    for (const id of turn.approvals) {
+      const view = thread.approvals.get(id);
+      if (!view) continue;
+      if (!this.cards.has(id)) {
+        this.cards.set(id, document.createElement("ot-approval"));
+        this.rail.append(this.cards.get(id));
+      }
+      this.cards.get(id).update(view, thread.progress.get(id));
+    }
+  }
+
+  footer(turn) {
+    const parts = turn.notes.map((note) => h("p", { class: `note note-${note.kind}` }, t(`note.${note.kind}`, { text: note.text })));
+    for (const result of turn.results) parts.push(outcome(result));
+    if (turn.failure) parts.push(h("p", { class: "note note-failed", role: "alert" }, icon("warn"), tOr(`turn.failed.${turn.failure.code}`, ""), " ", turn.failure.message));
+    if (turn.finished) parts.push(h("p", { class: "turn-meta" }, meta(turn)));
+    if (turn.state === "queued") parts.push(h("p", { class: "note waiting" }, h("span", { class: "mark spinner" }), t("turn.queued")));
+    if (turn.state === "running" && !turn.steps.some((s) => s.status === "running") && !turn.streaming) {
+      parts.push(h("p", { class: "note waiting" }, h("span", { class: "mark spinner" }), t("turn.thinking")));
+    }
+    fill(this.end, parts);
+  }
+}
+
+function outcome(result) {
+  const good = result.state === "succeeded";
+  return h(
+    "p", { class: `note healed-${good ? "yes" : "no"}` },
+    icon(good ? "check" : "warn"),
+    h("span", {}, h("b", {}, t(`state.${result.state}`)), result.took_s ? ` · ${t("approval.took", { time: duration(result.took_s * 1000) })}` : "", " ", result.message),
+  );
+}
+
+function meta(turn) {
+  const { took_ms: ms, tool_calls: tools, model_calls: models, ended_by: why } = turn.finished;
+  const words = [t("turn.took", { time: duration(ms) }), t("turn.tools", { n: tools })];
+  if (!turn.offline && models) words.push(t("turn.models", { n: models }));
+  if (why !== "answer") words.push(t(`turn.ended.${why}`));
+  return words.join(" · ");
+}
+
+customElements.define("ot-turn", Turn);

@@ -1,0 +1,5 @@
+// The pages before sign-in need only the preferences.
+
+import { preferences } from "./preferences.js";
+
+preferences();
