@@ -34,6 +34,7 @@ class AgentRuntime:
         """Workflow ids that this process has started or runs; the sweep does not ask for them again."""
         self._stack: asyncio.Task[Stack] | None = None
         self._sweep: asyncio.Task[None] | None = None
+        self._warm: asyncio.Task[None] | None = None
         self._cases: CaseStore | None = None
         self._embedder: Embedder | None = None
 
@@ -43,12 +44,13 @@ class AgentRuntime:
         self._plane.durable.register(TURN, self._turn)
         self._plane.durable.register(ACTION, self._action)
         self._stack = asyncio.create_task(self._load(), name="load the agent stack")
+        self._warm = asyncio.create_task(self._warm_cases(), name="warm the case store")
         await self._plane.durable.launch()
         self._sweep = asyncio.create_task(self._sweep_for_ever(), name="sweep for turns and actions")
 
     async def stop(self) -> None:
         """What runs is cancelled and taken up at the next start. Within 10 s."""
-        tasks = [task for task in (self._sweep, self._stack) if task is not None]
+        tasks = [task for task in (self._sweep, self._warm, self._stack) if task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -71,6 +73,19 @@ class AgentRuntime:
 
     async def _load(self) -> "Stack":
         return await asyncio.to_thread(self._import)
+
+    async def _warm_cases(self) -> None:
+        """The first search loads ChromaDB and the vectors, which takes seconds: not while somebody waits for an answer."""
+        from knowledge.cases import CasesUnavailable
+
+        if self._stack is None:
+            return
+        await asyncio.wait({self._stack})
+        try:
+            if self._cases is not None:
+                await self._cases.search("warm up", limit=1)
+        except CasesUnavailable as error:
+            log.warning("past cases can't be read; diagnosis goes on without them", why=str(error))
 
     def _import(self) -> "Stack":
         from agent_runtime.stack import Stack, case_store

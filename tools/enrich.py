@@ -1,5 +1,7 @@
 """The second stage of a diagnosis: what the runner cannot know. Remedies, similar cases, limits."""
 
+import asyncio
+
 from knowledge.cases import CasesUnavailable
 from knowledge.remedies import recommend
 from protocol.diagnosis import Diagnosis
@@ -7,6 +9,8 @@ from tools.cases import similar
 from tools.context import ToolContext
 
 CASES_SHOWN = 3
+CASES_S = 1.0
+"""Past cases are worth this much waiting; the evidence is on its way to a screen."""
 
 
 async def enrich(context: ToolContext, diagnosis: Diagnosis) -> Diagnosis:
@@ -16,7 +20,10 @@ async def enrich(context: ToolContext, diagnosis: Diagnosis) -> Diagnosis:
     cases = diagnosis.similar_cases
     if diagnosis.root_causes and context.cases is not None:
         try:
-            cases = await similar(context, diagnosis.summary, limit=CASES_SHOWN)
+            async with asyncio.timeout(CASES_S):
+                cases = await similar(context, diagnosis.summary, limit=CASES_SHOWN)
+        except TimeoutError:
+            limits.append("past cases did not answer in time, so none was compared")
         except CasesUnavailable as error:
             limits.append(f"past cases could not be read: {error}")
     elif context.cases is None:

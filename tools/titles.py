@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from protocol.kubectl import describe_remediation
+from protocol.remediation import Remediation
 from protocol.text import one_line
+
+_ACTION: TypeAdapter[Remediation] = TypeAdapter(Remediation)
 
 
 def title_of(name: str, args: Mapping[str, Any]) -> str:
@@ -22,12 +28,20 @@ def title_of(name: str, args: Mapping[str, Any]) -> str:
         case "past_cases":
             title = f"past cases like {value.get('text', '')}"
         case "propose_remediation":
-            title = f"propose {value.get('command') or value.get('action', '')}"
+            title = f"propose {value.get('command') or _action(args.get('action'))}"
         case "report":
             title = "check the evidence of the diagnosis"
         case _:
             title = name
     return one_line(title, 200)
+
+
+def _action(action: object) -> str:
+    """In kubectl's words where it is a known one."""
+    try:
+        return describe_remediation(_ACTION.validate_python(action))
+    except ValidationError:
+        return one_line(str(action), 160)
 
 
 def _in(value: Mapping[str, str]) -> str:

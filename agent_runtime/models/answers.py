@@ -53,7 +53,9 @@ def concluded(facts: Mapping[str, str], seen: Seen | None, language: Language) -
     """Healed or not, how long it took, what is seen now."""
     took = f"{facts['took']} s"
     key = _ENDED.get(facts["state"], "unknown_action")
-    text = phrase(key, language, command=facts["command"], target=facts["target"], took=took, message=facts["message"])
+    text = phrase(
+        key, language, command=facts["command"], target=facts["target"], took=took, message=_sentence(facts["message"])
+    )
     if seen is not None and seen.good and seen.body:
         text += f"\n\n{phrase('seen', language)}\n\n{_block(seen.body)}"
     return text
@@ -69,9 +71,14 @@ def so_far(view: View, language: Language) -> str:
 
 def _proposal(proposal: Seen, found: Diagnosis, language: Language) -> str:
     if proposal.answer is not None and proposal.answer.approval:
-        why = one_line(found.recommendations[0].why, 400) if found.recommendations else ""
+        why = _sentence(found.recommendations[0].why) if found.recommendations else ""
         return phrase("proposed", language, why=why)
     return phrase("not_proposed", language, why=one_line(proposal.why, 500))
+
+
+def _sentence(text: str) -> str:
+    line = one_line(text, 800)
+    return line if not line or line.endswith((".", "。", "!", "?")) else f"{line}."
 
 
 def _lines_with(text: str, words: tuple[str, ...]) -> str:

@@ -18,7 +18,8 @@ PHRASES: dict[str, dict[Language, str]] = {
     "help": {
         "en": "Ask me about this cluster, for instance:\n\n"
         "- why does payments keep restarting?\n- what is wrong in namespace shop?\n"
-        "- show the logs of payments before the crash\n- how much memory does payments use?\n- what changed in the last hour?\n- list pods in shop; events in shop\n"
+        "- show the logs of payments before the crash\n- how much memory does payments use?\n"
+        "- what changed in the last hour?\n- list pods in shop; events in shop\n"
         "- fix it (I propose the remedy of the last diagnosis; people approve it)",
         "zh": "可以这样问我：\n\n- 为什么 payments 一直重启？\n- 命名空间 shop 有什么问题？\n- 显示 payments 崩溃前的日志\n"
         "- payments 用了多少内存？\n- 最近一小时改了什么？\n- 列出 shop 的 pod；shop 的事件\n"
