@@ -1,5 +1,6 @@
 """A call or a Remediation back into the kubectl line that a person would type. Canonical: one call, one line."""
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -43,9 +44,17 @@ from protocol.remediation import (
 )
 
 
+_SETTING = re.compile(r"(?:-{0,2}[A-Za-z_][A-Za-z0-9_-]*=)(?=.)")
+
+
 def render_argv(argv: Sequence[str]) -> str:
-    """Words as one line that parses back to them."""
-    return " ".join(shlex.quote(word) for word in argv)
+    """Words as one line that parses back to them, quoted as a person would: `--selector='a in (b)'`."""
+    return " ".join(_quoted(word) for word in argv)
+
+
+def _quoted(word: str) -> str:
+    name = _SETTING.match(word)
+    return name.group() + shlex.quote(word[name.end() :]) if name else shlex.quote(word)
 
 
 def render(call: Call) -> str:

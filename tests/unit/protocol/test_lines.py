@@ -1,0 +1,105 @@
+"""The table of command lines is the specification of the gate; here it is held against the gate."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from protocol.approval import Role
+from protocol.bus import RunnerMode
+from protocol.commands import ScopeLimit
+from protocol.kubectl import GrammarError, parse, render
+from protocol.policy import Decided, PolicyContext, judge
+
+TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "lines.yaml").read_text(encoding="utf-8"))
+Row = tuple[str, str, str]
+
+ANYWHERE = PolicyContext(scope=ScopeLimit(), role=Role.OPERATOR, mode=RunnerMode(writes=True))
+SHOP_ONLY = PolicyContext(scope=ScopeLimit(namespaces=("shop",)), role=Role.OPERATOR, mode=RunnerMode(writes=True))
+
+
+def _row(raw: Any) -> Row:
+    line, verdict, *says = cast(list[str], raw)
+    return line, verdict, says[0] if says else ""
+
+
+def _rows(section: str) -> list[Row]:
+    raw = TABLE[section]
+    return [_row(item) for item in (raw.values() if isinstance(raw, dict) else raw)]
+
+
+def _ids(section: str) -> list[str]:
+    raw = TABLE[section]
+    return list(cast(dict[str, Any], raw)) if isinstance(raw, dict) else [str(item[0]) or "(empty)" for item in raw]
+
+
+def _hold(row: Row, context: PolicyContext) -> None:
+    line, verdict, says = row
+    if verdict == "refused":
+        with pytest.raises(GrammarError) as refusal:
+            parse(line)
+        assert says
+        assert says in str(refusal.value)
+        return
+    call = parse(line)
+    judged = judge(call, context)
+    assert judged.decision is Decided(verdict), judged.reason
+    if verdict == "deny":
+        assert says
+        assert says in judged.reason
+    elif says:
+        assert render(call) == f"kubectl {says}"
+
+
+@pytest.mark.parametrize("row", _rows("operator"), ids=_ids("operator"))
+def test_an_operator_of_the_whole_cluster(row: Row) -> None:
+    _hold(row, ANYWHERE)
+
+
+@pytest.mark.parametrize("row", _rows("shop_only"), ids=_ids("shop_only"))
+def test_an_operator_of_one_namespace(row: Row) -> None:
+    _hold(row, SHOP_ONLY)
+
+
+@pytest.mark.parametrize("row", _rows("holes"), ids=_ids("holes"))
+def test_holes_of_other_gates(row: Row) -> None:
+    _hold(row, ANYWHERE)
+
+
+@pytest.mark.parametrize("row", _rows("holes_of_scope"), ids=_ids("holes_of_scope"))
+def test_holes_of_other_gates_in_scope(row: Row) -> None:
+    _hold(row, SHOP_ONLY)
+
+
+def test_the_table_is_large_and_says_every_verdict() -> None:
+    rows = [row for section in TABLE for row in _rows(section)]
+    assert len(rows) >= 200
+    assert {verdict for _, verdict, _ in rows} == {"allow", "approve", "deny", "refused"}
+
+
+def test_what_a_line_and_an_argv_say_is_the_same() -> None:
+    assert parse(["get", "pods", "-l", "app in (a,b)"]) == parse("kubectl get pods -l 'app in (a,b)'")
+
+
+@pytest.mark.parametrize("word", ["|", ">", ">>", ";", "&&", "||", "2>&1", "&"])
+def test_shell_words_in_an_argv_are_named(word: str) -> None:
+    with pytest.raises(GrammarError, match="run|one command|written"):
+        parse(["get", "pods", word, "x"])
+
+
+def test_a_viewer_reads_but_does_not_propose() -> None:
+    viewer = PolicyContext(scope=ScopeLimit(), role=Role.VIEWER)
+    assert judge(parse("get pods"), viewer).decision is Decided.ALLOW
+    verdict = judge(parse("rollout restart deploy/web"), viewer)
+    assert verdict.decision is Decided.DENY
+    assert "operator" in verdict.reason
+
+
+def test_a_line_is_bounded() -> None:
+    with pytest.raises(GrammarError, match="longer than"):
+        parse("get pods " + "a" * 20_000)
+    with pytest.raises(GrammarError, match="at most"):
+        parse("get pods " + "a " * 500)
+    with pytest.raises(GrammarError, match="at most"):
+        parse("get pods " + " ".join(f"p{n}" for n in range(50)))
