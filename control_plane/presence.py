@@ -1,14 +1,14 @@
 """Who is there: hellos answered one by one, heartbeats written once a second for all runners together."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, exists, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.bus import Bus, Incoming, Subscription
@@ -39,7 +39,7 @@ class Presence:
         self._database = database
         self._bus = bus
         self._clock = clock
-        self._heard: dict[str, tuple[Heartbeat, datetime]] = {}
+        self._heard: dict[tuple[str, str], tuple[Heartbeat, datetime]] = {}
         self._subscriptions: list[Subscription] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -97,7 +97,7 @@ class Presence:
             LOG.warning("a heartbeat could not be read", subject=message.subject, error=str(error)[:300])
             return
         if message.subject == subjects.heartbeat(beat.cluster, beat.runner):
-            self._heard[beat.runner] = (beat, self._clock())
+            self._heard[beat.runner, beat.boot] = (beat, self._clock())
 
     async def _write_each_second(self) -> None:
         while True:
@@ -106,7 +106,7 @@ class Presence:
                 continue
             heard, self._heard = self._heard, {}
             try:
-                await write_heartbeats(self._database, heard)
+                await write_heartbeats(self._database, heard.values())
             except (SQLAlchemyError, OSError) as error:
                 LOG.error("heartbeats could not be written and are tried again", error=str(error))
                 self._heard = {**heard, **self._heard}
@@ -130,14 +130,15 @@ def why_refused(hello: Hello, known: Known | None, now: datetime) -> str:
     return ""
 
 
-async def write_heartbeats(database: Database, heard: Mapping[str, tuple[Heartbeat, datetime]]) -> None:
+async def write_heartbeats(database: Database, heard: Iterable[tuple[Heartbeat, datetime]]) -> None:
     """One transaction for all. A heartbeat of another boot than the greeted one, or of a revoked runner, counts for nothing."""
     runners: list[dict[str, Any]] = []
     clusters: list[dict[str, Any]] = []
-    for beat, at in heard.values():
+    for beat, at in heard:
         offset = (beat.clock - at).total_seconds()
         runners.append({"r_id": beat.runner, "r_boot": beat.boot, "r_at": at, "r_offset": offset})
-        clusters.append({"c_id": beat.cluster, "c_runner": beat.runner, "c_summary": beat.summary.model_dump_json()})
+        summary = beat.summary.model_dump_json()
+        clusters.append({"c_id": beat.cluster, "c_runner": beat.runner, "c_boot": beat.boot, "c_summary": summary})
     if not runners:
         return
     async with database.transaction() as session:
@@ -150,7 +151,11 @@ async def write_heartbeats(database: Database, heard: Mapping[str, tuple[Heartbe
         )
         await connection.execute(
             update(ClusterRow)
-            .where(ClusterRow.id == bindparam("c_id"), ClusterRow.active_runner == bindparam("c_runner"))
+            .where(
+                ClusterRow.id == bindparam("c_id"),
+                ClusterRow.active_runner == bindparam("c_runner"),
+                exists().where(RunnerRow.id == bindparam("c_runner"), RunnerRow.boot == bindparam("c_boot")),
+            )
             .values(summary=bindparam("c_summary")),
             clusters,
         )

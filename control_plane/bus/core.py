@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 from control_plane.bus.config import APP_USER, AUTH_USER, SYS_USER
 from control_plane.bus.feed import Feed, Feeds
@@ -23,6 +24,7 @@ class Bus:
         self._server: NatsServer | None = None
         self._link: Link | None = None
         self._feeds: Feeds | None = None
+        self._links: WeakSet[Link] = WeakSet()
 
     @property
     def url(self) -> str:
@@ -55,10 +57,14 @@ class Bus:
         """
         if not self._settings.nats_url:
             self._server = NatsServer(
-                Path(self._settings.data_dir) / "nats", binary=self._settings.nats_server_path, port=self._settings.nats_port
+                Path(self._settings.data_dir) / "nats",
+                binary=self._settings.nats_server_path,
+                port=self._settings.nats_port,
+                on_restart=self._hurry,
             )
             await self._server.start()
         self._link = Link("control plane", self._app_options(), on_up=self._came_up)
+        self._links.add(self._link)
         self._feeds = Feeds(self._link)
         await self._link.start()
         self._feeds.start()
@@ -110,7 +116,9 @@ class Bus:
     def auth_link(self) -> Link | None:
         """A connection to the AUTH account, not yet started; None when this NATS does its own authorization."""
         if self._server is not None:
-            return Link("auth callout", _user(self._server.url, AUTH_USER, self._server.secrets.auth_password))
+            link = Link("auth callout", _user(self._server.url, AUTH_USER, self._server.secrets.auth_password))
+            self._links.add(link)
+            return link
         if self._settings.nats_auth_url and self._settings.nats_issuer_seed_file is not None:
             return Link("auth callout", {"servers": _servers(self._settings.nats_auth_url)})
         return None
@@ -129,6 +137,11 @@ class Bus:
             if self._settings.nats_credentials_file is not None:
                 options["user_credentials"] = str(self._settings.nats_credentials_file)
         return {**options, "inbox_prefix": INBOX.encode()}
+
+    def _hurry(self) -> None:
+        """The embedded server is back: runners that come now wait for the callout's answer, so no link may back off."""
+        for link in tuple(self._links):
+            link.hurry()
 
     def _came_up(self) -> None:
         if self._feeds is not None:

@@ -92,6 +92,7 @@ class Link:
         self._subscriptions: dict[int, Subscription] = {}
         self._supervisor: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
+        self._hurry = asyncio.Event()
         self.last_error = ""
 
     @property
@@ -110,6 +111,10 @@ class Link:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
             self._supervisor = None
+
+    def hurry(self) -> None:
+        """Try now, without waiting for the back-off: the server has just come up."""
+        self._hurry.set()
 
     async def wait_connected(self, timeout_s: float) -> bool:
         """True as soon as it is connected, False when it is not by then."""
@@ -160,7 +165,9 @@ class Link:
                 client = await self._connect(ended)
             except (nats.errors.Error, OSError, TimeoutError) as error:
                 self._note(f"{type(error).__name__}: {error}", wait)
-                await asyncio.sleep(wait * (0.5 + secrets.randbelow(500) / 1000))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), wait * (0.5 + secrets.randbelow(500) / 1000))
+                self._hurry.clear()
                 wait = min(wait * 2, _LONGEST_WAIT_S)
                 continue
             wait = _FIRST_WAIT_S

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -26,11 +27,20 @@ _BACK_OFF_S = (0.05, 0.2, 1.0, 5.0)
 class NatsServer:
     """One nats-server. Its data stays in `directory` over restarts, its secrets live as long as this object."""
 
-    def __init__(self, directory: Path, *, binary: str = "", host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        binary: str = "",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        on_restart: Callable[[], None] | None = None,
+    ) -> None:
         self._directory = directory
         self._binary = binary
         self._host = host
         self._wanted_port = port
+        self._on_restart = on_restart
         self.port = 0
         self.secrets = ServerSecrets.fresh()
         self._process: asyncio.subprocess.Process | None = None
@@ -84,6 +94,8 @@ class NatsServer:
             try:
                 await self._spawn(binary, config)
                 await self._ready()
+                if self._on_restart is not None:
+                    self._on_restart()
             except (OSError, TimeoutError) as error:
                 failures += 1
                 LOG.error("nats-server does not start", error=str(error), log=self._log_tail())

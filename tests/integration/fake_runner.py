@@ -144,8 +144,8 @@ class FakeRunner:
         """Connect, listen for commands, say hello, send a heartbeat."""
         self.closed = asyncio.Event()
         self.client = await self.open(self.proof(), subjects.inbox_prefix(self.runner))
-        await self.client.subscribe(subjects.commands(self.cluster, self.runner), queue="runner", cb=self._command)
-        await self.client.subscribe(subjects.cancel(self.cluster, self.runner), queue="runner", cb=self._cancel)
+        await cast(Any, self.client).subscribe(subjects.commands(self.cluster, self.runner), queue="runner", cb=self._command)
+        await cast(Any, self.client).subscribe(subjects.cancel(self.cluster, self.runner), queue="runner", cb=self._cancel)
         await self.client.flush(5)
         reply = await self.hello()
         if reply.accepted:
@@ -175,7 +175,14 @@ class FakeRunner:
         beat = Heartbeat(cluster=self.cluster, runner=self.runner, boot=self.boot, clock=self.now(), summary=told)
         await self.client.publish(subjects.heartbeat(self.cluster, self.runner), beat.model_dump_json().encode())
 
+    async def leave(self) -> None:
+        """Go in good order: when this returns, NATS knows that nobody listens any more."""
+        if self.client is not None:
+            await self.client.drain()
+        await self.close()
+
     async def close(self) -> None:
+        """Vanish, as a process that dies does."""
         for task in tuple(self.tasks):
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

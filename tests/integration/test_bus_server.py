@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -141,8 +141,9 @@ async def test_jetstream_keeps_its_messages_over_a_kill(tmp_path: Path) -> None:
     try:
         client = Client()
         await client.connect([server.url], **options)
-        await client.jetstream().add_stream(name="KEPT", subjects=["kept.>"])
-        await client.jetstream().publish("kept.one", b"x")
+        streams = cast(Any, client).jetstream()
+        await streams.add_stream(name="KEPT", subjects=["kept.>"])
+        await streams.publish("kept.one", b"x")
         await client.close()
         old = server.pid
         assert old is not None
@@ -150,7 +151,7 @@ async def test_jetstream_keeps_its_messages_over_a_kill(tmp_path: Path) -> None:
         await until(lambda: server.pid not in (None, old) and _listens(server.port), "a new server listens")
         client = Client()
         await client.connect([server.url], **options)
-        assert (await client.jetstream().stream_info("KEPT")).state.messages == 1
+        assert (await cast(Any, client).jetstream().stream_info("KEPT")).state.messages == 1
         await client.close()
     finally:
         await server.stop()

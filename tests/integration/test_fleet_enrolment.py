@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import nats.errors
 import nkeys
@@ -81,7 +82,8 @@ async def test_a_token_for_an_unknown_cluster_is_not_made(here: Plane) -> None:
 
 
 async def test_nobody_gets_in_without_a_proof(here: Plane) -> None:
-    for credentials in ({}, {"user": "cp", "password": "guess"}, {"token": "guess"}, {"token": "x" * 9000}):
+    attempts: tuple[dict[str, Any], ...] = ({}, {"user": "cp", "password": "guess"}, {"token": "guess"}, {"token": "x" * 9000})
+    for credentials in attempts:
         client = Client()
         with pytest.raises(REFUSED):
             await client.connect([here.bus.url], allow_reconnect=False, max_reconnect_attempts=1, **credentials)
@@ -180,7 +182,7 @@ async def test_a_runner_cannot_listen_to_others(here: Plane) -> None:
     ]
     for subject in forbidden:
         here.runner.errors.clear()
-        await client.subscribe(subject, cb=hear)
+        await cast(Any, client).subscribe(subject, cb=hear)
         await client.flush(5)
         await _sees_violation(here.runner, subject)
     assert (await here.run()).good
@@ -198,7 +200,7 @@ async def test_with_an_enrolment_token_one_may_ask_for_enrolment_and_nothing_els
             await client.flush(5)
             await _sees_violation(stranger, subject)
         stranger.errors.clear()
-        await client.subscribe(subjects.commands(here.cluster.id, here.runner.runner))
+        await cast(Any, client).subscribe(subjects.commands(here.cluster.id, here.runner.runner))
         await client.flush(5)
         await _sees_violation(stranger, subjects.commands(here.cluster.id, here.runner.runner))
     finally:

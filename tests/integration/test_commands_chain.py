@@ -1,0 +1,396 @@
+"""Commands over the real bus to a runner that answers, is slow, dies, or is not there."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import nats.errors
+import pytest
+import pytest_asyncio
+from nacl.signing import SigningKey
+
+from control_plane import exchange
+from control_plane.errors import Conflict, NotFound
+from control_plane.principals import Principal, ScopedRole
+from protocol.approval import Role
+from protocol.bus import RunnerMode
+from protocol.canonical import digest
+from protocol.commands import CommandStatus, Execute, PromQuery, ScopeLimit
+from protocol.grant import Grant, sign
+from protocol.ids import new_id
+from protocol.objects import ObjectRef
+from protocol.remediation import PlanBody, RestartWorkload
+from tests.integration.fake_runner import FakeRunner, Job
+from tests.integration.plane import ADMIN, Plane, get_pods, plane
+from tests.integration.waiting import until
+
+
+@pytest_asyncio.fixture
+async def here(tmp_path: Path) -> AsyncGenerator[Plane]:
+    async with plane(tmp_path) as running:
+        yield running
+
+
+def viewer(*namespaces: str, cluster: str = "*") -> Principal:
+    role = ScopedRole(role=Role.VIEWER, clusters=(cluster,), namespaces=namespaces)
+    return Principal(account="viewer", name="Viewer", roles=(role,))
+
+
+async def never(job: Job) -> None:
+    await job.accept()
+    await asyncio.Event().wait()
+
+
+def a_restart(boot: str, cluster: str) -> Execute:
+    action = RestartWorkload(target=ObjectRef(kind="Deployment", namespace="shop", name="payments"))
+    body = PlanBody(cluster=cluster, action=action, undo=None, target_uid="u", fields_hash="f")
+    now = datetime.now(UTC)
+    grant = Grant(
+        cluster=cluster,
+        runner_boot=boot,
+        plan_hash=digest(body),
+        purpose="action",
+        authority=f"approval:{new_id()}",
+        kid="k",
+        nonce=new_id(),
+        issued_at=now,
+        expires_at=now + timedelta(seconds=60),
+    )
+    return Execute(body=body, grant=sign(grant, SigningKey(bytes(32))))
+
+
+async def allow_writes(here: Plane) -> None:
+    here.runner.mode = RunnerMode(writes=True, remediations=("restart",))
+    assert (await here.runner.hello()).accepted
+
+
+async def test_a_read_comes_back_and_is_kept(here: Plane) -> None:
+    result = await here.run(correlation={"conversation": "c1", "turn": "t1"})
+    assert (result.status, result.text) == (CommandStatus.OK, "result of kubectl")
+    row = await here.commands.get(result.id, ADMIN)
+    assert (row.title, row.status, row.issued_by) == ("kubectl get pods -n shop", CommandStatus.OK, "admin")
+    assert (row.conversation, row.turn) == ("c1", "t1")
+    assert row.finished_at is not None
+    assert await here.commands.result(result.id, ADMIN) == result
+    assert [item.id for item in await here.commands.list(ADMIN, cluster="shop")] == [result.id]
+
+
+async def test_the_runner_gets_what_was_asked_with_the_scope_and_the_deadline(here: Plane) -> None:
+    await here.run(scope=ScopeLimit(namespaces=("shop", "infra")), deadline_s=7, max_bytes=5000, principal=viewer("shop", "x"))
+    request = here.runner.jobs[0].request
+    assert request.command == get_pods()
+    assert request.scope.namespaces == ("shop",)
+    assert (request.deadline_s, request.max_bytes, request.issued_by) == (7, 5000, "viewer")
+
+
+async def test_progress_reaches_the_asker_and_a_failing_listener_harms_nothing(here: Plane) -> None:
+    async def with_progress(job: Job) -> None:
+        await job.accept()
+        await job.progress("looking at\x1b[31m 12 pods")
+        await job.finish()
+
+    here.runner.answer = with_progress
+    notes: list[str] = []
+    assert (await here.run(on_progress=notes.append)).good
+    assert notes == ["looking at 12 pods"]
+
+    def broken(note: str) -> None:
+        raise RuntimeError(note)
+
+    assert (await here.run(on_progress=broken)).good
+
+
+async def test_a_result_of_five_mebibytes_comes_in_pieces(here: Plane) -> None:
+    line = "payments-7d9f   1/1   Running   0   3d\n"
+    text = line * (5 * 1024 * 1024 // len(line))
+
+    async def large(job: Job) -> None:
+        await job.accept()
+        await job.finish(text)
+
+    here.runner.answer = large
+    result = await here.run(max_bytes=8 * 1024 * 1024)
+    assert result.text == text
+    stored = await here.commands.result(result.id, ADMIN)
+    assert len(stored.text) <= 256 * 1024
+    assert "[cut:" in stored.text
+
+
+async def test_many_at_once_each_get_their_own_answer(here: Plane) -> None:
+    async def echo(job: Job) -> None:
+        await job.accept()
+        assert isinstance(job.request.command, PromQuery)
+        await job.finish(job.request.command.expr)
+
+    here.runner.answer = echo
+    results = await asyncio.gather(*(here.run(command=PromQuery(expr=f"up{n}")) for n in range(100)))
+    assert [result.text for result in results] == [f"up{n}" for n in range(100)]
+
+
+async def test_what_the_runner_missed_is_redacted_here(here: Plane) -> None:
+    async def leaky(job: Job) -> None:
+        await job.finish("DB_PASSWORD=hunter2hunter2", data={"changes": [{"after": "password: hunter2hunter2"}]})
+
+    here.runner.answer = leaky
+    result = await here.run()
+    assert "hunter2" not in result.model_dump_json()
+    assert result.redacted >= 2
+    assert "hunter2" not in (await here.commands.result(result.id, ADMIN)).model_dump_json()
+
+
+async def test_a_cluster_that_never_had_a_runner_is_offline_and_says_how_to_get_one(here: Plane) -> None:
+    await here.fleet.create("empty", by="admin")
+    result = await here.run(cluster="empty")
+    assert result.status is CommandStatus.OFFLINE
+    assert "empty" in result.error
+    assert "enrol" in result.error
+    assert (await here.commands.get(result.id, ADMIN)).status is CommandStatus.OFFLINE
+
+
+async def test_a_runner_that_is_gone_is_offline_at_once_not_at_the_deadline(here: Plane) -> None:
+    await here.runner.leave()
+    async with asyncio.timeout(5):
+        result = await here.run(deadline_s=60)
+    assert result.status is CommandStatus.OFFLINE
+    assert "shop" in result.error
+
+
+async def test_a_runner_that_comes_back_within_the_retry_gets_the_command(here: Plane) -> None:
+    await here.runner.leave()
+    asked = asyncio.create_task(here.run())
+    await here.runner.connect()
+    assert (await asked).good
+
+
+async def test_an_unknown_cluster_is_not_found(here: Plane) -> None:
+    result = await here.run(cluster="nowhere")
+    assert result.status is CommandStatus.NOT_FOUND
+    assert "nowhere" in result.error
+
+
+async def test_the_runner_dies_in_the_middle_and_the_asker_hears_of_it_before_the_deadline(here: Plane) -> None:
+    here.runner.answer = never
+    asked = asyncio.create_task(here.run(deadline_s=300))
+    await until(lambda: here.runner.jobs, "the runner has the command")
+    await here.runner.close()
+    async with asyncio.timeout(20):
+        result = await asked
+    assert result.status is CommandStatus.LOST
+    assert "not heard of again" in result.error
+
+
+async def test_a_runner_that_restarts_in_the_middle_has_lost_the_command(here: Plane) -> None:
+    here.runner.answer = never
+    asked = asyncio.create_task(here.run(deadline_s=300))
+    await until(lambda: here.runner.jobs, "the runner has the command")
+    await here.runner.close()
+    here.runner.boot, here.runner.started_at = new_id(), datetime.now(UTC)
+    assert (await here.runner.connect()).accepted
+    async with asyncio.timeout(5):
+        result = await asked
+    assert result.status is CommandStatus.LOST
+    assert "restarted" in result.error
+
+
+async def test_a_new_connection_of_the_same_start_does_not_lose_the_command(here: Plane) -> None:
+    go = asyncio.Event()
+
+    async def when_told(job: Job) -> None:
+        await job.accept()
+        await go.wait()
+        assert here.runner.client is not None
+        job.client = here.runner.client
+        await job.finish("after the reconnect")
+
+    here.runner.answer = when_told
+    asked = asyncio.create_task(here.run(deadline_s=60))
+    await until(lambda: here.runner.jobs, "the runner has the command")
+    old = here.runner.client
+    await here.runner.connect()
+    assert old is not None
+    await old.close()
+    go.set()
+    assert (await asked).text == "after the reconnect"
+
+
+async def test_silence_ends_shortly_after_the_deadline(here: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "GRACE_S", 0.1)
+    here.runner.answer = never
+    async with asyncio.timeout(5):
+        result = await here.run(deadline_s=0.3)
+    assert result.status is CommandStatus.LOST
+
+    async def deaf(job: Job) -> None:
+        await asyncio.Event().wait()
+
+    here.runner.answer = deaf
+    async with asyncio.timeout(5):
+        result = await here.run(deadline_s=0.3)
+    assert result.status is CommandStatus.OFFLINE
+    assert "did not answer" in result.error
+
+
+async def test_a_caller_that_gives_up_tells_the_runner_and_the_row_says_cancelled(here: Plane) -> None:
+    here.runner.answer = never
+    asked = asyncio.create_task(here.run())
+    await until(lambda: here.runner.jobs, "the runner has the command")
+    command = here.runner.jobs[0].request.id
+    with pytest.raises(Conflict):
+        await here.commands.result(command, ADMIN)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    await until(lambda: command in here.runner.cancelled, "the runner is told")
+
+    async def ended() -> bool:
+        return (await here.commands.get(command, ADMIN)).status is CommandStatus.CANCELLED
+
+    await until(ended, "the row says so")
+
+
+async def test_nats_is_killed_and_commands_work_again(here: Plane) -> None:
+    pid = here.bus.server_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: not here.bus.connected, "the loss is seen")
+    while_down = await here.run()
+    assert while_down.status in (CommandStatus.OFFLINE, CommandStatus.OK)
+    await until(lambda: here.bus.connected, "connected again")
+    await here.runner.close()
+
+    async def connected() -> bool:
+        try:
+            return (await here.runner.connect()).accepted
+        except (nats.errors.Error, OSError):
+            return False
+
+    await until(connected, "the runner is back")
+    assert (await here.run()).good
+
+
+async def test_the_scope_is_judged_before_anything_is_sent(here: Plane) -> None:
+    result = await here.run(principal=viewer("infra"))
+    assert result.status is CommandStatus.DENIED
+    assert "shop" in result.error
+    assert here.runner.jobs == []
+    assert (await here.commands.get(result.id, ADMIN)).status is CommandStatus.DENIED
+
+
+async def test_somebody_who_sees_nothing_of_the_cluster_learns_nothing(here: Plane) -> None:
+    result = await here.run(principal=viewer("shop", cluster="bank"))
+    assert result.status is CommandStatus.NOT_FOUND
+    assert here.runner.jobs == []
+
+
+async def test_a_role_may_name_the_cluster_by_its_name(here: Plane) -> None:
+    assert (await here.run(principal=viewer("shop", cluster="shop"))).good
+
+
+async def test_results_are_shown_only_to_who_may_see_what_they_were_made_for(here: Plane) -> None:
+    whole = await here.run(command=get_pods("shop"))
+    narrow = await here.run(principal=viewer("shop"))
+    with pytest.raises(NotFound):
+        await here.commands.result(whole.id, viewer("shop"))
+    with pytest.raises(NotFound):
+        await here.commands.get(narrow.id, viewer("infra"))
+    assert (await here.commands.result(narrow.id, viewer("shop", "infra"))).id == narrow.id
+    assert [row.id for row in await here.commands.list(viewer("shop"))] == [narrow.id]
+    assert len(await here.commands.list(ADMIN)) == 2
+
+
+async def test_a_change_is_refused_as_a_command_and_proposals_are_named(here: Plane) -> None:
+    await allow_writes(here)
+    result = await here.run(command=a_restart(here.runner.boot, here.cluster.id))
+    assert result.status is CommandStatus.DENIED
+    assert "proposals" in result.error
+    assert here.runner.jobs == []
+
+
+async def test_an_execute_is_sent_once_and_kept_under_its_approval(here: Plane) -> None:
+    await allow_writes(here)
+    approval = new_id()
+    result = await here.commands.execute(here.cluster.id, a_restart(here.runner.boot, here.cluster.id), approval=approval)
+    assert result.good
+    assert len(here.runner.jobs) == 1
+    row = await here.commands.get(result.id, ADMIN)
+    assert row.issued_by == f"approval:{approval}"
+    assert "rollout restart" in row.title
+
+
+async def test_an_execute_is_not_sent_again_when_nobody_answers(here: Plane) -> None:
+    await allow_writes(here)
+    execute = a_restart(here.runner.boot, here.cluster.id)
+    await here.runner.leave()
+    result = await here.commands.execute(here.cluster.id, execute, approval=new_id())
+    assert result.status is CommandStatus.OFFLINE
+    await here.runner.connect()
+    assert (await here.run()).good
+    assert [job.request.command.kind for job in here.runner.jobs] == ["kubectl"], "nothing came late"
+
+
+async def test_an_execute_whose_runner_dies_may_have_run_and_says_so(here: Plane) -> None:
+    await allow_writes(here)
+    here.runner.answer = never
+    execute = a_restart(here.runner.boot, here.cluster.id)
+    asked = asyncio.create_task(here.commands.execute(here.cluster.id, execute, approval=new_id(), deadline_s=120))
+    await until(lambda: here.runner.jobs, "the runner has it")
+    await here.runner.close()
+    result = await asked
+    assert result.status is CommandStatus.LOST
+    assert "may have been made" in result.error
+
+
+async def test_an_execute_is_denied_in_read_only_mode_and_under_the_kill_switch(here: Plane) -> None:
+    execute = a_restart(here.runner.boot, here.cluster.id)
+    refused = await here.commands.execute(here.cluster.id, execute, approval=new_id())
+    assert refused.status is CommandStatus.DENIED
+    assert "read-only" in refused.error
+    await allow_writes(here)
+    await here.fleet.set_kill_switch("shop", True, by="admin", reason="drill")
+    refused = await here.commands.execute(here.cluster.id, execute, approval=new_id())
+    assert refused.status is CommandStatus.DENIED
+    assert "kill switch" in refused.error
+    assert here.runner.jobs == []
+    await here.fleet.set_kill_switch("shop", False, by="admin", reason="over")
+    assert (await here.commands.execute(here.cluster.id, execute, approval=new_id())).good
+
+
+async def test_a_hostile_runner_cannot_answer_for_another_cluster(here: Plane) -> None:
+    """It may publish to our inboxes; without the command's own token it hits nothing."""
+    other = await here.fleet.create("bank", by="admin")
+    spy = FakeRunner(here.bus.url)
+    assert await spy.enrol(await here.fleet.enrolment_token(other.id, by="admin")) == ""
+    await spy.connect()
+    own_reply: list[str] = []
+
+    async def remember(job: Job) -> None:
+        own_reply.append(job.reply)
+        await job.finish()
+
+    spy.answer = remember
+    assert (await here.run(cluster="bank")).good
+    here.runner.answer = never
+    asked = asyncio.create_task(here.run(deadline_s=60))
+    await until(lambda: here.runner.jobs, "the command is out")
+    victim = here.runner.jobs[0]
+    forged = Job(victim.request, own_reply[0], spy.client) if spy.client else None
+    assert forged is not None
+    await forged.finish("forged")
+    assert victim.reply not in own_reply
+    await victim.finish("true")
+    assert (await asked).text == "true"
+    await spy.close()
+
+
+@pytest.mark.parametrize("junk", [b"", b"{}", b"[1", b'{"kind":"chunk","id":"x","n":9,"of":3,"data":""}'])
+async def test_an_unreadable_answer_ends_the_command_with_words(here: Plane, junk: bytes) -> None:
+    async def babble(job: Job) -> None:
+        await job.client.publish(job.reply, junk)
+
+    here.runner.answer = babble
+    result = await here.run()
+    assert result.status is CommandStatus.FAILED
+    assert "could not be read" in result.error
