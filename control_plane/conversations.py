@@ -89,7 +89,7 @@ class Conversations:
             found = (await session.execute(_with_counts().where(ConversationRow.id == conversation))).one_or_none()
         if found is None:
             raise _not_found(conversation)
-        row, open_turns, open_approvals = found.t
+        row, open_turns, open_approvals = found
         if principal is not None and not may_read(row, principal):
             raise _not_found(conversation)
         return _conversation(row, open_turns, open_approvals)
@@ -107,7 +107,7 @@ class Conversations:
                 query = query.order_by(ConversationRow.updated_at.desc(), ConversationRow.id.desc())
                 page = (await session.execute(query.limit(limit + 1))).all()
                 for found in page:
-                    row, open_turns, open_approvals = found.t
+                    row, open_turns, open_approvals = found
                     if may_read(row, principal):
                         if len(readable) == limit:
                             return tuple(readable), cursor

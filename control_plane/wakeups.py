@@ -47,9 +47,9 @@ class LocalWakeups:
             self._readers[subject].discard(queue)
 
 
-async def messages_or_silence(wakeups: Wakeups, subject: str, every_s: float = POLL_S) -> AsyncGenerator[bytes | None]:
+async def messages_or_silence(wakeups: Wakeups, subject: str) -> AsyncGenerator[bytes | None]:
     """Each message of a subject as it comes. None means "read the table": at once, whenever the bus says that messages may
-    have been missed (an empty one), and whenever `every_s` has passed without any."""
+    have been missed (an empty one), and whenever POLL_S have passed without any."""
     stream = wakeups.subscribe(subject)
     upcoming: asyncio.Future[bytes] = asyncio.ensure_future(anext(stream))
     try:
@@ -57,7 +57,7 @@ async def messages_or_silence(wakeups: Wakeups, subject: str, every_s: float = P
         await asyncio.sleep(0)
         yield None
         while True:
-            done, _ = await asyncio.wait({upcoming}, timeout=every_s)
+            done, _ = await asyncio.wait({upcoming}, timeout=POLL_S)
             if not done:
                 yield None
                 continue
