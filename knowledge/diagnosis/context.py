@@ -7,7 +7,7 @@ from knowledge.diagnosis.changes import changes_of, revisions
 from knowledge.diagnosis.fields import Obj, rows, sub, text
 from knowledge.diagnosis.graph import Graph
 from knowledge.diagnosis.hit import Quote, quote_change
-from knowledge.diagnosis.logs import Match, scan
+from knowledge.diagnosis.logs import Match
 from knowledge.diagnosis.pods import Container, containers, is_ready, troubled
 from knowledge.diagnosis.view import ClusterView, Key
 from protocol.diagnosis import Change
@@ -21,7 +21,6 @@ class Context:
         self.now: datetime = view.now
         self.graph = graph or Graph(view)
         self._changes: dict[Key, tuple[Change, ...]] = {}
-        self._scans: dict[tuple[Key, str, bool], list[Match]] = {}
         self._troubled: dict[Key, bool] = {}
         self._ips: dict[str, Key] | None = None
 
@@ -39,14 +38,8 @@ class Context:
         return known
 
     def matches(self, pod: Key, container: str) -> Iterator[tuple[Match, bool]]:
-        """(signature match, from the previous run?) in a container's logs: the current log first."""
-        for previous in (False, True):
-            cached = self._scans.get((pod, container, previous))
-            if cached is None:
-                log = self.view.log(pod, container, previous=previous)
-                cached = self._scans[pod, container, previous] = scan(log) if log else []
-            for match in cached:
-                yield match, previous
+        """(signature match, from the run before?) in a container's logs: the current log first."""
+        return self.graph.logs.matches(pod, container)
 
     def containers(self, pod: Key) -> Iterator[Container]:
         return containers(pod, self.view.get(pod) or {})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from knowledge.diagnosis.addresses import addresses_in_text, addresses_in_value, service_of
 from knowledge.diagnosis.catalogue import Channel
 from knowledge.diagnosis.fields import Obj, rows, strings, sub, text, texts
+from knowledge.diagnosis.logread import LogReader
 from knowledge.diagnosis.view import CONTROLLERS, ClusterView, Key
 
 
@@ -34,6 +35,7 @@ class Graph:
 
     def __init__(self, view: ClusterView) -> None:
         self.view = view
+        self.logs = LogReader(view)
         self._edges: dict[Key, tuple[Edge, ...]] = {}
         self._settings: dict[Key, tuple[Setting, ...]] = {}
 
@@ -90,6 +92,11 @@ class Graph:
                 service = service_of(self.view, address.host, key.namespace)
                 if service is not None and service not in own:
                     yield Edge(Channel.CALLS, service, f"{setting.holder.kind} {setting.key}" if setting.key else "command")
+        for pod in self.view.pods_of(key):
+            for address in self.logs.named_in_trouble(pod):
+                service = service_of(self.view, address.host, key.namespace)
+                if service is not None and service not in own:
+                    yield Edge(Channel.CALLS, service, "log")
         for node in sorted({text(self.view.get(pod) or {}, "spec", "nodeName") for pod in self.view.pods_of(key)} - {""}):
             yield Edge(Channel.NODE, Key("Node", "", node), "runs on")
         for quota in self.view.of_kind("ResourceQuota"):

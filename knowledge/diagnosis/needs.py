@@ -34,7 +34,10 @@ class Needs:
 
 
 def needs(view: ClusterView, request: Diagnose) -> Needs:
-    """Logs of pods in trouble first, then of the pods asked about, then of what they need. Nothing for an unknown name."""
+    """Logs of pods in trouble first, then of the pods asked about, then of what they need. Nothing for an unknown name.
+
+    Logs that the view has are left out. Logs may name further dependencies: fetch, build the view with them, ask once more.
+    """
     graph = Graph(view)
     context = Context(view, graph)
     asked = find_targets(view, request)
@@ -55,7 +58,7 @@ def needs(view: ClusterView, request: Diagnose) -> Needs:
     logs: list[LogKey] = []
     for pod in order if not scope.whole else [key for key in order if context.troubled(key)]:
         for key in _log_keys(view, pod):
-            if len(logs) < MAX_LOGS:
+            if len(logs) < MAX_LOGS and key not in view.logs:
                 logs.append(key)
     namespaces = sorted({key.namespace for key in order if context.troubled(key) or key in scope.own})[:10]
     return Needs(tuple(logs), tuple(_queries(namespaces)))
