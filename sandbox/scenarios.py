@@ -15,15 +15,16 @@ import orjson
 import yaml
 
 from sandbox import patches, programs
-from sandbox.clock import duration
+from sandbox.clock import duration, epoch
 from sandbox.cluster import Cluster
 from sandbox.defaults import fill
 from sandbox.deletion import delete_gracefully
 from sandbox.errors import ApiError
 from sandbox.kubelet import Kubelet
-from sandbox.objects import Obj, clone, name_of, namespace_of, number, rows, sub, text
+from sandbox.objects import Obj, clone, condition, labels_of, name_of, namespace_of, number, rows, sub, text
 from sandbox.programs import Outcome
-from sandbox.resources import BY_KIND, DEPLOYMENT, NODE, Resource
+from sandbox.resources import BY_KIND, DEPLOYMENT, NODE, POD, Resource
+from sandbox.selectors import matches
 
 DEFAULT_SCENARIOS = ("payments-oom", "checkout-configmap", "search-healthy")
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -163,6 +164,12 @@ class Scenarios:
         for field in ("updatedReplicas", "readyReplicas", "replicas"):
             if status.get(field, 0) != replicas:
                 return f"Deployment/{namespace}/{name}: {field} is {status.get(field, 0)} of {replicas}"
+        steady = duration(str(check.get("for", "0s"))) / self.cluster.clock.speed
+        selector = sub(found, "spec", "selector")
+        for pod in self.cluster.store.list(POD, namespace):
+            since = epoch(text(condition(pod, "Ready"), "lastTransitionTime"))
+            if matches(selector, labels_of(pod)) and self.cluster.clock.now - since < steady:
+                return f"Pod/{namespace}/{name_of(pod)} is ready for less than {steady:g} s"
         return ""
 
     def _do(self, step: Obj) -> None:
