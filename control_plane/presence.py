@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from prometheus_client import Gauge
 from pydantic import ValidationError
-from sqlalchemy import bindparam, exists, update
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.bus import Bus, Incoming, Subscription
@@ -21,6 +22,8 @@ from protocol.bus import OFFLINE_AFTER_S, Heartbeat, Hello, HelloReply
 
 LOG = structlog.get_logger("fleet")
 _FLUSH_S = 1.0
+_COUNT_S = 15.0
+RUNNERS_ONLINE = Gauge("opsthread_runners_online", "Clusters whose runner was heard of in the last 45 s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +43,28 @@ class Presence:
         self._bus = bus
         self._clock = clock
         self._heard: dict[tuple[str, str], tuple[Heartbeat, datetime]] = {}
+        self._news = asyncio.Event()
         self._subscriptions: list[Subscription] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         self._subscriptions = [
             await self._bus.serve(subjects.ALL_HELLOS, self._hello, queue="fleet", at_once=16),
             await self._bus.serve(subjects.ALL_HEARTBEATS, self._heartbeat, queue="fleet"),
         ]
-        self._writer = asyncio.create_task(self._write_each_second(), name="heartbeat writer")
+        self._tasks = [
+            asyncio.create_task(self._write_each_second(), name="heartbeat writer"),
+            asyncio.create_task(self._count(), name="runner count"),
+        ]
 
     async def stop(self) -> None:
         for subscription in self._subscriptions:
             await subscription.close()
         self._subscriptions = []
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
-            self._writer = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
 
     async def _hello(self, message: Incoming) -> None:
         try:
@@ -98,18 +105,30 @@ class Presence:
             return
         if message.subject == subjects.heartbeat(beat.cluster, beat.runner):
             self._heard[beat.runner, beat.boot] = (beat, self._clock())
+            self._news.set()
 
     async def _write_each_second(self) -> None:
+        """The first heartbeat after a quiet second is written at once, what follows within the next one together."""
         while True:
-            await asyncio.sleep(_FLUSH_S)
-            if not self._heard:
-                continue
+            await self._news.wait()
+            self._news.clear()
             heard, self._heard = self._heard, {}
             try:
                 await write_heartbeats(self._database, heard.values())
             except (SQLAlchemyError, OSError) as error:
                 LOG.error("heartbeats could not be written and are tried again", error=str(error))
                 self._heard = {**heard, **self._heard}
+                self._news.set()
+            await asyncio.sleep(_FLUSH_S)
+
+    async def _count(self) -> None:
+        """For the metrics: every replica shows the whole fleet."""
+        while True:
+            try:
+                RUNNERS_ONLINE.set(await count_online(self._database, self._clock()))
+            except (SQLAlchemyError, OSError) as error:
+                LOG.error("the runners online could not be counted", error=str(error))
+            await asyncio.sleep(_COUNT_S)
 
 
 def why_refused(hello: Hello, known: Known | None, now: datetime) -> str:
@@ -159,6 +178,17 @@ async def write_heartbeats(database: Database, heard: Iterable[tuple[Heartbeat, 
             .values(summary=bindparam("c_summary")),
             clusters,
         )
+
+
+async def count_online(database: Database, now: datetime) -> int:
+    wanted = (
+        select(func.count())
+        .select_from(ClusterRow)
+        .join(RunnerRow, RunnerRow.id == ClusterRow.active_runner)
+        .where(RunnerRow.revoked_at.is_(None), RunnerRow.last_heartbeat > now - timedelta(seconds=OFFLINE_AFTER_S))
+    )
+    async with database.read() as session:
+        return (await session.execute(wanted)).scalar_one()
 
 
 async def _known(session: Session, hello: Hello) -> Known | None:
