@@ -5,13 +5,14 @@ async def test_something(desk: Desk) -> None:
     approval = await desk.propose(ann)
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
 from argon2 import PasswordHasher
 
 from control_plane.accounts import Accounts
@@ -20,6 +21,7 @@ from control_plane.audit import Audit
 from control_plane.bus import Bus
 from control_plane.conversations import Conversation, Conversations
 from control_plane.database import Database
+from control_plane.errors import Forbidden, ServiceError
 from control_plane.fleet import Cluster, Fleet
 from control_plane.passwords import Passwords
 from control_plane.principals import Principal, ScopedRole
@@ -132,6 +134,18 @@ class Desk:
             fresh_sign_in=True,
         )
         return await self.approvals.decide(approval.id, word, principal)
+
+
+async def crew(desk: Desk) -> tuple[Principal, Principal, Principal]:
+    """One who asks, and two who approve."""
+    ann = await desk.person("ann", Role.OPERATOR)
+    return ann, await desk.person("bob", Role.APPROVER), await desk.person("carol", Role.APPROVER)
+
+
+async def refused(attempt: Awaitable[Any], kind: type[ServiceError] = Forbidden) -> str:
+    with pytest.raises(kind) as caught:
+        await attempt
+    return caught.value.code
 
 
 @asynccontextmanager
