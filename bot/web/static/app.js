@@ -16,6 +16,7 @@ import { emptyThread, isBusy, take, takeDelta, takeProgress } from "./store.js";
 const { page, conversation = "" } = document.body.dataset;
 const banner = document.querySelector("[data-banner]");
 const sidebar = document.querySelector("ot-sidebar");
+const NEAR_END = 300; // pixels: who reads further up is not moved
 let lostTimer = null;
 
 preferences();
@@ -44,6 +45,7 @@ function chat() {
   const turns = new Map();
   const dirty = new Set();
   let planned = false;
+  let follow = true; // until the log has been read to its end, and after one's own question
 
   function plan(turn) {
     if (turn) dirty.add(turn);
@@ -51,11 +53,12 @@ function chat() {
     planned = true;
     requestAnimationFrame(() => {
       planned = false;
-      const follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 120;
+      const nearEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+      const newest = [...dirty].filter((changed) => !turns.has(changed.id)).at(-1);
       for (const changed of dirty) show(changed);
       dirty.clear();
       if (stop) stop.hidden = !isBusy(thread);
-      if (follow) scroller.scrollTop = scroller.scrollHeight;
+      if (newest && (nearEnd || follow)) turns.get(newest.id).scrollIntoView({ block: "start" });
     });
   }
 
@@ -85,11 +88,14 @@ function chat() {
         if (live.approval) ofApproval(live.approval);
       }
     },
-    lists: (lists) => sidebar?.update(lists),
+    lists: (lists) => {
+      sidebar?.update(lists);
+      requestAnimationFrame(() => (follow = false));
+    },
     gone: (event) => gone(stream, event),
   });
   const form = document.querySelector("[data-composer]");
-  if (form) enhance(form, { conversation, onAsked: () => (scroller.scrollTop = scroller.scrollHeight) });
+  if (form) enhance(form, { conversation, onAsked: () => (follow = true) });
   stop?.addEventListener("submit", (event) => {
     event.preventDefault();
     post(`/api/v1/conversations/${conversation}/cancel`).catch(() => stop.submit());

@@ -3,3 +3,4 @@
 import { preferences } from "./preferences.js";
 
 preferences();
+document.documentElement.dataset.ready = "true";

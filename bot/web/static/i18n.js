@@ -21,8 +21,8 @@ export function tOr(key, otherwise) {
   return words[key] ?? otherwise;
 }
 
-const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const day = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "long" });
 const ago = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "narrow" });
 const percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
