@@ -19,6 +19,7 @@ from tools.titles import title_of
 
 _ACTION: TypeAdapter[Remediation] = TypeAdapter(Remediation)
 PREPARE_DEADLINE_S = 30.0
+CANNOT_RUN = "It cannot run here:"
 
 
 class NotProposable(ValueError):
@@ -115,7 +116,7 @@ def proposed(title: str, approval: Approval, *, command: str | None = None) -> T
     facts.append(f"Action: {one_line(approval.command_line, 300)}. Risk: {plan.risk}.")
     facts.append(f"Undo: {one_line(approval.undo_line, 300) if plan.body.undo else 'none'}.")
     if plan.cannot_run:
-        facts.append(f"It cannot run here: {one_line(plan.cannot_run, 300)} People see the card with the diff all the same.")
+        facts.append(f"{CANNOT_RUN} {one_line(plan.cannot_run, 300)}\nPeople see the card with the diff all the same.")
     else:
         facts.append(f"Who may approve: {who_may_approve(approval.quorum)}. It expires at {approval.expires_at:%H:%M:%S} UTC.")
     if plan.owner.reverts:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from agent_runtime.models.phrases import phrase
 from agent_runtime.models.view import Seen, View
-from knowledge.wording import say
+from knowledge.wording import remedy_text, say
 from protocol.diagnosis import Diagnosis
 from protocol.events import Language
 from protocol.text import cap, one_line
 from tools.names import DIAGNOSE, PROPOSE
+from tools.propose import CANNOT_RUN
 
 BLOCK_LINES, BLOCK_CHARS = 30, 3000
 
@@ -71,9 +72,18 @@ def so_far(view: View, language: Language) -> str:
 
 def _proposal(proposal: Seen, found: Diagnosis, language: Language) -> str:
     if proposal.answer is not None and proposal.answer.approval:
-        why = _sentence(found.recommendations[0].why) if found.recommendations else ""
-        return phrase("proposed", language, why=why)
+        what = remedy_text(found.recommendations[0], language) if found.recommendations else ""
+        cannot = _cannot_run(proposal.why)
+        if cannot:
+            return phrase("proposed_only", language, what=what, why=_sentence(cannot))
+        return phrase("proposed", language, what=what)
     return phrase("not_proposed", language, why=one_line(proposal.why, 500))
+
+
+def _cannot_run(note: str) -> str:
+    """The reason why a plan can't run, from what the tool said about it."""
+    _, found, after = note.partition(CANNOT_RUN)
+    return after.split("\n", 1)[0].strip() if found else ""
 
 
 def _sentence(text: str) -> str:

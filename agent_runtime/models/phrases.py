@@ -51,9 +51,14 @@ PHRASES: dict[str, dict[Language, str]] = {
     },
     "nothing": {"en": "`{title}` has nothing to show.", "zh": "`{title}` 没有内容。", "ja": "`{title}` には何もありません。"},
     "proposed": {
-        "en": "**Proposed:** {why} The card below has the diff, the risk and who may approve. Nothing has changed yet.",
-        "zh": "**已提出方案：**{why} 下方卡片列出差异、风险和谁可以批准。目前尚未做任何修改。",
-        "ja": "**提案しました：**{why} 下のカードに差分、リスク、承認できる人があります。まだ何も変わっていません。",
+        "en": "**Proposed:** {what}. The card below has the diff, the risk and who may approve. Nothing has changed yet.",
+        "zh": "**已提出方案：**{what}。下方卡片列出差异、风险和谁可以批准。目前尚未做任何修改。",
+        "ja": "**提案しました：**{what}。下のカードに差分、リスク、承認できる人があります。まだ何も変わっていません。",
+    },
+    "proposed_only": {
+        "en": "**Proposed, but it can't run here:** {what}. {why} The card below has the diff for somebody who can.",
+        "zh": "**已提出方案，但无法在此执行：**{what}。{why} 下方卡片列出差异，可由他人执行。",
+        "ja": "**提案しましたが、ここでは実行できません：**{what}。{why} 下のカードに差分があるので、他の人が実行できます。",
     },
     "not_proposed": {
         "en": "**Not proposed:** {why}",

@@ -21,13 +21,14 @@ _NAMESPACE = tuple(
     for pattern in (
         rf"(?:^|\s)(?:-n|--namespace)[ =]{_NS}",
         rf"\b(?:namespace|ns)s?[ :/=]+(?:called |named )?[\"'`]?{_NS}",
-        rf"\b{_NS}[\"'`]? (?:namespace|ns)\b",
+        rf"(?<![a-z0-9-]){_NS}[\"'`]? (?:namespace|ns)\b",
         rf"(?:命名空间|名字空间|名前空間|ネームスペース)[ 「『“\"'`]*{_NS}",
-        rf"{_NS}[ 」』”\"'`]*(?:的|の|这个)?(?:命名空间|名字空间|名前空間|ネームスペース)",
+        rf"(?<![a-z0-9-]){_NS}[ 」』”\"'`]*(?:的|の|这个)?(?:命名空间|名字空间|名前空間|ネームスペース)",
     )
 )
 _SPAN = re.compile(
-    r"(\d+|an?|one|一|半)\s*(?:个|個)?\s*(minutes?|mins?|m\b|hours?|hrs?|h\b|days?|d\b|分钟|分|小时|時間|天|日)", re.IGNORECASE
+    r"(?<![a-z0-9])(\d+(?=\D)|an?(?= )|one(?= )|一|半)\s*(?:个|個)?\s*"
+    r"(minutes?|mins?|m\b|hours?|hrs?|h\b|days?|d\b|分钟|分|小时|時間|天|日)"
 )
 
 

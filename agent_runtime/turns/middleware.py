@@ -22,7 +22,7 @@ from agent_runtime.turns.turn_log import opening_call
 from control_plane.conversations import Conversations, Turn
 from prompts import prompt
 from protocol.commands import CommandStatus
-from protocol.events import ModelMessage, ToolCall
+from protocol.events import Language, ModelMessage, ToolCall
 from protocol.text import clean
 from tools.answer import ToolAnswer
 from tools.names import REPORT
@@ -40,7 +40,15 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
     """Stop, budgets, the model with its fall-back, and the log. Never raises but TurnStopped."""
 
     def __init__(
-        self, *, turn: Turn, conversations: Conversations, recorder: Recorder, models: Models, budget: Budget, live: LiveText
+        self,
+        *,
+        turn: Turn,
+        conversations: Conversations,
+        recorder: Recorder,
+        models: Models,
+        budget: Budget,
+        live: LiveText,
+        language: Language,
     ) -> None:
         super().__init__()
         self.tools = []
@@ -50,6 +58,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         self._models = models
         self._budget = budget
         self._live = live
+        self._language: Language = language
         self.limit: Limit | None = None
         """The budget that ended the looking around."""
 
@@ -59,7 +68,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         now = time.monotonic()
         self.limit = self.limit or self._budget.reached(now)
         if self.limit is not None:
-            word = HumanMessage(prompt("budget", self._turn.language, what=self.limit))
+            word = HumanMessage(prompt("budget", self._language, what=self.limit))
             request = request.override(tools=[], messages=[*request.messages, word])
 
         async def send(model: BaseChatModel) -> list[object]:
@@ -98,7 +107,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
             source = self._models.offline.model_copy(update={"withdrawn": True}).respond(self._so_far())
             text, given = str(source.text), Given(source, offline=True)
         if not calls and not given.offline and self._unproven():
-            text = f"{text}\n\n{phrase('unproven', self._turn.language)}"
+            text = f"{text}\n\n{phrase('unproven', self._language)}"
         usage = given.message.usage_metadata
         message = ModelMessage(
             text=text,

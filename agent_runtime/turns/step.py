@@ -35,6 +35,7 @@ from control_plane.fleet import Cluster
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
 from knowledge.cases import CaseStore
+from knowledge.wording import language as language_of
 from prompts import prompt
 from protocol.approval import Role, role_at_least
 from protocol.commands import ScopeLimit
@@ -140,10 +141,11 @@ class _OneTurn:
         conversation = await self._plane.conversations.get(turn.conversation)
         cluster = await self._plane.fleet.get(conversation.cluster)
         context = ToolContext(self._plane, turn, conversation, self._step.cases, self._notes.say)
+        language = _language(turn, state)
         await self._diagnose_first(recorder, context, cluster)
-        tools = build_tools(context, self._check_report(recorder), may_propose=await self._may_propose(context))
+        tools = build_tools(context, _check_report(recorder, language), may_propose=await self._may_propose(context))
         await _run_waiting(recorder, tools)
-        offline = OfflineModel(language=turn.language, namespaces=cluster.summary.namespaces)
+        offline = OfflineModel(language=language, namespaces=cluster.summary.namespaces)
         models = Models(self._step.endpoint, offline, settings.model_timeout_s)
         middleware = TurnMiddleware(
             turn=turn,
@@ -152,11 +154,12 @@ class _OneTurn:
             models=models,
             budget=_budget(settings, state),
             live=self._live,
+            language=language,
         )
         await run_loop(
             model=offline,
             tools=tools,
-            system_prompt=_system_prompt(turn.language, cluster, conversation.scope, context.now()),
+            system_prompt=_system_prompt(language, cluster, conversation.scope, context.now()),
             messages=[*await self._history(conversation), *await self._this_turn(state)],
             middleware=middleware,
             live=self._live,
@@ -181,9 +184,6 @@ class _OneTurn:
             return await diagnose_words(context, target, intent.words, intent.namespace or "")
 
         await recorder.tool(self._opening, DIAGNOSE, args, run, limit=OPENING_TEXT)
-
-    def _check_report(self, recorder: Recorder) -> Callable[[Report], ToolAnswer]:
-        return lambda report: report_answer(report, recorder.results, language=self._turn.language)
 
     async def _may_propose(self, context: ToolContext) -> bool:
         """With the asker's role as it stands now; approvals.open asks again for the object itself."""
@@ -212,6 +212,16 @@ class _OneTurn:
     def _took_ms(self, entries: Sequence[LogEntry]) -> float:
         began = next((e.at for e in entries if isinstance(e.event, UserMessage)), self._turn.created_at)
         return (utc_now() - began).total_seconds() * 1000
+
+
+def _check_report(recorder: Recorder, language: Language) -> Callable[[Report], ToolAnswer]:
+    return lambda report: report_answer(report, recorder.results, language=language)
+
+
+def _language(turn: Turn, state: TurnLog) -> Language:
+    """The one that the question is written in, where its letters show it; else the one that the surface was in."""
+    written = language_of(state.question.text) if state.question else "en"
+    return turn.language if written == "en" else written
 
 
 async def _run_waiting(recorder: Recorder, tools: Sequence[BaseTool]) -> None:
