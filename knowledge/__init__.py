@@ -1,1 +1,4 @@
-"""What Opsthread knows: diagnosis, remedies, cases, embeddings. No SQL, no network but ChromaDB; weights are passed in as values."""
+"""What Opsthread knows: diagnosis, remedies, cases, embeddings. No SQL, no network but ChromaDB and an embedding endpoint.
+
+Weights are passed in as values.
+"""

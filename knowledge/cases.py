@@ -268,7 +268,8 @@ class CaseStore:
         found: Any = self._vector_collection(tenant).query(
             query_embeddings=[vector], n_results=max(1, limit), where=where, include=["distances"]
         )
-        ids, distances = (found["ids"] or [[]])[0], (found["distances"] or [[]])[0]
+        ids = cast(list[list[str]], found["ids"] or [[]])[0]
+        distances = cast(list[list[float]], found["distances"] or [[]])[0]
         if not ids:
             return []
         cases = {

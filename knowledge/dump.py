@@ -1,4 +1,4 @@
-"""Read a cluster dump: a directory of plain files that anybody can make. Read as far as it goes; `limits` says what was missing.
+"""Read a cluster dump: a directory of plain files that anybody can make. `limits` says what was missing or unreadable.
 
     objects.json | objects.yaml                a List of any Kubernetes objects, Events included
     logs/<namespace>/<pod>/<container>.log     and <container>.previous.log

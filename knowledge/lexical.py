@@ -3,14 +3,15 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:[._:/-][a-z0-9]+)*|[\u3040-\u30ff\u3400-\u9fff]+", re.IGNORECASE)
 _PART = re.compile(r"[a-z]+|[0-9]+", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[a-z0-9]+[._:/-][a-z0-9]|[a-z]\d|\d[a-z]|[a-z][A-Z]|[A-Z]{2,}_[A-Z]|\b\d{3,}\b")
-_STOP = frozenset(
-    "a an and are as at be by for from has have in is it its no not of on or that the this to was were will with".split()
-)
+_STOP_WORDS = """
+a an and are as at be by for from has have in is it its no not of on or that the this to was were will with
+"""
+_STOP = frozenset(_STOP_WORDS.split())
 
 
 def tokens(text: str) -> list[str]:
@@ -71,7 +72,7 @@ def _scores(model: Any, words: list[str]) -> list[float]:
     known = [word for word in words if word in model.vocab_dict]
     if not known:
         return [0.0] * int(model.scores["num_docs"])
-    return [float(value) for value in cast(Any, model.get_scores(known))]
+    return [float(value) for value in model.get_scores(known)]
 
 
 @lru_cache(maxsize=1)

@@ -37,13 +37,14 @@ class MiniLm:
     """Loads in its constructor (90 MB). `embed` may be called from any one thread at a time."""
 
     def __init__(self, directory: Path) -> None:
-        from safetensors.numpy import load_file
+        import safetensors.numpy
         from tokenizers import Tokenizer
 
         _one_blas_thread()
-        self._weights: dict[str, Array] = load_file(str(directory / "model.safetensors"))
+        files: Any = safetensors.numpy
+        self._weights: dict[str, Array] = files.load_file(str(directory / "model.safetensors"))
         for name, weight in self._weights.items():
-            if name.startswith("encoder.") and name.endswith("dense.weight") or ".self." in name and name.endswith(".weight"):
+            if name.startswith("encoder.") and name.endswith(".weight") and weight.ndim == 2:
                 self._weights[name] = np.ascontiguousarray(weight.T)
         tokenizer: Any = Tokenizer.from_file(str(directory / "tokenizer.json"))
         tokenizer.no_padding()

@@ -26,7 +26,6 @@ def compose(
     request: Diagnose,
     asked: Resolved,
     scope: Scope,
-    hits: Sequence[Hit],
     roots: Sequence[Root],
     limits: list[str],
 ) -> Diagnosis:
@@ -205,7 +204,8 @@ def _why_healthy(context: Context, scope: Scope) -> list[str]:
     if old:
         newest = max(old, key=lambda event: event.order)
         said.append(
-            f"{len(old)} old warning events (the newest: {newest.reason}, {_ago(context.now - newest.order)} ago) are older than the "
+            f"{len(old)} old warning events (the newest: {newest.reason}, "
+            f"{_ago(context.now - newest.order)} ago) are older than the "
             "state that followed, so they are history."
         )
     return said

@@ -5,6 +5,7 @@ Who and when come from managedFields (manager, operation, time), as far as the A
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, cast
 
 import orjson
@@ -74,7 +75,7 @@ def template_difference(before: Obj, after: Obj) -> Iterator[tuple[str, str | No
 def _revision_changes(view: ClusterView, key: Key) -> Iterator[Change]:
     found = revisions(view, key)
     by, edited = editor(view.get(key) or {})
-    for (_, new_key, new), (_, _, old) in zip(found, found[1:], strict=False):
+    for (_, new_key, new), (_, _, old) in pairwise(found):
         at = time_at(new, "metadata", "creationTimestamp")
         if new_key == found[0][1]:
             # A roll-back re-uses an old ReplicaSet, so its creation time is not when it became current.
@@ -120,11 +121,10 @@ def _difference(path: str, before: Any, after: Any) -> Iterator[tuple[str, str |
         right_rows = {row["name"]: row for row in cast(list[dict[str, Any]], after or [])}
         for name in [*left_rows, *(n for n in right_rows if n not in left_rows)]:
             yield from _difference(f"{path}[{name}]", left_rows.get(name), right_rows.get(name))
-    elif isinstance(before, dict) or isinstance(after, dict):
+    elif _object_or_none(before) and _object_or_none(after):
         left, right = cast(dict[str, Any], before or {}), cast(dict[str, Any], after or {})
-        if isinstance(left, dict) and isinstance(right, dict):
-            for name in sorted((left.keys() | right.keys()) - {"name"}) or ["name"]:
-                yield from _difference(f"{path}.{name}", left.get(name), right.get(name))
+        for name in sorted((left.keys() | right.keys()) - {"name"}) or ["name"]:
+            yield from _difference(f"{path}.{name}", left.get(name), right.get(name))
     else:
         yield path, _leaf(before), _leaf(after)
 
@@ -132,9 +132,13 @@ def _difference(path: str, before: Any, after: Any) -> Iterator[tuple[str, str |
 def _named(value: Any) -> bool:
     if value is None:
         return True
-    return isinstance(value, list) and all(
-        isinstance(row, dict) and isinstance(row.get("name"), str) for row in cast(list[Any], value)
-    )
+    if not isinstance(value, list):
+        return False
+    return all(isinstance(row, dict) and isinstance(cast(Obj, row).get("name"), str) for row in cast(list[Any], value))
+
+
+def _object_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, dict)
 
 
 def _leaf(value: Any) -> str | None:

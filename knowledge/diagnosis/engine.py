@@ -1,5 +1,6 @@
 """diagnose: a view and a question in, a Diagnosis out. Pure; rules are independent, and one that raises becomes a limit."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from knowledge.diagnosis.view import ClusterView, Key
 from protocol.commands import Diagnose
 from protocol.diagnosis import Diagnosis
 
+log = logging.getLogger(__name__)
+
 MAX_EVIDENCE = 8
 
 
@@ -29,12 +32,12 @@ def diagnose(view: ClusterView, request: Diagnose, *, rules: Sequence[Rule] = RU
     limits = list(view.limits)
     if asked.unknown:
         limits.append(asked.unknown)
-        return compose(context, request, asked, Scope((), frozenset(), frozenset()), [], [], limits)
+        return compose(context, request, asked, Scope((), frozenset(), frozenset()), [], limits)
     scope = _scope(graph, request, asked)
     hits, failed = run_rules(context, scope, rules)
     limits += failed
     roots = find_roots(context, hits, request.weights)
-    return compose(context, request, asked, scope, hits, roots, limits)
+    return compose(context, request, asked, scope, roots, limits)
 
 
 def find_targets(view: ClusterView, request: Diagnose) -> Resolved:
@@ -70,7 +73,8 @@ def run_rules(context: Context, scope: Scope, rules: Sequence[Rule]) -> tuple[li
             for kind in rule.kinds:
                 for key in _keys(context, scope, kind, rule, logged):
                     found.extend(rule.check(context, key, context.view.get(key) or {}))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            log.exception("rule %s failed", rule.name)
             failed.append(f"rule {rule.name} failed ({type(error).__name__}) and was left out")
     return merge(found), failed
 

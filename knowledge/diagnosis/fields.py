@@ -27,8 +27,15 @@ def rows(obj: Obj, *path: str) -> list[Obj]:
 
 def items(obj: Obj, *path: str) -> Sequence[Any]:
     """The list at `path`, or []."""
-    value = sub(obj, *path[:-1]).get(path[-1]) if len(path) > 1 else obj.get(path[0])
+    value = _value(obj, path)
     return cast(Sequence[Any], value) if isinstance(value, list) else []
+
+
+def _value(obj: Obj, path: tuple[str, ...]) -> Any:
+    """The value at `path`, or None: one look-up for one step, which is most of the calls."""
+    if len(path) == 1:
+        return obj.get(path[0])
+    return sub(obj, *path[:-1]).get(path[-1])
 
 
 def texts(obj: Obj, *path: str) -> list[str]:
@@ -38,13 +45,13 @@ def texts(obj: Obj, *path: str) -> list[str]:
 
 def text(obj: Obj, *path: str) -> str:
     """The string at `path`, or ""."""
-    value = sub(obj, *path[:-1]).get(path[-1]) if len(path) > 1 else obj.get(path[0])
+    value = _value(obj, path)
     return value if isinstance(value, str) else ""
 
 
 def number(obj: Obj, *path: str, default: int = 0) -> int:
     """The integer at `path`, or `default`."""
-    value = sub(obj, *path[:-1]).get(path[-1]) if len(path) > 1 else obj.get(path[0])
+    value = _value(obj, path)
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 

@@ -135,7 +135,7 @@ def workloads_for_selector(view: ClusterView, namespace: str, selector: dict[str
 
 
 def references(spec: Obj) -> Iterator[tuple[str, str, str]]:
-    """(kind, name, how) of ConfigMaps, Secrets, claims and the service account that a pod spec needs; optional ones left out."""
+    """(kind, name, how) of ConfigMaps, Secrets, claims and the service account that a pod spec needs, but for optional ones."""
     for container in (*rows(spec, "initContainers"), *rows(spec, "containers")):
         for source in rows(container, "envFrom"):
             for field, kind in (("configMapRef", "ConfigMap"), ("secretRef", "Secret")):

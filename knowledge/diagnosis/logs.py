@@ -47,48 +47,191 @@ _NAME = r"['\"`$\{\[]{0,3}([A-Z][A-Z0-9_]{2,63})\b"
 
 SIGNATURES: tuple[Signature, ...] = (
     # a variable that is not there
-    _row("env-undefined", "env-variable-missing", "undefined|not defined", r"environment variable " + _NAME + r".{0,20} (?:is )?(?:undefined|not defined)"),
-    _row("env-not-set", "env-variable-missing", "not set|unset|must be set|is required|missing", r"(?:environment variable|env(?:ironment)? var|variable|env)s?:? " + _NAME + r".{0,12}(?:(?:is|was) )?(?:not set|unset|must be set|required|missing)"),
-    _row("env-missing", "env-variable-missing", "missing|required|undefined|unset", r"(?:missing|required|undefined|unset) (?:required )?(?:mandatory )?(?:environment variable|env(?:ironment)? var(?:iable)?|env|variable|config(?:uration)? variable)s?:? {0,2}" + _NAME),
-    _row("env-name-first", "env-variable-missing", "must be set|is not set|not set|is required|environment variable", r"(?<![\w])" + _NAME + r"['\"`\}\]]{0,2} (?:environment variable )?(?:must be set|is not set|not set|is required|is missing|environment variable (?:is )?(?:not set|missing|required))"),
+    _row(
+        "env-undefined",
+        "env-variable-missing",
+        "undefined|not defined",
+        r"environment variable " + _NAME + r".{0,20} (?:is )?(?:undefined|not defined)",
+    ),
+    _row(
+        "env-not-set",
+        "env-variable-missing",
+        "not set|unset|must be set|is required|missing",
+        r"(?:environment variable|env(?:ironment)? var|variable|env)s?:? "
+        + _NAME
+        + r".{0,12}(?:(?:is|was) )?(?:not set|unset|must be set|required|missing)",
+    ),
+    _row(
+        "env-missing",
+        "env-variable-missing",
+        "missing|required|undefined|unset",
+        (
+            r"(?:missing|required|undefined|unset) (?:required )?(?:mandatory )?(?:environment variable|"
+            r"env(?:ironment)? var(?:iable)?|env|variable|config(?:uration)? variable)s?:? {0,2}"
+        )
+        + _NAME,
+    ),
+    _row(
+        "env-name-first",
+        "env-variable-missing",
+        "must be set|is not set|not set|is required|environment variable",
+        r"(?<![\w])"
+        + _NAME
+        + (
+            r"['\"`\}\]]{0,2} (?:environment variable )?(?:must be set|is not set|not set|is "
+            r"required|is missing|environment variable (?:is )?(?:not set|missing|required))"
+        ),
+    ),
     _row("env-python", "env-variable-missing", "keyerror", r"KeyError: ['\"]([A-Z][A-Z0-9_]{2,63})['\"]"),
-    _row("env-shell", "env-variable-missing", "parameter not set|unbound variable|parameter null or not set", r"\b([A-Z][A-Z0-9_]{2,63}): (?:parameter (?:null or )?not set|unbound variable)"),
-    _row("env-spring", "env-variable-missing", "could not resolve placeholder", r"could not resolve placeholder ['\"]([A-Za-z][\w.-]{2,100})"),
+    _row(
+        "env-shell",
+        "env-variable-missing",
+        "parameter not set|unbound variable|parameter null or not set",
+        r"\b([A-Z][A-Z0-9_]{2,63}): (?:parameter (?:null or )?not set|unbound variable)",
+    ),
+    _row(
+        "env-spring",
+        "env-variable-missing",
+        "could not resolve placeholder",
+        r"could not resolve placeholder ['\"]([A-Za-z][\w.-]{2,100})",
+    ),
     # dependencies
     _row("connection-refused", "dependency-unreachable", "connection refused|econnrefused|connectionrefused|actively refused"),
     _row("connection-reset", "dependency-unreachable", "connection reset by peer|econnreset|broken pipe"),
-    _row("connection-timeout", "dependency-unreachable", "i/o timeout|etimedout|connect timed out|connection timed out|connecttimeout|timed out connecting|context deadline exceeded", r"(?:dial|connect|tcp|connection|upstream|host|get|post|request|read)"),
-    _row("no-such-host", "dependency-unreachable", "no such host|enotfound|eai_again|name or service not known|name does not resolve|could not resolve host|temporary failure in name resolution|can't resolve|cannot resolve|unknown host|unknownhostexception|getaddrinfo|nxdomain|server can't find"),
+    _row(
+        "connection-timeout",
+        "dependency-unreachable",
+        (
+            "i/o timeout|etimedout|connect timed out|connection timed out|"
+            "connecttimeout|timed out connecting|context deadline exceeded"
+        ),
+        r"(?:dial|connect|tcp|connection|upstream|host|get|post|request|read)",
+    ),
+    _row(
+        "no-such-host",
+        "dependency-unreachable",
+        (
+            "no such host|enotfound|eai_again|name or service not known|"
+            "name does not resolve|could not resolve host|temporary failure "
+            "in name resolution|can't resolve|cannot resolve|unknown host|"
+            "unknownhostexception|getaddrinfo|nxdomain|server can't find"
+        ),
+    ),
     _row("no-route", "dependency-unreachable", "no route to host|ehostunreach|network is unreachable|enetunreach"),
-    _row("waiting-for", "dependency-unreachable", "waiting for|is not ready yet|unavailable - sleeping|not available yet", r"(?:waiting for|not ready|unavailable|not available) ?.{0,200}"),
-    _row("db-down", "dependency-unreachable", "the database system is starting up|is the server running|can't connect to mysql|no reachable servers|serverselectiontimeout|could not connect to redis|error connecting to redis|could not connect to server"),
-    _row("broker-down", "dependency-unreachable", "no brokers available|broker may not be available|failed to connect to broker|amqpconnection|nats: no servers available"),
+    _row(
+        "waiting-for",
+        "dependency-unreachable",
+        "waiting for|is not ready yet|unavailable - sleeping|not available yet",
+        r"(?:waiting for|not ready|unavailable|not available) ?.{0,200}",
+    ),
+    _row(
+        "db-down",
+        "dependency-unreachable",
+        (
+            "the database system is starting up|is the server running|can't connect to mysql|no reachable servers|"
+            "serverselectiontimeout|could not connect to redis|error connecting to redis|could not connect to server"
+        ),
+    ),
+    _row(
+        "broker-down",
+        "dependency-unreachable",
+        (
+            "no brokers available|broker may not be available|failed to "
+            "connect to broker|amqpconnection|nats: no servers available"
+        ),
+    ),
     # upstream answers
-    _row("status-5xx", "upstream-errors", "50", r"(?:status[\"'=: ]{1,4}|HTTP/1\.[01][\"']? |returned |answered |responded |response |code[\"'=: ]{1,4}|-> |→ |\" )(50[0234])\b"),
-    _row("bad-gateway", "upstream-errors", "bad gateway|service unavailable|gateway timeout|gateway time-out", r"(bad gateway|service unavailable|gateway time-?out)"),
-    _row("upstream-failed", "upstream-errors", "upstream", r"upstream (?:prematurely closed|connect error|timed out|request timeout|.{0,80}unavailable)"),
+    _row(
+        "status-5xx",
+        "upstream-errors",
+        "50",
+        (
+            r"(?:status[\"'=: ]{1,4}|HTTP/1\.[01][\"']? |returned |answered "
+            r"|responded |response |code[\"'=: ]{1,4}|-> |→ |\" )(50[0234])\b"
+        ),
+    ),
+    _row(
+        "bad-gateway",
+        "upstream-errors",
+        "bad gateway|service unavailable|gateway timeout|gateway time-out",
+        r"(bad gateway|service unavailable|gateway time-?out)",
+    ),
+    _row(
+        "upstream-failed",
+        "upstream-errors",
+        "upstream",
+        r"upstream (?:prematurely closed|connect error|timed out|request timeout|.{0,80}unavailable)",
+    ),
     _row("grpc-unavailable", "upstream-errors", "code = unavailable|statuscode.unavailable|grpc status 14"),
-    _row("rate-limited", "upstream-errors", "429|too many requests", r"(?:status[\"'=: ]{1,4}|HTTP/1\.[01][\"']? |returned |code[\"'=: ]{1,4})(429)\b|too many requests"),
+    _row(
+        "rate-limited",
+        "upstream-errors",
+        "429|too many requests",
+        r"(?:status[\"'=: ]{1,4}|HTTP/1\.[01][\"']? |returned |code[\"'=: ]{1,4})(429)\b|too many requests",
+    ),
     # authentication, permission, certificates
-    _row("auth-failed", "authentication-failed", "authentication failed|password authentication|access denied for user|invalid credentials|wrongpass|noauth|login failed|invalid username or password|sasl authentication"),
+    _row(
+        "auth-failed",
+        "authentication-failed",
+        (
+            "authentication failed|password authentication|access denied for user|invalid "
+            "credentials|wrongpass|noauth|login failed|invalid username or password|sasl authentication"
+        ),
+    ),
     _row("unauthorized", "authentication-failed", "401 unauthorized|status=401|status 401|unauthenticated"),
     _row("file-permission", "permission-denied", "permission denied|eacces|operation not permitted|eperm"),
     _row("read-only-fs", "permission-denied", "read-only file system|erofs"),
     _row("rbac-forbidden", "permission-denied", "is forbidden: user", r"is forbidden: user \"([^\"]{1,200})\""),
-    _row("certificate", "certificate-invalid", "x509:|certificate has expired|certificate verify failed|self signed certificate|self-signed certificate|unable to get local issuer|pkix path|certificate is not valid|tls: handshake failure|ssl handshake"),
+    _row(
+        "certificate",
+        "certificate-invalid",
+        (
+            "x509:|certificate has expired|certificate verify failed|self signed certificate|self-signed certificate|"
+            "unable to get local issuer|pkix path|certificate is not valid|tls: handshake failure|ssl handshake"
+        ),
+    ),
     # resources
     _row("no-space", "disk-full", "no space left on device|enospc|disk quota exceeded"),
-    _row("port-in-use", "port-in-use", "address already in use|eaddrinuse|port is already allocated", r"(?:[:\s]|port )(\d{2,5})\b"),
+    _row(
+        "port-in-use",
+        "port-in-use",
+        "address already in use|eaddrinuse|port is already allocated",
+        r"(?:[:\s]|port )(\d{2,5})\b",
+    ),
     _row("java-oom", "memory-limit-too-low", "java.lang.outofmemoryerror", r"OutOfMemoryError:? ?(.{0,60})"),
     _row("node-oom", "memory-limit-too-low", "javascript heap out of memory"),
     _row("malloc-oom", "memory-limit-too-low", "cannot allocate memory|std::bad_alloc|memoryerror|out of memory"),
     _row("too-many-files", "crash-on-start", "too many open files|emfile"),
     # files and configuration
-    _row("file-missing", "crash-on-start", "no such file or directory|enoent|filenotfounderror|filenotfoundexception", r"(?:open |stat |file |directory:? |enoent.{0,60})['\"]?(/[\w./-]{1,200})"),
-    _row("config-parse", "crash-on-start", "failed to parse config|invalid configuration|configuration error|error parsing|cannot unmarshal|yaml:|invalid config|toml:|unexpected token|is not a valid"),
+    _row(
+        "file-missing",
+        "crash-on-start",
+        "no such file or directory|enoent|filenotfounderror|filenotfoundexception",
+        r"(?:open |stat |file |directory:? |enoent.{0,60})['\"]?(/[\w./-]{1,200})",
+    ),
+    _row(
+        "config-parse",
+        "crash-on-start",
+        (
+            "failed to parse config|invalid configuration|configuration error|error parsing|"
+            "cannot unmarshal|yaml:|invalid config|toml:|unexpected token|is not a valid"
+        ),
+    ),
     _row("exec-format", "image-architecture-mismatch", "exec format error"),
-    _row("module-missing", "crash-on-start", "modulenotfounderror|cannot find module|classnotfoundexception|noclassdeffounderror|importerror|error while loading shared libraries"),
-    _row("migration", "crash-on-start", "migration failed|pending migrations|schema version|relation \"", r"migration|relation \"[\w.]{1,100}\" does not exist|schema version"),
+    _row(
+        "module-missing",
+        "crash-on-start",
+        (
+            "modulenotfounderror|cannot find module|classnotfoundexception|"
+            "noclassdeffounderror|importerror|error while loading shared libraries"
+        ),
+    ),
+    _row(
+        "migration",
+        "crash-on-start",
+        'migration failed|pending migrations|schema version|relation "',
+        r"migration|relation \"[\w.]{1,100}\" does not exist|schema version",
+    ),
     # endings by language
     _row("go-panic", "crash-on-start", "panic:|fatal error:|goroutine 1 ["),
     _row("python-traceback", "crash-on-start", "traceback (most recent call last)"),
@@ -98,7 +241,7 @@ SIGNATURES: tuple[Signature, ...] = (
     _row("dotnet", "crash-on-start", "unhandled exception"),
     _row("segfault", "crash-on-start", "segmentation fault|sigsegv|core dumped"),
     _row("fatal", "crash-on-start", "fatal", r"\b(?:FATAL|fatal)\b"),
-)  # fmt: skip
+)
 
 
 def scan(log: str) -> list[Match]:

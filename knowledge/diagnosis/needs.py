@@ -48,9 +48,7 @@ def needs(view: ClusterView, request: Diagnose) -> Needs:
         scope = scope_of_namespace(graph, spaces[0] if spaces else str(request.namespace))
     else:
         scope = scope_of(graph, asked.targets) if asked.targets else scope_of_cluster()
-    pods = sorted(
-        (key for key in (view.of_kind("Pod") if scope.whole else scope.related) if key.kind == "Pod" and view.get(key))
-    )
+    pods = sorted(key for key in (view.of_kind("Pod") if scope.whole else scope.related) if key.kind == "Pod" and view.get(key))
     own_only_when_asked = [key for key in pods if key in scope.own] if asked.targets and not spaces else []
     order = dict.fromkeys(
         [*(key for key in pods if context.troubled(key)), *_one_each(view, own_only_when_asked), *_one_each(view, pods)]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from knowledge.diagnosis.fields import Obj, items, number, rows, sub, text, time_at
+from knowledge.diagnosis.fields import Obj, number, rows, sub, text, time_at
 from knowledge.diagnosis.view import ClusterView, Key
 
 RECENT = timedelta(hours=1)
@@ -87,15 +87,12 @@ def troubled(pod: Obj, now: datetime) -> bool:
         return False
     if phase != "Running" or "deletionTimestamp" in sub(pod, "metadata"):
         return True
-    for row in items(status, "containerStatuses"):
-        if not isinstance(row, dict) or row.get("ready") is not True:
+    for row in rows(status, "containerStatuses"):
+        if row.get("ready") is not True:
             return True
         if row.get("restartCount") and _ended_since(row, now - RECENT):
             return True
-    return any(
-        isinstance(row, dict) and row.get("type") == "Ready" and row.get("status") != "True"
-        for row in items(status, "conditions")
-    )
+    return any(row.get("type") == "Ready" and row.get("status") != "True" for row in rows(status, "conditions"))
 
 
 def _ended_since(status: Obj, since: datetime) -> bool:

@@ -80,9 +80,8 @@ def _causes(context: Context, hits: Sequence[Hit]) -> list[list[int]]:
     for n, effect in enumerate(hits):
         mine = [c for c in at.get(effect.object, ()) if c != n and _explains_here(hits[c], effect)]
         for key, named in _depends_on(context, effect).items():
-            for c in at.get(key, ()):
-                if c != n and key != effect.object and _explains_there(context, hits[c], effect, named=named):
-                    mine.append(c)
+            others = at.get(key, ()) if key != effect.object else ()
+            mine += [c for c in others if _explains_there(context, hits[c], effect, named=named)]
         found.append(list(dict.fromkeys(mine)))
     return found
 

@@ -9,26 +9,67 @@ from knowledge.diagnosis.fields import strings
 from knowledge.diagnosis.view import ClusterView, Key
 
 KINDS = (
-    "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Service", "Pod", "Ingress", "PersistentVolumeClaim", "ConfigMap",
-    "Namespace", "Node", "HorizontalPodAutoscaler", "Secret", "PersistentVolume", "ReplicaSet",
-)  # fmt: skip
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "CronJob",
+    "Job",
+    "Service",
+    "Pod",
+    "Ingress",
+    "PersistentVolumeClaim",
+    "ConfigMap",
+    "Namespace",
+    "Node",
+    "HorizontalPodAutoscaler",
+    "Secret",
+    "PersistentVolume",
+    "ReplicaSet",
+)
 """In the order in which a bare name is taken: "payments" is the Deployment before its Service."""
 
 KIND_WORDS = {
-    "deployment": "Deployment", "deployments": "Deployment", "deploy": "Deployment", "statefulset": "StatefulSet", "sts": "StatefulSet",
-    "daemonset": "DaemonSet", "ds": "DaemonSet", "cronjob": "CronJob", "cj": "CronJob", "job": "Job", "service": "Service", "svc": "Service",
-    "pod": "Pod", "pods": "Pod", "po": "Pod", "ingress": "Ingress", "ing": "Ingress", "persistentvolumeclaim": "PersistentVolumeClaim",
-    "pvc": "PersistentVolumeClaim", "configmap": "ConfigMap", "cm": "ConfigMap", "namespace": "Namespace", "ns": "Namespace",
-    "node": "Node", "nodes": "Node", "hpa": "HorizontalPodAutoscaler", "secret": "Secret", "pv": "PersistentVolume", "replicaset": "ReplicaSet", "rs": "ReplicaSet",
-}  # fmt: skip
+    "deployment": "Deployment",
+    "deployments": "Deployment",
+    "deploy": "Deployment",
+    "statefulset": "StatefulSet",
+    "sts": "StatefulSet",
+    "daemonset": "DaemonSet",
+    "ds": "DaemonSet",
+    "cronjob": "CronJob",
+    "cj": "CronJob",
+    "job": "Job",
+    "service": "Service",
+    "svc": "Service",
+    "pod": "Pod",
+    "pods": "Pod",
+    "po": "Pod",
+    "ingress": "Ingress",
+    "ing": "Ingress",
+    "persistentvolumeclaim": "PersistentVolumeClaim",
+    "pvc": "PersistentVolumeClaim",
+    "configmap": "ConfigMap",
+    "cm": "ConfigMap",
+    "namespace": "Namespace",
+    "ns": "Namespace",
+    "node": "Node",
+    "nodes": "Node",
+    "hpa": "HorizontalPodAutoscaler",
+    "secret": "Secret",
+    "pv": "PersistentVolume",
+    "replicaset": "ReplicaSet",
+    "rs": "ReplicaSet",
+}
 
 # Words of a question that are hardly ever meant as names; an exact match still wins.
-_STOP = frozenset(
-    "a an and any are at be been broken by can cluster container containers crash crashing did do does down error errors fail failing "
-    "failed fix for from has have healthy how i in is it keep keeps me my not of off ok on or our please problem restart restarting "
-    "restarts running show slow so tell that the there this to up wants was we what when where which who why with wrong you logs log "
-    "status pending oom killed oomkilled crashloopbackoff everything all namespace pod pods service deployment node nodes".split()
-)
+_STOP_WORDS = """
+a an and any are at be been broken by can cluster container containers crash crashing did do does down error
+errors fail failing failed fix for from has have healthy how i in is it keep keeps me my not of off ok on or
+our please problem restart restarting restarts running show slow so tell that the there this to up wants was
+we what when where which who why with wrong you logs log status pending oom killed oomkilled crashloopbackoff
+everything all namespace pod pods service deployment node nodes
+"""
+_STOP = frozenset(_STOP_WORDS.split())
 _WORD = re.compile(r"^[a-z0-9]([a-z0-9./_-]{0,251}[a-z0-9])?$")
 _POD_HASH = re.compile(r"^(.+?)(?:-[a-z0-9]{8,10})?-[a-z0-9]{5}$")
 

@@ -49,7 +49,7 @@ def scope_of(graph: Graph, targets: Iterable[Key]) -> Scope:
 
 
 def scope_of_namespace(graph: Graph, namespace: str) -> Scope:
-    keys = [key for key in graph.view.keys() if key.namespace == namespace]
+    keys = [key for key in graph.view if key.namespace == namespace]
     own = frozenset(keys)
     related = dict.fromkeys(keys)
     todo = [key for key in keys if key.kind in WORKLOADS or key.kind in ("Service", "PersistentVolumeClaim", "Ingress")]
@@ -70,7 +70,7 @@ def scope_of_cluster() -> Scope:
 def _own(graph: Graph, target: Key) -> Iterable[Key]:
     view = graph.view
     if target.kind == "Namespace":
-        yield from (key for key in view.keys() if key.namespace == target.name)
+        yield from (key for key in view if key.namespace == target.name)
     elif target.kind == "Node":
         yield target
         for pod, obj in view.of_kind("Pod").items():

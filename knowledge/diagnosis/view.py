@@ -111,7 +111,7 @@ class ClusterView:
     def kinds(self) -> Iterable[str]:
         return self._by_kind.keys()
 
-    def keys(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[Key]:
         return iter(self._objects)
 
     def __len__(self) -> int:
@@ -210,8 +210,10 @@ class ClusterView:
 
     def pods_matching(self, namespace: str, labels: Mapping[str, str]) -> tuple[Key, ...]:
         """Pods of `namespace` that carry all `labels`; no labels match nothing (a Service's rule)."""
-        sets = [self._pods_by_label.get((namespace, name, value), frozenset[Key]()) for name, value in labels.items()]
-        return tuple(sorted(frozenset.intersection(*sets))) if sets else ()
+        if not labels:
+            return ()
+        first, *others = (self._pods_by_label.get((namespace, name, value), frozenset[Key]()) for name, value in labels.items())
+        return tuple(sorted(first.intersection(*others)))
 
     def services_of(self, pods: Iterable[Key]) -> tuple[Key, ...]:
         """Services that select any of `pods`."""

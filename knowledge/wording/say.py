@@ -69,8 +69,7 @@ def say(diagnosis: Diagnosis, lang: Language = "en") -> str:
     parts: list[str] = []
     if not diagnosis.root_causes:
         parts.append(_without_cause(diagnosis, lang))
-    for cause in diagnosis.root_causes:
-        parts.append(_cause(cause, lang))
+    parts += [_cause(cause, lang) for cause in diagnosis.root_causes]
     if diagnosis.symptoms and not diagnosis.healthy:
         label = texts.phrases["explains" if diagnosis.root_causes else "seen"]
         found = dict.fromkeys(f"- {title(symptom.code, lang)}: `{symptom.object}`" for symptom in diagnosis.symptoms[:8])

@@ -16,6 +16,18 @@ from knowledge.diagnosis.rules import (
 from knowledge.diagnosis.rules.registry import RULES, Rule, rule
 
 __all__ = [
-    "RULES", "Rule", "configuration", "containers", "images", "logged", "networking", "nodes", "probes", "rule",
-    "scheduling", "starting", "storage", "workloads",
-]  # fmt: skip
+    "RULES",
+    "Rule",
+    "configuration",
+    "containers",
+    "images",
+    "logged",
+    "networking",
+    "nodes",
+    "probes",
+    "rule",
+    "scheduling",
+    "starting",
+    "storage",
+    "workloads",
+]

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from knowledge.diagnosis.addresses import addresses_in_value, near_service, service_of
 from knowledge.diagnosis.context import Context
-from knowledge.diagnosis.fields import Obj, strings
+from knowledge.diagnosis.fields import Obj, rows, strings, text
 from knowledge.diagnosis.graph import Setting
 from knowledge.diagnosis.hit import Fact, Hit, Quote, quote_change, quote_event, quote_field
 from knowledge.diagnosis.rules.registry import rule
@@ -21,7 +22,7 @@ _VOLUME = re.compile(r"for volume \"([\w.-]{1,253})\"")
 
 
 @rule("Pod")
-def missing_reference(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def missing_reference(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """A container or volume that the kubelet cannot make because a ConfigMap, a Secret or a key is absent."""
     said: list[tuple[str, Quote, str]] = []
     for container in context.containers(key):
@@ -106,7 +107,9 @@ def _key_missing(context: Context, pod: Key, target: Key, key_name: str, quote: 
     return Hit(
         code="configmap-key-missing" if target.kind == "ConfigMap" else "secret-key-missing",
         object=target,
-        explanation=f"{workload.kind} {workload.name} needs key {key_name} of {target.kind} {target.name}, which has no such key.",
+        explanation=(
+            f"{workload.kind} {workload.name} needs key {key_name} of {target.kind} {target.name}, which has no such key."
+        ),
         evidence=tuple(evidence),
         confidence=0.92,
         facts=facts,
@@ -116,16 +119,12 @@ def _key_missing(context: Context, pod: Key, target: Key, key_name: str, quote: 
 
 
 def _near(context: Context, target: Key) -> str:
-    from difflib import get_close_matches
-
     names = [name for name in context.view.names.get((target.kind, target.namespace), ()) if name != "kube-root-ca.crt"]
     stems = [name for name in names if name.startswith(f"{target.name}-") or target.name.startswith(f"{name}-")]
     return stems[0] if stems else next(iter(get_close_matches(target.name, names, n=1, cutoff=0.6)), "")
 
 
 def _volume_source(context: Context, pod: Key, volume: str, kind: str) -> Key | None:
-    from knowledge.diagnosis.fields import rows, text
-
     for row in rows(context.view.get(pod) or {}, "spec", "volumes"):
         if text(row, "name") == volume:
             name = text(row, "configMap", "name") if kind == "ConfigMap" else text(row, "secret", "secretName")
@@ -134,7 +133,7 @@ def _volume_source(context: Context, pod: Key, volume: str, kind: str) -> Key | 
 
 
 @rule("Deployment", "StatefulSet", "DaemonSet")
-def wrong_address(context: Context, key: Key, obj: Obj) -> Iterator[Hit]:
+def wrong_address(context: Context, key: Key, _obj: Obj) -> Iterator[Hit]:
     """A setting of the workload names a Service of the cluster that does not exist.
 
     In a ConfigMap that is configmap-wrong-value; in the template env-wrong-value; where nothing similar exists and the

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from knowledge.diagnosis import quantity
 from knowledge.diagnosis.context import Context, path_of_template
-from knowledge.diagnosis.fields import Obj, number, sub, text, time_at
+from knowledge.diagnosis.fields import Obj, number, rows, sub, text, texts, time_at
 from knowledge.diagnosis.hit import Fact, Hit, Quote, quote_event, quote_field, quote_log, quote_part
 from knowledge.diagnosis.logs import last_lines
 from knowledge.diagnosis.pods import RECENT, Container
@@ -49,7 +49,9 @@ def memory_limit_too_low(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
             yield Hit(
                 code="out-of-memory-on-node",
                 object=workload,
-                explanation=f"The kernel killed container {container.name}, which has no memory limit: its node had no memory left.",
+                explanation=(
+                    f"The kernel killed container {container.name}, which has no memory limit: its node had no memory left."
+                ),
                 evidence=tuple(evidence),
                 confidence=0.75,
                 facts={"container": container.name, "node": text(pod, "spec", "nodeName")},
@@ -121,7 +123,7 @@ def _peak(context: Context, workload: Key, container: Container) -> tuple[float,
 
 
 @rule("Pod")
-def crash_on_start(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def crash_on_start(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """A container that ended, is in its back-off or ended repeatedly just now, for another reason than memory or probes."""
     for container in context.containers(key):
         ended, path = container.ended
@@ -173,7 +175,7 @@ def _failing_now(context: Context, container: Container) -> bool:
     """Ended now with an error, or restarted at least twice with the last end within minutes. One old restart is history."""
     terminated = sub(container.status, "state", "terminated")
     if terminated:
-        return not container.init and text(terminated, "reason") != "Completed" or number(terminated, "exitCode") != 0
+        return (not container.init and text(terminated, "reason") != "Completed") or number(terminated, "exitCode") != 0
     last = sub(container.status, "lastState", "terminated")
     finished = time_at(last, "finishedAt")
     if finished is None or number(last, "exitCode") == 0:
@@ -207,7 +209,7 @@ def _first_sign(context: Context, container: Container) -> datetime | None:
 
 
 @rule("Pod")
-def command_not_found(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def command_not_found(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """The runtime could not execute the command: StartError, RunContainerError, exit 127 or 126 right after start."""
     for container in context.containers(key):
         ended, path = container.ended
@@ -237,7 +239,8 @@ def command_not_found(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
         yield Hit(
             code="command-not-found",
             object=workload,
-            explanation=f"Container {container.name} cannot start: its command {' '.join(command[:2]) or '(of the image)'} does not "
+            explanation=f"Container {container.name} cannot start: its command "
+            f"{' '.join(command[:2]) or '(of the image)'} does not "
             "exist in the image or may not be executed.",
             evidence=tuple(evidence),
             confidence=0.9 if unstartable else 0.75,
@@ -253,9 +256,7 @@ def command_not_found(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
 
 def _command(spec: Obj) -> Iterator[str]:
     for field in ("command", "args"):
-        value = spec.get(field)
-        if isinstance(value, list):
-            yield from (str(part) for part in value)
+        yield from texts(spec, field)
 
 
 def _before(context: Context, workload: Key, container: str, field: str) -> dict[str, Fact]:
@@ -271,7 +272,9 @@ def pod_evicted(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
     """Evicted within the last hour. Older ones are leftovers."""
     if text(pod, "status", "reason") != "Evicted":
         return
-    moments = [time_at(row, "lastTransitionTime") for row in _conditions(pod) if row.get("type") == "DisruptionTarget"]
+    moments = [
+        time_at(row, "lastTransitionTime") for row in rows(pod, "status", "conditions") if row.get("type") == "DisruptionTarget"
+    ]
     moments += [event.at for event in context.view.events(key, "Evicted")]
     at = max((moment for moment in moments if moment), default=time_at(pod, "status", "startTime"))
     if at is None or context.now - at > RECENT:
@@ -287,12 +290,6 @@ def pod_evicted(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
         since=at,
         affected=(key,),
     )
-
-
-def _conditions(pod: Obj) -> list[Obj]:
-    from knowledge.diagnosis.fields import rows
-
-    return rows(pod, "status", "conditions")
 
 
 @rule("Pod")

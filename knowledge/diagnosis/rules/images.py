@@ -34,8 +34,12 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     ),
     (
         "image-registry-unreachable",
-        r"no such host|i/o timeout|connection refused|deadline exceeded|x509|tls|no route to host|server gave http|network is unreachable|"
-        r"connection reset|temporary failure|5\d\d (?:internal|bad|service|gateway)",
+        (
+            r"no such host|i/o timeout|connection refused|deadline exceeded|"
+            r"x509|tls|no route to host|server gave http|network is unreachable|"
+            r"connection reset|temporary failure|"
+            r"5\d\d (?:internal|bad|service|gateway)"
+        ),
     ),
 )
 CAUSES = tuple((code, re.compile(pattern, re.IGNORECASE)) for code, pattern in _CAUSES)
@@ -52,7 +56,7 @@ _EXPLAINED = {
 
 
 @rule("Pod")
-def image_pull(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def image_pull(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """A container that waits for its image. The message of the newest Failed event is better than the back-off's."""
     for container in context.containers(key):
         if container.waiting_reason in WAITING:

@@ -30,7 +30,7 @@ _SPOKEN_ELSEWHERE = (
 
 
 @rule("Pod")
-def env_variable_missing(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def env_variable_missing(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """The log names a variable that is not set, and the template indeed does not set it."""
     for container in context.containers(key):
         for match, _ in context.matches(key, container.name):
@@ -87,7 +87,7 @@ def _env_hit(context: Context, key: Key, container: Container, match: Match, nam
 
 
 @rule("Pod", logged=True)
-def dependency_unreachable(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def dependency_unreachable(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """The log says that an address refuses, times out or does not resolve."""
     told: set[str] = set()
     for container in context.containers(key):
@@ -153,7 +153,7 @@ def _object_of_ip(context: Context, address: Address) -> Key | None:
 
 
 @rule("Pod", logged=True)
-def upstream_errors(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def upstream_errors(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """5xx answers in the log, with the called service where the line names it."""
     for container in context.containers(key):
         if container.init:
@@ -190,7 +190,7 @@ def _named_services(context: Context, workload: Key, match: Match) -> tuple[Key,
 
 
 @rule("Pod")
-def said_in_log(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def said_in_log(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """Other signatures of a container in trouble: permission, certificate, disk full, port in use, authentication."""
     for container in context.containers(key):
         if not _ends_or_waits(context, container):

@@ -45,7 +45,8 @@ def service_endpoints(context: Context, key: Key, service: Obj) -> Iterator[Hit]
     yield Hit(
         code="service-selector-mismatch",
         object=key,
-        explanation=f"Service {key.name} selects {facts['selector']}, which matches no pod; the pods of {meant.kind} {meant.name} "
+        explanation=f"Service {key.name} selects {facts['selector']}, which "
+        f"matches no pod; the pods of {meant.kind} {meant.name} "
         f"have {facts['labels']}.",
         evidence=tuple(evidence),
         confidence=0.88,
@@ -128,7 +129,9 @@ def ingress_backend(context: Context, key: Key, ingress: Obj) -> Iterator[Hit]:
             yield Hit(
                 code="ingress-backend-missing",
                 object=key,
-                explanation=f"Ingress {key.name} sends traffic to Service {name}, which does not exist in namespace {key.namespace}.",
+                explanation=(
+                    f"Ingress {key.name} sends traffic to Service {name}, which does not exist in namespace {key.namespace}."
+                ),
                 evidence=(quote_field(key, "spec.rules[*].http.paths[*].backend.service.name", name),),
                 confidence=0.9,
                 facts={"service": name},

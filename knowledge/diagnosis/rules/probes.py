@@ -115,7 +115,7 @@ def _allowance(probe: Obj) -> timedelta:
 
 
 @rule("Pod")
-def liveness_probe(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def liveness_probe(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """The kubelet kills the container because of its liveness or startup probe; not when the kernel or the program ends it."""
     for container in context.containers(key):
         if container.init:
@@ -153,10 +153,19 @@ def _liveness_hit(context: Context, key: Key, container: Container, field: str, 
         )
     evidence.append(
         quote_part(
-            workload, path_of_template(workload, container.name, field), probe,
-            "httpGet", "tcpSocket", "exec", "grpc", "initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold",
+            workload,
+            path_of_template(workload, container.name, field),
+            probe,
+            "httpGet",
+            "tcpSocket",
+            "exec",
+            "grpc",
+            "initialDelaySeconds",
+            "periodSeconds",
+            "timeoutSeconds",
+            "failureThreshold",
         )
-    )  # fmt: skip
+    )
     slow = _slower_than_probe(container, probe, event)
     if slow:
         facts["needs_s"] = slow
@@ -171,7 +180,8 @@ def _liveness_hit(context: Context, key: Key, container: Container, field: str, 
     return Hit(
         code="liveness-probe-wrong",
         object=workload,
-        explanation=f"The kubelet restarts container {container.name} because its {field} fails ({event.message}); nothing else ends "
+        explanation=f"The kubelet restarts container {container.name} because "
+        f"its {field} fails ({event.message}); nothing else ends "
         f"it. {reason}".rstrip(),
         evidence=tuple(evidence),
         confidence=0.9 if wrong or changed else 0.75,

@@ -14,7 +14,9 @@ Check: TypeAlias = Callable[[Context, Key, Obj], Iterable[Hit]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Rules for Pod are called only for pods in trouble (`pods.troubled`), and, when `logged`, for healthy pods whose logs are in the view; others for every object."""
+    """Rules for Pod are called only for pods in trouble (`pods.troubled`) and, when `logged`, for healthy pods whose logs are
+    in the view; rules for other kinds for every object.
+    """
 
     name: str
     kinds: tuple[str, ...]

@@ -141,8 +141,14 @@ def _in_words(code: str, facts: dict[str, Fact]) -> str:
     if code in ("insufficient-cpu", "insufficient-memory"):
         resource = "CPU" if code.endswith("cpu") else "memory"
         if facts.get("fits_no_node"):
-            return f"container {facts.get('container')} requests {facts.get('request')} {resource}, more than the largest node has ({facts.get('largest')})."
-        return f"container {facts.get('container', '?')} requests {facts.get('request', '?')} {resource}, and no node has as much left."
+            return (
+                f"container {facts.get('container')} requests {facts.get('request')} "
+                f"{resource}, more than the largest node has ({facts.get('largest')})."
+            )
+        return (
+            f"container {facts.get('container', '?')} requests "
+            f"{facts.get('request', '?')} {resource}, and no node has as much left."
+        )
     if code == "node-selector-unmatched":
         return f"no node matches its node selector or affinity ({facts.get('selector', 'affinity')})."
     return str(facts["message"])

@@ -72,7 +72,8 @@ def _waiting_hits(context: Context, key: Key, container: Container) -> Iterator[
     yield Hit(
         code="init-container-waiting",
         object=workload,
-        explanation=f"Init container {container.name} has not ended since it started at {container.running_since:%H:%M:%S}, so the pod "
+        explanation=f"Init container {container.name} has not ended since it "
+        f"started at {container.running_since:%H:%M:%S}, so the pod "
         f"does not start.{said}",
         evidence=tuple(evidence),
         confidence=0.86 if target is not None else 0.65,
@@ -107,7 +108,7 @@ _CREATE_REASONS = (
 
 
 @rule("Pod")
-def container_create_error(context: Context, key: Key, pod: Obj) -> Iterator[Hit]:
+def container_create_error(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
     """The kubelet's message where it says no more than that; missing references and commands have their own rules."""
     for container in context.containers(key):
         if container.waiting_reason not in _CREATE_REASONS or " not found" in container.waiting_message:
@@ -118,7 +119,9 @@ def container_create_error(context: Context, key: Key, pod: Obj) -> Iterator[Hit
         yield Hit(
             code="container-create-error",
             object=workload,
-            explanation=f"Container {container.name} cannot be created: {container.waiting_message or container.waiting_reason}",
+            explanation=(
+                f"Container {container.name} cannot be created: {container.waiting_message or container.waiting_reason}"
+            ),
             evidence=(
                 quote_field(key, f"{container.path}.state.waiting.reason", container.waiting_reason),
                 *(

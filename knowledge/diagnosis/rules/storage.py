@@ -38,7 +38,9 @@ def claim_not_bound(context: Context, key: Key, claim: Obj) -> Iterator[Hit]:
         yield Hit(
             code="storage-class-missing",
             object=key,
-            explanation=f"Claim {key.name} names StorageClass {storage}, which does not exist; there are: {', '.join(classes)}.",
+            explanation=(
+                f"Claim {key.name} names StorageClass {storage}, which does not exist; there are: {', '.join(classes)}."
+            ),
             evidence=tuple(evidence),
             confidence=0.93,
             facts=facts | {"classes": ",".join(classes)},

@@ -73,7 +73,7 @@ def _refusal(context: Context, key: Key, obj: Obj) -> Quote | None:
 
 @rule("Deployment")
 def bad_rollout(context: Context, key: Key, deployment: Obj) -> Iterator[Hit]:
-    """The newest revision is recent, its pods fail, and the one before worked. It explains a failure without a better reason."""
+    """The newest revision is recent, its pods fail, and the one before worked. Better reasons explain it."""
     newest, before = context.newest_revision(key), context.revision_before(key)
     if newest is None or before is None or not number(deployment, "spec", "replicas", default=1):
         return
@@ -165,7 +165,7 @@ def workload_unavailable(context: Context, key: Key, obj: Obj) -> Iterator[Hit]:
 
 
 @rule("Deployment", "StatefulSet")
-def scaled_to_zero(context: Context, key: Key, obj: Obj) -> Iterator[Hit]:
+def scaled_to_zero(_context: Context, key: Key, obj: Obj) -> Iterator[Hit]:
     """No replicas are wanted. Only a cause when somebody who needs it fails."""
     if sub(obj, "spec").get("replicas") != 0:
         return
@@ -210,7 +210,7 @@ def _succeeded_since(context: Context, key: Key, at: datetime | None) -> bool:
 
 
 @rule("HorizontalPodAutoscaler")
-def hpa_cannot_scale(context: Context, key: Key, hpa: Obj) -> Iterator[Hit]:
+def hpa_cannot_scale(_context: Context, key: Key, hpa: Obj) -> Iterator[Hit]:
     """AbleToScale or ScalingActive is False. ScalingDisabled (target scaled to zero) is a wish."""
     for n, row in enumerate(rows(hpa, "status", "conditions")):
         if (
