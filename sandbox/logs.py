@@ -14,7 +14,8 @@ from sandbox.objects import Obj, first, name_of, rows, text, uid_of
 from sandbox.programs import Facts
 from sandbox.runtime import Run, Trace
 
-HORIZON = 6 * 3600.0
+HORIZON = 2 * 3600.0
+_FIRST_SPAN = 300.0
 MAX_LINES = 20_000
 
 Line = tuple[float, str]
@@ -58,20 +59,30 @@ def run_of(kubelet: Kubelet, pod: Obj, container: str, previous: bool) -> tuple[
     raise bad_request(f'container "{container}" in pod "{name}" is not available')
 
 
-def lines(trace: Trace, run: Run, now: float, *, since: float = 0.0) -> list[Line]:
-    """Every line of a run up to `now`, oldest first, none older than `since`."""
+def lines(trace: Trace, run: Run, now: float, *, since: float = 0.0, tail: int | None = None) -> list[Line]:
+    """Every line of a run up to `now`, oldest first: none older than `since`, at most the last `tail`."""
     end = min(run.ended, now) if run.ended is not None else now
-    begin = max(since, end - HORIZON)
-    said: list[Line] = []
-    for at, line in enumerate(trace.program.start_lines):
-        said.append((run.started + 0.05 * (at + 1), line))
-    said = [(at, _filled(line, trace, {}, at)) for at, line in said if begin <= at <= end]
+    begin = max(since, end - HORIZON, run.started)
+    if tail is None:
+        return _between(trace, run, begin, end, now)[-MAX_LINES:]
+    # Few lines are wanted more often than all: look back twice as far until there are enough.
+    span = _FIRST_SPAN
+    while True:
+        said = _between(trace, run, max(begin, end - span), end, now)
+        if len(said) >= tail or end - span <= begin:
+            return said[-tail:] if tail > 0 else []
+        span *= 2
+
+
+def _between(trace: Trace, run: Run, begin: float, end: float, now: float) -> list[Line]:
+    starts = [(run.started + 0.05 * (at + 1), line) for at, line in enumerate(trace.program.start_lines)]
+    said = [(at, _filled(line, trace, {}, at)) for at, line in starts if begin <= at <= end]
     said += _steady(trace, run, begin, end)
     if run.ended is not None and run.ended <= now:
         for at, line in enumerate(run.exit_lines):
             said.append((run.ended - 0.01 * (len(run.exit_lines) - at), _filled(line, trace, {}, run.ended)))
     said.sort(key=lambda row: row[0])
-    return said[-MAX_LINES:]
+    return said
 
 
 def _steady(trace: Trace, run: Run, begin: float, end: float) -> Iterator[Line]:
@@ -125,9 +136,8 @@ def _filled(line: str, trace: Trace, facts: Facts, moment: float) -> str:
     return _SLOT.sub(value, line)
 
 
-def text_of(said: list[Line], *, tail: int | None, timestamps: bool, limit_bytes: int | None) -> bytes:
-    if tail is not None:
-        said = said[-tail:] if tail > 0 else []
+def text_of(said: list[Line], *, timestamps: bool, limit_bytes: int | None = None) -> bytes:
+    """The lines as the kubelet sends them."""
     rows_out = [f"{rfc3339_nano(at)} {line}" if timestamps else line for at, line in said]
     body = "".join(f"{row}\n" for row in rows_out).encode()
     return body if limit_bytes is None else body[:limit_bytes]

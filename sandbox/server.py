@@ -108,9 +108,9 @@ def _log(sandbox: Sandbox, wanted: Log, call: Call) -> Response:
     trace, run = logs.run_of(sandbox.kubelet, pod, container, call.flag("previous"))
     now = time.time()
     since = now - float(_number(query, "sinceSeconds") or now)
-    said = logs.lines(trace, run, now, since=since)
+    said = logs.lines(trace, run, now, since=since, tail=_number(query, "tailLines"))
     stamps = call.flag("timestamps")
-    first = logs.text_of(said, tail=_number(query, "tailLines"), timestamps=stamps, limit_bytes=_number(query, "limitBytes"))
+    first = logs.text_of(said, timestamps=stamps, limit_bytes=_number(query, "limitBytes"))
     if not call.flag("follow"):
         return Response(first, media_type="text/plain")
 
@@ -123,7 +123,7 @@ def _log(sandbox: Sandbox, wanted: Log, call: Call) -> Response:
             fresh = [row for row in logs.lines(trace, run, until, since=seen) if row[0] > seen]
             seen = until
             if fresh:
-                yield logs.text_of(fresh, tail=None, timestamps=stamps, limit_bytes=None)
+                yield logs.text_of(fresh, timestamps=stamps)
 
     return StreamingResponse(follow(), media_type="text/plain")
 

@@ -122,7 +122,7 @@ class Store:
             return self._floor
         return self.log[0].version - 1
 
-    _floor = 0
+    _floor = FIRST_VERSION
 
     def forget_log(self) -> None:
         """Drop the watch log: versions up to now are then too old to watch from."""

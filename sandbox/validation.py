@@ -1,6 +1,7 @@
 """What the API server refuses with 422: names, quantities, selectors, and the fields that can't change."""
 
 import re
+from typing import cast
 
 from sandbox import quantity
 from sandbox.errors import ApiError, invalid
@@ -28,8 +29,8 @@ _LABEL_RULE = (
 )
 
 
-def check(resource: Resource, obj: Obj) -> None:
-    """Raises ApiError 422 with every cause found."""
+def check(resource: Resource, obj: Obj, old: Obj | None = None) -> None:
+    """Raises ApiError 422 with every cause found; `old` is what an update would replace."""
     causes = _name(resource, obj)
     for key, value in labels_of(obj).items():
         if not _VALUE.fullmatch(str(value)) or len(str(value)) > 63:
@@ -44,6 +45,8 @@ def check(resource: Resource, obj: Obj) -> None:
         causes += _workload(resource, obj)
     elif resource.kind in ("ConfigMap", "Secret"):
         causes += _keys(obj)
+    if old is not None:
+        causes += _changes(resource, old, obj)
     if causes:
         raise invalid(resource.kind, resource.group, name_of(obj), causes)
 
@@ -57,6 +60,14 @@ def _name(resource: Resource, obj: Obj) -> list[Cause]:
         return []
     rule = _LABEL_RULE if strict else _SUBDOMAIN_RULE
     return [("metadata.name", "FieldValueInvalid", f'Invalid value: "{name}": {rule}')]
+
+
+def _go(value: object) -> str:
+    """A value as Go prints it in field errors."""
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{_go(k)}:{_go(v)}" for k, v in cast(Obj, value).items())
+        return f"map[string]string{{{pairs}}}"
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _keys(obj: Obj) -> list[Cause]:
@@ -100,7 +111,7 @@ def _workload(resource: Resource, obj: Obj) -> list[Cause]:
                 (
                     "spec.template.metadata.labels",
                     "FieldValueInvalid",
-                    f"Invalid value: {labels_of(sub(spec, 'template'))}: `selector` does not match template `labels`",
+                    f"Invalid value: {_go(labels_of(sub(spec, 'template')))}: `selector` does not match template `labels`",
                 )
             )
     return causes + _pod_spec(sub(spec, "template", "spec"), "spec.template.spec")
@@ -170,11 +181,11 @@ _IMMUTABLE: dict[str, tuple[str, ...]] = {
 }
 
 
-def check_update(resource: Resource, old: Obj, new: Obj) -> None:
-    """Raises ApiError 422 when an update changes what can't change."""
+def _changes(resource: Resource, old: Obj, new: Obj) -> list[Cause]:
+    """What an update may not change."""
     before, after = sub(old, "spec"), sub(new, "spec")
     causes: list[Cause] = [
-        (f"spec.{field}", "FieldValueInvalid", f"Invalid value: {after.get(field)}: field is immutable")
+        (f"spec.{field}", "FieldValueInvalid", f"Invalid value: {_go(after.get(field))}: field is immutable")
         for field in _IMMUTABLE.get(resource.kind, ())
         if before.get(field) != after.get(field)
     ]
@@ -192,8 +203,7 @@ def check_update(resource: Resource, old: Obj, new: Obj) -> None:
                     "Forbidden: field can not be less than status.capacity",
                 )
             )
-    if causes:
-        raise invalid(resource.kind, resource.group, name_of(new), causes)
+    return causes
 
 
 def _pod_update(before: Obj, after: Obj) -> list[Cause]:

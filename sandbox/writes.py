@@ -11,9 +11,7 @@ from sandbox.errors import ApiError, bad_request, conflict, not_found
 from sandbox.objects import Obj, being_deleted, clone, name_of, namespace_of, rows, sub, text, texts
 from sandbox.requests import Call
 from sandbox.resources import DEPLOYMENT, JOB, NAMESPACE, POD, REPLICA_SET, Resource
-from sandbox.validation import check, check_update
-
-_MAX_PATCH_TRIES = 1
+from sandbox.validation import check
 
 
 def create(cluster: Cluster, resource: Resource, namespace: str, call: Call, body: Obj | None = None) -> Obj:
@@ -101,8 +99,7 @@ def _write(cluster: Cluster, resource: Resource, old: Obj, obj: Obj, call: Call,
         if field in old["metadata"]:
             obj["metadata"][field] = old["metadata"][field]
     fill(cluster, resource, obj)
-    check(resource, obj)
-    check_update(resource, old, obj)
+    check(resource, obj, old)
     written = cluster.store.update(resource, obj, call.manager, subresource=subresource, dry_run=call.dry_run)
     done = being_deleted(written) and not texts(written, "metadata", "finalizers")
     if done and resource not in (POD, NAMESPACE) and not call.dry_run:
@@ -146,8 +143,7 @@ def apply(cluster: Cluster, resource: Resource, namespace: str, name: str, call:
     obj["metadata"]["managedFields"] = _surrendered(old, call.manager, forced)
     obj = fields.applied(obj, call.manager, stamp, set(wanted))
     fill(cluster, resource, obj)
-    check(resource, obj)
-    check_update(resource, old, obj)
+    check(resource, obj, old)
     if "status" in old:
         obj["status"] = old["status"]
     return cluster.store.update(resource, obj, call.manager, track=False, dry_run=call.dry_run)
