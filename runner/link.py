@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from protocol import subjects
 from protocol.bus import EnrolReply, EnrolRequest, Hello, HelloReply
 from protocol.proof import enrol_inbox_id
+from protocol.text import one_line
 from runner.identity import Identity
 
 log = structlog.get_logger("runner.link")
@@ -146,7 +147,8 @@ class Link:
         line = self._line
         if line is None:
             raise TimeoutError("no connection to the control plane")
-        stream = line.client.jetstream(timeout=timeout_s)
+        client: Any = line.client
+        stream = client.jetstream(timeout=timeout_s)
         await stream.publish(subject, payload, timeout=timeout_s, headers={"Nats-Msg-Id": message_id})
 
     async def _greet_and_hold(self) -> None:
@@ -195,8 +197,9 @@ class Link:
         client = line.client
         self.connects += 1
         try:
-            await client.subscribe(subjects.commands(cluster, runner), queue="runner", cb=self._take_command)
-            await client.subscribe(subjects.cancel(cluster, runner), queue="runner", cb=self._take_cancel)
+            untyped: Any = client
+            await untyped.subscribe(subjects.commands(cluster, runner), queue="runner", cb=self._take_command)
+            await untyped.subscribe(subjects.cancel(cluster, runner), queue="runner", cb=self._take_cancel)
             await client.flush(timeout=5)
         except BaseException:
             await _end(line)
@@ -275,11 +278,7 @@ async def enrol(
                 answer = await line.client.request(subjects.ENROL, request, timeout=5)
             finally:
                 await _end(line)
-            return EnrolReply.model_validate_json(answer.data)
-        except ValidationError:
-            raise EnrolmentRefused(
-                f"the control plane did not take the token: {answer.data[:300].decode('utf-8', 'replace')}"
-            ) from None
+            return _enrolled(answer.data)
         except nats.errors.AuthorizationError:
             raise EnrolmentRefused("the token is not valid any more: make a new one and start the runner with it") from None
         except CONNECTION_ERRORS as error:
@@ -287,6 +286,15 @@ async def enrol(
             attempt += 1
             log.warning("enrolment_waits", url=url, error=repr(error), again_in_s=wait)
             await asyncio.sleep(wait)
+
+
+def _enrolled(answer: bytes) -> EnrolReply:
+    """Raises EnrolmentRefused with the control plane's words when it is no EnrolReply."""
+    try:
+        return EnrolReply.model_validate_json(answer)
+    except ValidationError:
+        words = one_line(answer[:1000].decode("utf-8", "replace"))
+        raise EnrolmentRefused(f"the control plane did not take the token: {words}") from None
 
 
 async def open_line(url: str, name: str, token: Callable[[], str], inbox: str, tls: ssl.SSLContext | None) -> _Line:

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -171,9 +171,10 @@ class _Parts:
             await self.work.finish(self.config.stop_within_s * 0.8)
         finally:
             await self.work.finish(0.5)
-            for task in [stop, *others, link]:
+            owned: list[asyncio.Task[Any]] = [stop, *others, link]
+            for task in owned:
                 task.cancel()
-            await asyncio.gather(stop, *others, link, return_exceptions=True)
+            await asyncio.gather(*owned, return_exceptions=True)
         log.info("stopped")
 
     def _take(self, data: bytes, reply: str) -> None:
@@ -320,7 +321,7 @@ async def _until(stopping: asyncio.Event, job: Coroutine[Any, Any, T]) -> T | No
 
 
 @contextlib.contextmanager
-def _signals(stopping: asyncio.Event) -> Iterator[None]:
+def _signals(stopping: asyncio.Event) -> Generator[None]:
     loop = asyncio.get_running_loop()
     caught: list[signal.Signals] = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import structlog
@@ -23,7 +23,7 @@ _REMEMBERED_BYTES = 16 * 1024 * 1024
 Report = Callable[[str], None]
 """Tell the asker what is being done now."""
 Handle = Callable[[CommandRequest, Report], Awaitable[CommandResult]]
-Publish = Callable[[str, bytes], Awaitable[bool]]
+Publish = Callable[[str, bytes], Coroutine[Any, Any, bool]]
 Deliver = Callable[[list[tuple[str, bytes]]], Awaitable[None]]
 Finished = Callable[[str, CommandResult], None]
 
@@ -129,7 +129,7 @@ class Work:
 
         def report(note: str) -> None:
             payload = Progress(id=request.id, note=note).model_dump_json().encode()
-            task = asyncio.create_task(self._publish(job.replies[-1], payload))
+            task: asyncio.Task[bool] = asyncio.create_task(self._publish(job.replies[-1], payload))
             job.notes.add(task)
             task.add_done_callback(job.notes.discard)
 
@@ -177,7 +177,7 @@ def _unreadable(data: bytes, error: ValidationError) -> CommandResult:
         parsed: Any = orjson.loads(data)
     except orjson.JSONDecodeError:
         parsed = {}
-    known = parsed.get("id") if isinstance(parsed, dict) else None
+    known = cast(dict[str, Any], parsed).get("id") if isinstance(parsed, dict) else None
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     message = f"This runner cannot read the command ({where}: {first['msg']}). It may be of a newer version: update the runner."

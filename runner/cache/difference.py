@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import orjson
 
+from knowledge.diagnosis.fields import rows
 from protocol.diagnosis import Change
 from protocol.objects import ObjectRef
 from protocol.redaction import MARK, holds_secret
@@ -103,7 +104,7 @@ def _leaf_name(path: str) -> str:
 
 
 def _managed(obj: Obj) -> list[Obj]:
-    return cast(list[Obj], (obj.get("metadata") or {}).get("managedFields") or [])
+    return cast(list[Obj], rows(obj, "metadata", "managedFields"))
 
 
 def _walk(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -124,10 +125,10 @@ def _walk(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
     yield path, old, new
 
 
-def _named(rows: list[Any]) -> dict[str, Any] | None:
+def _named(table: list[Any]) -> dict[str, Any] | None:
     """Elements by what names them; None when they are plain values or their names repeat."""
     for key in _KEYS:
-        if all(isinstance(row, dict) and key in row for row in rows):
-            named = {str(cast(Obj, row)[key]): row for row in rows}
-            return named if len(named) == len(rows) else None
-    return None if rows else {}
+        if all(isinstance(row, dict) and key in row for row in table):
+            named = {str(cast(Obj, row)[key]): row for row in table}
+            return named if len(named) == len(table) else None
+    return None if table else {}

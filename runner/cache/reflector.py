@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 import orjson
 import structlog
 
+from knowledge.diagnosis.fields import rows, sub
 from runner.cache.trim import trim
 from runner.kube.client import KubeClient
 from runner.kube.discovery import Discovery
@@ -98,9 +99,9 @@ class Reflector:
         version = ""
         while True:
             page = await self._client.get(path, params, timeout=60)
-            metadata = cast(Obj, page.get("metadata") or {})
-            for item in cast(list[Obj], page.get("items") or []):
-                kept = trim(item, self.kind, api_version)
+            metadata = sub(page, "metadata")
+            for item in rows(page, "items"):
+                kept = trim(cast(Obj, item), self.kind, api_version)
                 fresh[key_of(kept)] = kept
             version = version or str(metadata.get("resourceVersion") or "")
             token = metadata.get("continue")
@@ -140,14 +141,14 @@ class Reflector:
             raise KubeError(0, "BadAnswer", f"the watch of {path} sent what is not JSON") from None
 
     def _take(self, event: Obj, api_version: str) -> None:
-        what, raw = str(event.get("type")), cast(Obj, event.get("object") or {})
+        what, raw = str(event.get("type")), cast(Obj, sub(event, "object"))
         if what == "ERROR":
             if raw.get("code") == 410:
                 raise _Expired
             raise KubeError(
                 int(raw.get("code") or 0), str(raw.get("reason") or "Unknown"), str(raw.get("message") or "watch error")
             )
-        self._version = str((raw.get("metadata") or {}).get("resourceVersion") or self._version)
+        self._version = str(sub(raw, "metadata").get("resourceVersion") or self._version)
         if what == "BOOKMARK":
             return
         obj = trim(raw, self.kind, api_version)
@@ -187,4 +188,4 @@ def key_of(obj: Obj) -> Key:
 
 
 def _version(obj: Obj) -> str:
-    return str((obj.get("metadata") or {}).get("resourceVersion") or "")
+    return str(sub(obj, "metadata").get("resourceVersion") or "")

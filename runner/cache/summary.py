@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from knowledge.diagnosis.fields import rows, sub
 from protocol.bus import ClusterSummary
 
 Obj = dict[str, Any]
@@ -57,14 +58,14 @@ def summarise(
 
 
 def condition(obj: Obj, kind: str) -> bool:
-    rows = (obj.get("status") or {}).get("conditions") or []
-    return any(row.get("type") == kind and row.get("status") == "True" for row in rows)
+    table = rows(obj, "status", "conditions")
+    return any(row.get("type") == kind and row.get("status") == "True" for row in table)
 
 
 def pod_fails(pod: Obj) -> bool:
     """Failed, or a container waits for a reason that does not go away by itself."""
-    status = pod.get("status") or {}
+    status = sub(pod, "status")
     if status.get("phase") == "Failed":
         return True
-    rows = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
-    return any(((row.get("state") or {}).get("waiting") or {}).get("reason") in _BAD_WAITING for row in rows)
+    table = [*rows(status, "containerStatuses"), *rows(status, "initContainerStatuses")]
+    return any(sub(row, "state", "waiting").get("reason") in _BAD_WAITING for row in table)

@@ -1,11 +1,12 @@
 """What every read needs: the client, the asker's scope, the clock; and the rules about namespaces that all reads share."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
+from knowledge.diagnosis.fields import rows, sub
 from protocol.commands import CommandStatus, ScopeLimit
 from protocol.kubectl.calls import ResourceType
 from runner.commands.answer import Refusal
@@ -64,7 +65,7 @@ class Ask:
             raise self._outside(f"namespace {wanted} is not among them")
         return (wanted,)
 
-    def visible(self, resource: Resource, metadata: Obj) -> bool:
+    def visible(self, resource: Resource, metadata: Mapping[str, Any]) -> bool:
         """The scope's last word on one object that came back."""
         allowed = self.scope.namespaces
         if allowed is None:
@@ -74,7 +75,7 @@ class Ask:
 
     async def object(self, resource: Resource, namespace: str, name: str) -> Obj:
         found = await self.client.get(resource.path(namespace, name))
-        if not self.visible(resource, found.get("metadata") or {}):
+        if not self.visible(resource, sub(found, "metadata")):
             raise self._outside(f"{resource.plural} {name} is outside of it")
         return found
 
@@ -84,7 +85,7 @@ class Ask:
         while True:
             page = await self.client.get(resource.path(namespace), query, accept=accept, timeout=30)
             yield page
-            token = (page.get("metadata") or {}).get("continue")
+            token = sub(page, "metadata").get("continue")
             if not token:
                 return
             query["continue"] = str(token)
@@ -100,8 +101,8 @@ class Ask:
         found: list[Obj] = []
         for namespace in namespaces:
             async for page in self.pages(resource, namespace, params):
-                items = cast(list[Obj], page.get("items") or [])
-                found.extend(item for item in items if self.visible(resource, item.get("metadata") or {}))
+                items = cast(list[Obj], rows(page, "items"))
+                found.extend(item for item in items if self.visible(resource, sub(item, "metadata")))
                 if len(found) >= at_most:
                     return found[:at_most]
         return found

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from knowledge.diagnosis.fields import rows, sub, texts
 from protocol.commands import CommandStatus
 from protocol.kubectl.calls import ApiResourcesCall, CanICall, ClusterInfoCall, VersionCall
 from runner.commands.answer import Answer, Refusal
@@ -30,24 +31,24 @@ async def cluster_info(_: ClusterInfoCall, ask: Ask) -> Answer:
 
 
 async def api_resources(call: ApiResourcesCall, ask: Ask) -> Answer:
-    rows = [
+    found = [
         row
         for row in await ask.discovery.resources()
         if (call.namespaced is None or row.namespaced == call.namespaced)
         and (call.api_group is None or row.group == call.api_group)
     ]
     if call.output == "name":
-        return Answer(text="".join(f"{row.full_name}\n" for row in sorted(rows, key=lambda r: r.full_name)))
+        return Answer(text="".join(f"{row.full_name}\n" for row in sorted(found, key=lambda r: r.full_name)))
     headers = ["Name", "ShortNames", "APIVersion", "Namespaced", "Kind"]
     if call.output == "wide":
         headers.append("Verbs")
     table: list[list[Any]] = []
-    for row in sorted(rows, key=lambda r: (r.group, r.plural)):
+    for row in sorted(found, key=lambda r: (r.group, r.plural)):
         line: list[Any] = [row.plural, ",".join(row.short_names), row.api_version, row.namespaced, row.kind]
         table.append([*line, ",".join(row.verbs)] if call.output == "wide" else line)
     missing = ask.discovery.incomplete
     cut = f"the servers of {', '.join(missing)} did not answer" if missing else ""
-    return Answer(text=columns(headers, table), cut=cut, empty=not rows)
+    return Answer(text=columns(headers, table), cut=cut, empty=not found)
 
 
 async def can_i(call: CanICall, ask: Ask) -> Answer:
@@ -92,7 +93,7 @@ async def review(
         "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
     }
     answer = await client.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
-    return answer.get("status") or {}
+    return dict(sub(answer, "status"))
 
 
 async def _rules(ask: Ask, namespace: str) -> Answer:
@@ -102,13 +103,13 @@ async def _rules(ask: Ask, namespace: str) -> Answer:
         "spec": {"namespace": namespace or "default"},
     }
     answer = await ask.client.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", body)
-    rows: list[list[Any]] = []
-    for rule in (answer.get("status") or {}).get("resourceRules") or []:
+    table: list[list[Any]] = []
+    for rule in rows(answer, "status", "resourceRules"):
         groups = rule.get("apiGroups") or [""]
-        for resource in rule.get("resources") or []:
+        for resource in texts(rule, "resources"):
             names = ["" if group == "" else f".{group}" for group in groups]
-            rows.extend(
+            table.extend(
                 [f"{resource}{name}", f"[{' '.join(rule.get('resourceNames') or [])}]", f"[{' '.join(rule['verbs'])}]"]
                 for name in names
             )
-    return Answer(text=columns(["Resources", "Resource Names", "Verbs"], rows), empty=not rows)
+    return Answer(text=columns(["Resources", "Resource Names", "Verbs"], table), empty=not table)

@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from knowledge.diagnosis.fields import rows, sub
 from protocol.commands import CommandStatus
 from protocol.kubectl.calls import DescribeCall
+from runner.cache.trim import LAST_APPLIED
 from runner.commands.answer import Answer, Refusal
 from runner.commands.ask import Ask, Obj
 from runner.commands.describe_kinds import KINDS, describe_generic
@@ -15,7 +17,7 @@ from runner.commands.lines import Lines
 from runner.commands.pods import owned_by, pod_selector
 from runner.commands.rollout import revision_of
 from runner.kube.errors import KubeError
-from runner.kube.resources import POD, REPLICA_SET, Resource
+from runner.kube.resources import BUILT_IN, POD, REPLICA_SET, Resource
 
 MAX_OBJECTS = 25
 
@@ -53,6 +55,7 @@ async def describe(call: DescribeCall, ask: Ask) -> Answer:
 async def describe_object(ask: Ask, resource: Resource, obj: Obj, *, events: bool) -> str:
     obj = without_noise({"kind": resource.kind, "apiVersion": resource.api_version, **obj})
     metadata = obj["metadata"]
+    metadata["annotations"] = {key: value for key, value in sub(metadata, "annotations").items() if key != LAST_APPLIED}
     out = Lines()
     out.field("Name", metadata["name"])
     if metadata.get("namespace"):
@@ -80,7 +83,7 @@ async def _replica_sets(ask: Ask, obj: Obj, out: Lines) -> None:
         out.field("ReplicaSets", "<cannot be read>")
         return
     own = sorted((rs for rs in found if owned_by(rs, obj["metadata"]["uid"])), key=revision_of, reverse=True)
-    words = [_set_words(rs) for rs in own if (rs.get("spec") or {}).get("replicas")]
+    words = [_set_words(rs) for rs in own if sub(rs, "spec").get("replicas")]
     out.field("ReplicaSets", "\n".join(words))
     old = len(own) - len(words)
     if old:
@@ -88,7 +91,7 @@ async def _replica_sets(ask: Ask, obj: Obj, out: Lines) -> None:
 
 
 def _set_words(replica_set: Obj) -> str:
-    spec, status = replica_set.get("spec") or {}, replica_set.get("status") or {}
+    spec, status = sub(replica_set, "spec"), sub(replica_set, "status")
     name = replica_set["metadata"]["name"]
     return f"{name} (revision {revision_of(replica_set)}, {status.get('readyReplicas', 0)}/{spec.get('replicas', 0)} ready)"
 
@@ -96,16 +99,16 @@ def _set_words(replica_set: Obj) -> str:
 async def _endpoints(ask: Ask, obj: Obj, out: Lines) -> None:
     metadata = obj["metadata"]
     try:
-        found = await ask.client.get(f"/api/v1/namespaces/{metadata['namespace']}/endpoints/{metadata['name']}")
+        found = await ask.client.get(BUILT_IN["Endpoints"].path(metadata["namespace"], metadata["name"]))
     except KubeError as error:
         out.field("Endpoints", "<none>" if error.status == 404 else f"<cannot be read: {error.message}>")
         return
     ready: list[str] = []
     waiting: list[str] = []
-    for subset in found.get("subsets") or []:
-        ports = [row.get("port") for row in subset.get("ports") or []] or [""]
+    for subset in rows(found, "subsets"):
+        ports = [row.get("port") for row in rows(subset, "ports")] or [""]
         for words, key in ((ready, "addresses"), (waiting, "notReadyAddresses")):
-            words.extend(f"{row['ip']}:{port}" for row in subset.get(key) or [] for port in ports)
+            words.extend(f"{row['ip']}:{port}" for row in rows(subset, key) for port in ports)
     out.field("Endpoints", ",".join(ready[:20]) + (f" + {len(ready) - 20} more" if len(ready) > 20 else ""))
     if waiting:
         out.field("Not ready", ",".join(waiting[:20]))
@@ -116,18 +119,18 @@ async def _node_pods(ask: Ask, obj: Obj, out: Lines) -> None:
     if pods is None:
         out.field("Non-terminated Pods", "<cannot be read>")
         return
-    rows: list[list[Any]] = []
+    table: list[list[Any]] = []
     for pod in pods:
-        if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        if sub(pod, "status").get("phase") in ("Succeeded", "Failed"):
             continue
         cells: list[Any] = [pod["metadata"].get("namespace"), pod["metadata"]["name"]]
         for part in ("requests", "limits"):
-            resources = [(c.get("resources") or {}).get(part) or {} for c in pod["spec"].get("containers") or []]
+            resources = [sub(c, "resources", part) for c in rows(pod["spec"], "containers")]
             cells.append("+".join(str(r["cpu"]) for r in resources if r.get("cpu")) or "0")
             cells.append("+".join(str(r["memory"]) for r in resources if r.get("memory")) or "0")
-        rows.append(cells)
+        table.append(cells)
     headers = ["Namespace", "Name", "CPU Requests", "Memory Requests", "CPU Limits", "Memory Limits"]
-    out.table(f"Non-terminated Pods ({len(rows)} in total)", headers, rows[:200])
+    out.table(f"Non-terminated Pods ({len(table)} in total)", headers, table[:200])
 
 
 RELATIVES: dict[str, Relatives] = {"Deployment": _replica_sets, "Service": _endpoints, "Node": _node_pods}

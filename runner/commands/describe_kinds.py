@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from knowledge.diagnosis.fields import Obj, rows, sub, texts
 from runner.commands.describe_pod import describe_template, when
 from runner.commands.get import dump
-from runner.commands.lines import Lines, dig, rows_of
+from runner.commands.lines import Lines, dig
 from runner.commands.render import duration, labels_text, parse_time, selector_text
 
-Obj = dict[str, Any]
 Describe = Callable[[Obj, Lines, datetime], None]
 
 MAX_VALUE = 4000
@@ -26,37 +26,37 @@ def describe_generic(obj: Obj, out: Lines, _: datetime) -> None:
 
 
 def _deployment(obj: Obj, out: Lines, _: datetime) -> None:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    spec, status = sub(obj, "spec"), sub(obj, "status")
     out.field("Selector", selector_text(spec.get("selector")))
     out.field(
         "Replicas",
         f"{spec.get('replicas', 1)} desired | {status.get('updatedReplicas', 0)} updated | {status.get('replicas', 0)} total | "
         f"{status.get('availableReplicas', 0)} available | {status.get('unavailableReplicas', 0)} unavailable",
     )
-    strategy = spec.get("strategy") or {}
+    strategy = sub(spec, "strategy")
     out.field("StrategyType", strategy.get("type"))
-    rolling = strategy.get("rollingUpdate") or {}
+    rolling = sub(strategy, "rollingUpdate")
     if rolling:
         out.field(
             "RollingUpdateStrategy", f"{rolling.get('maxUnavailable')} max unavailable, {rolling.get('maxSurge')} max surge"
         )
     if spec.get("paused"):
         out.field("Paused", "true: no roll-out happens until it is resumed")
-    describe_template(spec.get("template") or {}, out)
+    describe_template(sub(spec, "template"), out)
     _conditions(obj, out)
 
 
 def _replica_set(obj: Obj, out: Lines, _: datetime) -> None:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    spec, status = sub(obj, "spec"), sub(obj, "status")
     out.field("Selector", selector_text(spec.get("selector")))
     out.field("Replicas", f"{status.get('replicas', 0)} current / {spec.get('replicas', 1)} desired")
     out.field("Ready", status.get("readyReplicas", 0))
-    describe_template(spec.get("template") or {}, out)
+    describe_template(sub(spec, "template"), out)
     _conditions(obj, out)
 
 
 def _stateful_set(obj: Obj, out: Lines, now: datetime) -> None:
-    spec = obj.get("spec") or {}
+    spec = sub(obj, "spec")
     out.fields([("Service Name", spec.get("serviceName")), ("Update Strategy", dig(spec, "updateStrategy", "type"))])
     _replica_set(obj, out, now)
     claims = [
@@ -65,13 +65,13 @@ def _stateful_set(obj: Obj, out: Lines, now: datetime) -> None:
             dig(row, "spec", "storageClassName"),
             dig(row, "spec", "resources", "requests", "storage"),
         ]
-        for row in rows_of(spec, "volumeClaimTemplates")
+        for row in rows(spec, "volumeClaimTemplates")
     ]
     out.table("Volume Claims", ["Name", "StorageClass", "Capacity"], claims)
 
 
 def _daemon_set(obj: Obj, out: Lines, _: datetime) -> None:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    spec, status = sub(obj, "spec"), sub(obj, "status")
     out.fields(
         [
             ("Selector", selector_text(spec.get("selector"))),
@@ -82,11 +82,11 @@ def _daemon_set(obj: Obj, out: Lines, _: datetime) -> None:
             ("Number of Nodes Misscheduled", status.get("numberMisscheduled", 0)),
         ]
     )
-    describe_template(spec.get("template") or {}, out)
+    describe_template(sub(spec, "template"), out)
 
 
 def _service(obj: Obj, out: Lines, _: datetime) -> None:
-    spec = obj.get("spec") or {}
+    spec = sub(obj, "spec")
     out.fields(
         [
             ("Selector", labels_text(spec.get("selector"))),
@@ -95,12 +95,12 @@ def _service(obj: Obj, out: Lines, _: datetime) -> None:
             ("External Name", spec.get("externalName")),
             (
                 "LoadBalancer Ingress",
-                ", ".join(str(r.get("ip") or r.get("hostname")) for r in rows_of(obj, "status", "loadBalancer", "ingress")),
+                ", ".join(str(r.get("ip") or r.get("hostname")) for r in rows(obj, "status", "loadBalancer", "ingress")),
             ),
         ],
         skip_empty=True,
     )
-    for row in rows_of(spec, "ports"):
+    for row in rows(spec, "ports"):
         out.field("Port", f"{row.get('name', '<unset>')}  {row.get('port')}/{row.get('protocol', 'TCP')}")
         out.field("TargetPort", row.get("targetPort"))
         if row.get("nodePort"):
@@ -109,17 +109,16 @@ def _service(obj: Obj, out: Lines, _: datetime) -> None:
 
 
 def _node(obj: Obj, out: Lines, _: datetime) -> None:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    spec, status = sub(obj, "spec"), sub(obj, "status")
     taints = "\n".join(
-        f"{row.get('key')}{'=' + row['value'] if row.get('value') else ''}:{row.get('effect')}"
-        for row in rows_of(spec, "taints")
+        f"{row.get('key')}{'=' + row['value'] if row.get('value') else ''}:{row.get('effect')}" for row in rows(spec, "taints")
     )
     out.fields([("Taints", taints), ("Unschedulable", bool(spec.get("unschedulable")))])
     _conditions(obj, out)
-    out.field("Addresses", "\n".join(f"{row.get('type')}: {row.get('address')}" for row in rows_of(status, "addresses")))
+    out.field("Addresses", "\n".join(f"{row.get('type')}: {row.get('address')}" for row in rows(status, "addresses")))
     out.field("Capacity", labels_text(status.get("capacity"), "\n"))
     out.field("Allocatable", labels_text(status.get("allocatable"), "\n"))
-    info = status.get("nodeInfo") or {}
+    info = sub(status, "nodeInfo")
     out.fields(
         [(label, info.get(key)) for label, key in (("Kubelet Version", "kubeletVersion"), ("OS Image", "osImage"))],
         skip_empty=True,
@@ -128,18 +127,18 @@ def _node(obj: Obj, out: Lines, _: datetime) -> None:
 
 def _config_map(obj: Obj, out: Lines, _: datetime) -> None:
     out.heading("Data")
-    for key, value in sorted((obj.get("data") or {}).items()):
+    for key, value in sorted(sub(obj, "data").items()):
         out.text("====", 0)
         out.text(f"{key}:")
         out.text("----")
         for line in str(value)[:MAX_VALUE].splitlines() or [""]:
             out.text(line)
-    binary = obj.get("binaryData") or {}
+    binary = sub(obj, "binaryData")
     out.field("BinaryData", "\n".join(f"{key}: {len(value)} base64 bytes" for key, value in sorted(binary.items())))
 
 
 def _pvc(obj: Obj, out: Lines, _: datetime) -> None:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    spec, status = sub(obj, "spec"), sub(obj, "status")
     out.fields(
         [
             ("StorageClass", spec.get("storageClassName")),
@@ -147,7 +146,7 @@ def _pvc(obj: Obj, out: Lines, _: datetime) -> None:
             ("Volume", spec.get("volumeName")),
             ("Requested", dig(spec, "resources", "requests", "storage")),
             ("Capacity", dig(status, "capacity", "storage")),
-            ("Access Modes", ", ".join(spec.get("accessModes") or [])),
+            ("Access Modes", ", ".join(texts(spec, "accessModes"))),
             ("VolumeMode", spec.get("volumeMode")),
         ]
     )
@@ -155,7 +154,7 @@ def _pvc(obj: Obj, out: Lines, _: datetime) -> None:
 
 
 def _job(obj: Obj, out: Lines, _: datetime) -> None:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    spec, status = sub(obj, "spec"), sub(obj, "status")
     out.fields(
         [
             ("Selector", selector_text(spec.get("selector"))),
@@ -171,12 +170,12 @@ def _job(obj: Obj, out: Lines, _: datetime) -> None:
         out.field("Duration", duration((end - start).total_seconds()))
     counts = f"{status.get('active', 0)} Active / {status.get('succeeded', 0)} Succeeded / {status.get('failed', 0)} Failed"
     out.field("Pods Statuses", counts)
-    describe_template(spec.get("template") or {}, out)
+    describe_template(sub(spec, "template"), out)
     _conditions(obj, out)
 
 
 def _cron_job(obj: Obj, out: Lines, _: datetime) -> None:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    spec, status = sub(obj, "spec"), sub(obj, "status")
     out.fields(
         [
             ("Schedule", spec.get("schedule")),
@@ -185,31 +184,31 @@ def _cron_job(obj: Obj, out: Lines, _: datetime) -> None:
             ("Starting Deadline Seconds", spec.get("startingDeadlineSeconds")),
             ("Last Schedule Time", when(status.get("lastScheduleTime"))),
             ("Last Successful Time", when(status.get("lastSuccessfulTime"))),
-            ("Active Jobs", ", ".join(str(row.get("name")) for row in rows_of(status, "active"))),
+            ("Active Jobs", ", ".join(str(row.get("name")) for row in rows(status, "active"))),
         ]
     )
     describe_template(dig(spec, "jobTemplate", "spec", "template") or {}, out)
 
 
 def _ingress(obj: Obj, out: Lines, _: datetime) -> None:
-    spec = obj.get("spec") or {}
+    spec = sub(obj, "spec")
     out.field("Ingress Class", spec.get("ingressClassName"))
-    addresses = rows_of(obj, "status", "loadBalancer", "ingress")
+    addresses = rows(obj, "status", "loadBalancer", "ingress")
     out.field("Address", ", ".join(str(row.get("ip") or row.get("hostname")) for row in addresses))
     out.field("Default backend", _backend(spec.get("defaultBackend")))
-    for row in rows_of(spec, "tls"):
+    for row in rows(spec, "tls"):
         out.field("TLS", f"{row.get('secretName')} terminates {', '.join(row.get('hosts') or [])}")
     rules = [
         [rule.get("host") or "*", path.get("path") or "/", _backend(path.get("backend"))]
-        for rule in rows_of(spec, "rules")
-        for path in rows_of(rule, "http", "paths")
+        for rule in rows(spec, "rules")
+        for path in rows(rule, "http", "paths")
     ]
     out.table("Rules", ["Host", "Path", "Backends"], rules)
 
 
 def _hpa(obj: Obj, out: Lines, _: datetime) -> None:
-    spec, status = obj.get("spec") or {}, obj.get("status") or {}
-    target = spec.get("scaleTargetRef") or {}
+    spec, status = sub(obj, "spec"), sub(obj, "status")
+    target = sub(spec, "scaleTargetRef")
     out.fields(
         [
             ("Reference", f"{target.get('kind')}/{target.get('name')}"),
@@ -229,16 +228,16 @@ def _hpa(obj: Obj, out: Lines, _: datetime) -> None:
 
 
 def _conditions(obj: Obj, out: Lines) -> None:
-    rows = [
+    found = [
         [row.get("type"), row.get("status"), row.get("reason") or "", row.get("message") or ""]
-        for row in rows_of(obj, "status", "conditions")
+        for row in rows(obj, "status", "conditions")
     ]
-    out.table("Conditions", ["Type", "Status", "Reason", "Message"], rows)
+    out.table("Conditions", ["Type", "Status", "Reason", "Message"], found)
 
 
 def _backend(backend: Any) -> str:
-    service = dig(backend, "service")
-    if isinstance(service, dict):
+    service = sub(backend or {}, "service")
+    if service:
         return f"{service.get('name')}:{dig(service, 'port', 'number') or dig(service, 'port', 'name')}"
     if dig(backend, "serviceName"):
         return f"{dig(backend, 'serviceName')}:{dig(backend, 'servicePort')}"

@@ -1,15 +1,14 @@
 """The description of a pod, and of the pod template that workloads carry. Pure."""
 
-from typing import Any
+from typing import Any, cast
 
-from runner.commands.lines import Lines, dig, rows_of
+from knowledge.diagnosis.fields import Obj, rows, sub
+from runner.commands.lines import Lines, dig
 from runner.commands.render import labels_text, parse_time
-
-Obj = dict[str, Any]
 
 
 def describe_pod(pod: Obj, out: Lines) -> None:
-    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    spec, status = sub(pod, "spec"), sub(pod, "status")
     out.fields(
         [
             ("Priority", spec.get("priority", 0)),
@@ -24,25 +23,25 @@ def describe_pod(pod: Obj, out: Lines) -> None:
     out.fields([("Reason", status.get("reason")), ("Message", status.get("message"))], skip_empty=True)
     out.field("IP", status.get("podIP"))
     out.field("Controlled By", controlled_by(pod))
-    states = {row["name"]: row for part in ("initContainerStatuses", "containerStatuses") for row in rows_of(status, part)}
+    states = {row["name"]: row for part in ("initContainerStatuses", "containerStatuses") for row in rows(status, part)}
     for title, key in (("Init Containers", "initContainers"), ("Containers", "containers")):
         if spec.get(key):
             out.heading(title)
-            for container in rows_of(spec, key):
+            for container in rows(spec, key):
                 describe_container(container, out, states.get(container["name"]))
     conditions = [
         [row.get("type"), row.get("status"), row.get("reason") or "", row.get("message") or ""]
-        for row in rows_of(status, "conditions")
+        for row in rows(status, "conditions")
     ]
     out.table("Conditions", ["Type", "Status", "Reason", "Message"], conditions)
     describe_volumes(spec, out)
     out.field("QoS Class", status.get("qosClass"))
     out.field("Node-Selectors", labels_text(spec.get("nodeSelector")))
-    out.field("Tolerations", "\n".join(toleration(row) for row in rows_of(spec, "tolerations")))
+    out.field("Tolerations", "\n".join(toleration(row) for row in rows(spec, "tolerations")))
 
 
 def describe_template(template: Obj, out: Lines) -> None:
-    spec = template.get("spec") or {}
+    spec = sub(template, "spec")
     out.heading("Pod Template")
     out.field("Labels", labels_text(dig(template, "metadata", "labels")), 1)
     out.field("Annotations", labels_text(dig(template, "metadata", "annotations")), 1)
@@ -50,7 +49,7 @@ def describe_template(template: Obj, out: Lines) -> None:
     for title, key in (("Init Containers", "initContainers"), ("Containers", "containers")):
         if spec.get(key):
             out.heading(title, 1)
-            for container in rows_of(spec, key):
+            for container in rows(spec, key):
                 describe_container(container, out, None, depth=2)
     describe_volumes(spec, out, 1)
     out.field("Node-Selectors", labels_text(spec.get("nodeSelector")), 1)
@@ -59,13 +58,13 @@ def describe_template(template: Obj, out: Lines) -> None:
 def describe_container(container: Obj, out: Lines, state: Obj | None, depth: int = 1) -> None:
     out.heading(str(container["name"]), depth)
     inner = depth + 1
-    ports = ", ".join(f"{row.get('containerPort')}/{row.get('protocol', 'TCP')}" for row in rows_of(container, "ports"))
+    ports = ", ".join(f"{row.get('containerPort')}/{row.get('protocol', 'TCP')}" for row in rows(container, "ports"))
     out.fields([("Image", container.get("image")), ("Ports", ports)], inner)
     out.fields([("Command", _words(container.get("command"))), ("Args", _words(container.get("args")))], inner, skip_empty=True)
     if state is not None:
-        out.field("State", state_words(state.get("state")), inner)
+        out.field("State", state_words(sub(state, "state")), inner)
         if state.get("lastState"):
-            out.field("Last State", state_words(state["lastState"]), inner)
+            out.field("Last State", state_words(sub(state, "lastState")), inner)
         out.fields([("Ready", state.get("ready")), ("Restart Count", state.get("restartCount", 0))], inner)
     for part in ("limits", "requests"):
         values = dig(container, "resources", part)
@@ -74,11 +73,11 @@ def describe_container(container: Obj, out: Lines, state: Obj | None, depth: int
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if container.get(probe):
             out.field(probe.removesuffix("Probe").capitalize(), probe_words(container[probe]), inner)
-    sources = "\n".join(_env_from(row) for row in rows_of(container, "envFrom"))
+    sources = "\n".join(_env_from(row) for row in rows(container, "envFrom"))
     if sources:
         out.field("Environment Variables from", sources, inner)
-    out.field("Environment", "\n".join(_env(row) for row in rows_of(container, "env")), inner)
-    out.field("Mounts", "\n".join(_mount(row) for row in rows_of(container, "volumeMounts")), inner)
+    out.field("Environment", "\n".join(_env(row) for row in rows(container, "env")), inner)
+    out.field("Mounts", "\n".join(_mount(row) for row in rows(container, "volumeMounts")), inner)
 
 
 def describe_volumes(spec: Obj, out: Lines, depth: int = 0) -> None:
@@ -86,12 +85,10 @@ def describe_volumes(spec: Obj, out: Lines, depth: int = 0) -> None:
         out.field("Volumes", None, depth)
         return
     out.heading("Volumes", depth)
-    for row in rows_of(spec, "volumes"):
+    for row in rows(spec, "volumes"):
         source = next((key for key in row if key != "name"), "")
-        detail = row.get(source) or {}
-        name = next(
-            (detail[k] for k in ("name", "secretName", "claimName", "path") if isinstance(detail, dict) and detail.get(k)), ""
-        )
+        detail = sub(row, source)
+        name = next((detail[k] for k in ("name", "secretName", "claimName", "path") if detail.get(k)), "")
         optional = " (optional)" if dig(detail, "optional") else ""
         out.field(str(row["name"]), f"{source} {name}{optional}".strip(), depth + 1)
 
@@ -102,13 +99,13 @@ def pod_status(pod: Obj) -> str:
     return str(dig(pod, "status", "phase") or "Unknown")
 
 
-def state_words(state: Any) -> str:
+def state_words(state: Obj) -> str:
     """`Terminated, reason OOMKilled, exit code 137, started …, finished …`, a fact a line."""
-    if not isinstance(state, dict) or not state:
+    if not state:
         return "Waiting"
     name = next(iter(state))
-    detail: Obj = state[name] or {}
-    lines = [str(name).capitalize()]
+    detail = sub(state, name)
+    lines = [name.capitalize()]
     for label, key in (("Reason", "reason"), ("Message", "message"), ("Exit Code", "exitCode"), ("Signal", "signal")):
         if detail.get(key) not in (None, ""):
             lines.append(f"  {label}: {detail[key]}")
@@ -136,8 +133,8 @@ def probe_words(probe: Obj) -> str:
 
 
 def controlled_by(obj: Obj) -> str:
-    rows = rows_of(obj, "metadata", "ownerReferences")
-    return next((f"{row.get('kind')}/{row.get('name')}" for row in rows if row.get("controller")), "")
+    table = rows(obj, "metadata", "ownerReferences")
+    return next((f"{row.get('kind')}/{row.get('name')}" for row in table if row.get("controller")), "")
 
 
 def when(text: Any) -> str:
@@ -156,7 +153,7 @@ def toleration(row: Obj) -> str:
 
 
 def _words(parts: Any) -> str:
-    return " ".join(str(part) for part in parts) if isinstance(parts, list) else ""
+    return " ".join(str(part) for part in cast(list[Any], parts)) if isinstance(parts, list) else ""
 
 
 def _env(row: Obj) -> str:

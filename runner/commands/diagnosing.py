@@ -13,6 +13,7 @@ from protocol.diagnosis import Change, Diagnosis
 from protocol.kubectl.calls import LogsCall
 from protocol.redaction import redact
 from protocol.text import clean, one_line
+from runner.cache.difference import ROOTS
 from runner.cache.live import LiveCache
 from runner.commands.answer import Answer, Refusal, safe_tree
 from runner.commands.ask import Ask, gather_bounded
@@ -60,12 +61,12 @@ async def list_changes(command: ListChanges, ask: Ask, cache: LiveCache) -> Answ
     now = ask.now()
     since = now - timedelta(seconds=command.since_s)
     watched = _merged((), cache.changes(since), ask.scope)
-    view = ClusterView(visible_objects(cache, ask.scope), now=now, changes=watched)
-    keys = [Key(command.target.kind, command.target.namespace, command.target.name)] if command.target else list(view.keys())
+    objects = visible_objects(cache, ask.scope)
+    view = ClusterView(objects, now=now, changes=watched)
+    about = command.target
     told = [
         change
-        for key in keys
-        if not command.namespace or key.namespace == command.namespace
+        for key in ([Key(about.kind, about.namespace, about.name)] if about else _keys(objects, command.namespace))
         for change in changes_of(view, key)
     ]
     found = [
@@ -141,6 +142,16 @@ async def fetch_metrics(prometheus: Prometheus, wanted: Sequence[NamedQuery], no
 
     await gather_bounded([lambda query=query: one(query) for query in wanted], 4)
     return found, [f"metrics could not be read: {one_line(problems[0], 200)}"] if problems else []
+
+
+def _keys(objects: Sequence[Obj], namespace: str | None) -> list[Key]:
+    """Objects of kinds that can tell of changes, in one namespace or all."""
+    found = [
+        Key(obj["kind"], obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
+        for obj in objects
+        if obj["kind"] in ROOTS
+    ]
+    return [key for key in found if namespace is None or key.namespace == namespace]
 
 
 def _merged(told: Sequence[Change], seen: Sequence[Change], scope: ScopeLimit) -> list[Change]:

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
+from knowledge.diagnosis.fields import sub
 from protocol.kubectl.calls import EventsCall
 from runner.commands.answer import Answer
 from runner.commands.ask import Ask, Obj
 from runner.commands.get import dump
+from runner.commands.lines import Lines
 from runner.commands.render import age, columns, parse_time
 from runner.kube.errors import KubeError
 from runner.kube.resources import EVENT
@@ -50,32 +52,34 @@ async def event_section(ask: Ask, obj: Obj) -> str:
         return f"Events:  <cannot be read: {error.message}>\n"
     uid = metadata.get("uid")
     # Nodes are named by their name in involvedObject.uid.
-    found = [e for e in found if (e.get("involvedObject") or {}).get("uid") in (uid, metadata["name"], None, "")]
+    found = [e for e in found if sub(e, "involvedObject").get("uid") in (uid, metadata["name"], None, "")]
     if not found:
         return "Events:  <none>\n"
     rows = [
-        ["  " + str(e.get("type")), e.get("reason"), seen_text(e, ask.now()), source_text(e), _message(e)]
+        [e.get("type"), e.get("reason"), seen_text(e, ask.now()), source_text(e), _message(e)]
         for e in sorted(found, key=last_seen)[-40:]
     ]
-    return "Events:\n" + columns(["  Type", "Reason", "Age", "From", "Message"], rows)
+    out = Lines()
+    out.table("Events", ["Type", "Reason", "Age", "From", "Message"], rows)
+    return out.render()
 
 
 def last_seen(event: Obj) -> str:
     """The newest time of an event, comparable as text (all are UTC RFC 3339)."""
-    series = event.get("series") or {}
+    series = sub(event, "series")
     times = (
         series.get("lastObservedTime"),
         event.get("lastTimestamp"),
         event.get("eventTime"),
         event.get("firstTimestamp"),
-        (event.get("metadata") or {}).get("creationTimestamp"),
+        sub(event, "metadata").get("creationTimestamp"),
     )
     return next((str(t) for t in times if t), _LONG_AGO)
 
 
 def seen_text(event: Obj, now: datetime) -> str:
     """`2m (x7 over 10m)`."""
-    count = int((event.get("series") or {}).get("count") or event.get("count") or 1)
+    count = int(sub(event, "series").get("count") or event.get("count") or 1)
     last = age(last_seen(event), now)
     first = event.get("firstTimestamp") or event.get("eventTime")
     if count > 1 and parse_time(first) is not None:
@@ -84,7 +88,7 @@ def seen_text(event: Obj, now: datetime) -> str:
 
 
 def source_text(event: Obj) -> str:
-    return str((event.get("source") or {}).get("component") or event.get("reportingComponent") or "")
+    return str(sub(event, "source").get("component") or event.get("reportingComponent") or "")
 
 
 def _message(event: Obj) -> str:
@@ -92,7 +96,7 @@ def _message(event: Obj) -> str:
 
 
 def _row(event: Obj, now: datetime, *, with_namespace: bool) -> list[str]:
-    about = event.get("involvedObject") or {}
+    about = sub(event, "involvedObject")
     target = f"{str(about.get('kind', '')).lower()}/{about.get('name', '')}"
     row = [seen_text(event, now), str(event.get("type") or ""), str(event.get("reason") or ""), target, _message(event)]
-    return [str((event.get("metadata") or {}).get("namespace") or ""), *row] if with_namespace else row
+    return [str(sub(event, "metadata").get("namespace") or ""), *row] if with_namespace else row

@@ -7,6 +7,7 @@ from typing import Any, cast
 import orjson
 import yaml
 
+from knowledge.diagnosis.fields import rows, sub
 from protocol.commands import CommandStatus
 from protocol.kubectl import jsonpath
 from protocol.kubectl.calls import GetCall, NamedResource
@@ -26,7 +27,7 @@ class _Found:
 
     resource: Resource
     headers: list[Obj] = field(default_factory=list)
-    rows: list[Obj] = field(default_factory=list)
+    rows: list[Obj] = field(default_factory=list[Obj])
     objects: list[Obj] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     cut: str = ""
@@ -98,8 +99,8 @@ async def _fetch_list(call: GetCall, ask: Ask, found: _Found, space: str, *, tab
     size = 0
     async for page in ask.pages(found.resource, space, params):
         kind = str(page.get("kind") or "").removesuffix("List")
-        for item in cast(list[Obj], page.get("items") or []):
-            if not ask.visible(found.resource, item.get("metadata") or {}):
+        for item in rows(page, "items"):
+            if not ask.visible(found.resource, sub(item, "metadata")):
                 continue
             whole = {"apiVersion": page.get("apiVersion"), "kind": kind or found.resource.kind, **item}
             found.objects.append(without_noise(whole))
@@ -116,11 +117,13 @@ def _take_rows(ask: Ask, found: _Found, table: Obj) -> None:
     if table.get("kind") != "Table":
         items = cast(list[Obj], table.get("items")) if "items" in table else [table]
         found.headers = [{"name": "Name", "priority": 0}, {"name": "Created At", "priority": 0}]
-        rows = [{"cells": [i["metadata"]["name"], i["metadata"].get("creationTimestamp")], "object": i} for i in items]
+        taken: list[Obj] = [
+            {"cells": [i["metadata"]["name"], i["metadata"].get("creationTimestamp")], "object": i} for i in items
+        ]
     else:
         found.headers = table.get("columnDefinitions") or found.headers
-        rows = cast(list[Obj], table.get("rows") or [])
-    found.rows.extend(row for row in rows if ask.visible(found.resource, (row.get("object") or {}).get("metadata") or {}))
+        taken = cast(list[Obj], rows(table, "rows"))
+    found.rows.extend(row for row in taken if ask.visible(found.resource, sub(row, "object", "metadata")))
 
 
 def _tables(call: GetCall, found: Sequence[_Found]) -> str:
@@ -137,10 +140,10 @@ def _table(call: GetCall, found: _Found, *, several: bool) -> str:
         headers.insert(0, "Namespace")
     if call.show_labels:
         headers.append("Labels")
-    rows: list[list[Any]] = []
+    table: list[list[Any]] = []
     for row in _sorted(call, found.rows):
-        cells = row.get("cells") or []
-        metadata = (row.get("object") or {}).get("metadata") or {}
+        cells: list[Any] = row.get("cells", [])
+        metadata = sub(row, "object", "metadata")
         line: list[Any] = [cells[at] if at < len(cells) else None for at in picked]
         if several and line:
             line[0] = f"{found.resource.printed_name}/{line[0]}"
@@ -148,14 +151,14 @@ def _table(call: GetCall, found: _Found, *, several: bool) -> str:
             line.insert(0, metadata.get("namespace"))
         if call.show_labels:
             line.append(labels_text(metadata.get("labels")))
-        rows.append(line)
-    return columns(headers, rows, headings=not call.no_headers)
+        table.append(line)
+    return columns(headers, table, headings=not call.no_headers)
 
 
-def _sorted(call: GetCall, rows: list[Obj]) -> list[Obj]:
+def _sorted(call: GetCall, table: list[Obj]) -> list[Obj]:
     if not call.sort_by:
-        return rows
-    return sorted(rows, key=lambda row: sort_key(call.sort_by, row.get("object")))
+        return table
+    return sorted(table, key=lambda row: sort_key(call.sort_by, row.get("object")))
 
 
 def sort_key(path_text: str, document: Any) -> tuple[int, float, str]:
@@ -200,7 +203,7 @@ def dump(document: Any, output: str) -> str:
     return yaml.dump(document, Dumper=_Dumper, sort_keys=True, allow_unicode=True, default_flow_style=False, width=4096)
 
 
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):
+class _Dumper(yaml.CSafeDumper):
     """No anchors: equal values are written out, as kubectl does."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -218,7 +221,7 @@ def _value_text(value: Any) -> str:
 
 def without_noise(item: Obj) -> Obj:
     """Without managedFields, as kubectl shows it; a Secret's values never leave, nor do copies of them."""
-    metadata = dict(item.get("metadata") or {})
+    metadata = dict(sub(item, "metadata"))
     metadata.pop("managedFields", None)
     shown = {**item, "metadata": metadata}
     if item.get("kind") == "Secret":
@@ -226,7 +229,7 @@ def without_noise(item: Obj) -> Obj:
             if isinstance(item.get(part), dict):
                 shown[part] = dict.fromkeys(item[part], "[redacted]")
         metadata["annotations"] = {
-            key: value for key, value in (metadata.get("annotations") or {}).items() if "last-applied" not in key
+            key: value for key, value in sub(metadata, "annotations").items() if "last-applied" not in key
         }
     return shown
 

@@ -64,9 +64,3 @@ def dig(obj: Any, *path: str) -> Any:
             return None
         obj = cast(dict[str, Any], obj).get(key)
     return obj
-
-
-def rows_of(obj: Any, *path: str) -> list[dict[str, Any]]:
-    """The list of maps at a path; [] when it is not one."""
-    found = dig(obj, *path)
-    return [row for row in cast(list[Any], found) if isinstance(row, dict)] if isinstance(found, list) else []

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from knowledge.diagnosis.fields import sub
 from protocol.commands import CommandStatus
 from protocol.kubectl.calls import LogsCall
 from runner.commands.answer import Answer, Refusal
@@ -125,7 +126,7 @@ def _containers(call: LogsCall, pod: Obj, notes: list[str], *, alone: bool) -> l
     elif call.all_containers:
         picked = every
     else:
-        default = (metadata.get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+        default = sub(metadata, "annotations").get("kubectl.kubernetes.io/default-container")
         picked = [default] if default in main else main[:1]
         if len(main) > 1:
             notes.append(f'Defaulted container "{picked[0]}" out of: {", ".join(every)} (choose with -c, or --all-containers)')

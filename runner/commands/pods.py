@@ -1,7 +1,8 @@
 """From a workload, Service or selector to its pods: shared by logs, rollout and plans."""
 
-from typing import Any, cast
+from typing import cast
 
+from knowledge.diagnosis.fields import rows, sub
 from protocol.commands import CommandStatus
 from runner.commands.answer import Refusal
 from runner.commands.ask import Ask, Obj
@@ -13,7 +14,7 @@ SELECTING = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "
 
 def pod_selector(obj: Obj) -> str:
     """The label query for an object's pods; "" when it selects none by labels."""
-    return selector_query((obj.get("spec") or {}).get("selector"))
+    return selector_query(sub(obj, "spec").get("selector"))
 
 
 async def pods_of(ask: Ask, resource: Resource, obj: Obj) -> list[Obj]:
@@ -56,8 +57,8 @@ def newest_first(objects: list[Obj]) -> list[Obj]:
 
 
 def container_names(pod: Obj, *, init: bool = True) -> list[str]:
-    spec: dict[str, Any] = pod.get("spec") or {}
-    lists = [spec.get("containers") or []]
+    spec = sub(pod, "spec")
+    lists = [rows(spec, "containers")]
     if init:
-        lists += [spec.get("initContainers") or [], spec.get("ephemeralContainers") or []]
-    return [row["name"] for rows in lists for row in rows]
+        lists += [rows(spec, "initContainers"), rows(spec, "ephemeralContainers")]
+    return [row["name"] for table in lists for row in table]

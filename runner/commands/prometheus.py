@@ -9,6 +9,7 @@ from typing import Any, cast
 import aiohttp
 import orjson
 
+from knowledge.diagnosis.fields import items, sub, text
 from protocol.commands import CommandStatus, PromQuery, ScopeLimit
 from protocol.text import one_line
 from runner.commands.answer import Answer, Refusal, safe_tree
@@ -101,8 +102,8 @@ async def query(command: PromQuery, prometheus: Prometheus, scope: ScopeLimit, n
     rows, redacted = safe_tree(rows)
     if not rows:
         return Answer(text=f"No series for {one_line(command.expr)}.\n", empty=True, data={"series": []}, cut="; ".join(cut))
-    text = _range_text(rows, step) if step is not None else _instant_text(rows)
-    return Answer(text=text, data={"series": rows}, cut="; ".join(cut), redacted=redacted)
+    words = _range_text(rows, step) if step is not None else _instant_text(rows)
+    return Answer(text=words, data={"series": rows}, cut="; ".join(cut), redacted=redacted)
 
 
 def choose_step(start: datetime, end: datetime, wanted: int | None) -> tuple[int, str]:
@@ -143,13 +144,13 @@ def _rows(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _visible(row: dict[str, Any], scope: ScopeLimit) -> bool:
-    namespace = (row.get("metric") or {}).get("namespace")
+    namespace = sub(row, "metric").get("namespace")
     return namespace is None or scope.allows(str(namespace))
 
 
 def _labels(row: dict[str, Any]) -> str:
-    metric = {key: value for key, value in cast(dict[str, str], row.get("metric") or {}).items() if key != "__name__"}
-    name = (row.get("metric") or {}).get("__name__", "")
+    metric = {key: value for key, value in sub(row, "metric").items() if key != "__name__"}
+    name = text(row, "metric", "__name__")
     inside = ", ".join(f'{key}="{value}"' for key, value in sorted(metric.items()))
     return f"{name}{{{inside}}}" if inside or not name else name
 
@@ -161,7 +162,7 @@ def _instant_text(rows: list[dict[str, Any]]) -> str:
 def _range_text(rows: list[dict[str, Any]], step: int) -> str:
     table: list[list[Any]] = []
     for row in rows:
-        values = [v for v in (_float(pair[1]) for pair in row.get("values") or []) if not math.isnan(v)]
+        values = [v for v in (_float(pair[1]) for pair in items(row, "values")) if not math.isnan(v)]
         if values:
             table.append(
                 [
@@ -180,9 +181,9 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _float(text: Any) -> float:
+def _float(value: Any) -> float:
     try:
-        return float(text)
+        return float(value)
     except (TypeError, ValueError):
         return math.nan
 

@@ -1,8 +1,10 @@
 """kubectl's own looks: columns, ages, quantities. Pure; the clock comes in by parameter."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
+
+from knowledge.diagnosis.fields import rows, sub, texts
 
 _GAP = "   "
 MAX_CELL = 2000
@@ -90,8 +92,8 @@ def selector_text(selector: Any) -> str:
     fields = cast(dict[str, Any], selector)
     if "matchLabels" not in fields and "matchExpressions" not in fields:
         return labels_text(fields)
-    parts = [f"{key}={value}" for key, value in sorted((fields.get("matchLabels") or {}).items())]
-    parts.extend(_expression(row) for row in fields.get("matchExpressions") or [])
+    parts = [f"{key}={value}" for key, value in sorted(sub(fields, "matchLabels").items())]
+    parts.extend(_expression(row) for row in rows(fields, "matchExpressions"))
     return ",".join(parts) or "<none>"
 
 
@@ -101,8 +103,8 @@ def selector_query(selector: Any) -> str:
     return "" if text == "<none>" else text
 
 
-def _expression(row: dict[str, Any]) -> str:
-    key, operator, values = row.get("key", ""), row.get("operator", ""), ",".join(row.get("values") or [])
+def _expression(row: Mapping[str, Any]) -> str:
+    key, operator, values = row.get("key", ""), row.get("operator", ""), ",".join(texts(row, "values"))
     if operator == "Exists":
         return key
     if operator == "DoesNotExist":

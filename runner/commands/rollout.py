@@ -1,8 +1,9 @@
 """`kubectl rollout status` (one look, no waiting) and `rollout history`, in kubectl's words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from knowledge.diagnosis.fields import rows, sub
 from protocol.commands import CommandStatus
 from protocol.kubectl.calls import RolloutHistoryCall, RolloutStatusCall
 from runner.commands.answer import Answer, Refusal
@@ -18,7 +19,7 @@ _CAUSE = "kubernetes.io/change-cause"
 
 def revision_of(replica_set: Obj) -> int:
     """0 when the ReplicaSet carries none."""
-    text = str((replica_set["metadata"].get("annotations") or {}).get(REVISION, "0"))
+    text = str(sub(replica_set["metadata"], "annotations").get(REVISION, "0"))
     return int(text) if text.isdigit() else 0
 
 
@@ -36,8 +37,8 @@ async def rollout_history(call: RolloutHistoryCall, ask: Ask) -> Answer:
         if template is None:
             raise Refusal(CommandStatus.NOT_FOUND, f"error: unable to find the specified revision {call.revision} of {title}")
         return Answer(text=f"{title} with revision #{call.revision}\nPod Template:\n{_indent(dump(template, 'yaml'))}")
-    rows = [[number, cause or "<none>"] for number, cause, _ in revisions]
-    return Answer(text=f"{title}\n" + columns(["Revision", "Change-Cause"], rows))
+    table = [[number, cause or "<none>"] for number, cause, _ in revisions]
+    return Answer(text=f"{title}\n" + columns(["Revision", "Change-Cause"], table))
 
 
 async def revisions_of(ask: Ask, resource: Resource, obj: Obj) -> list[tuple[int, str, Obj]]:
@@ -56,7 +57,7 @@ def deployment_words(obj: Obj) -> str:
     name, spec, status = _parts(obj)
     if obj["metadata"].get("generation", 0) > status.get("observedGeneration", 0):
         return "Waiting for deployment spec update to be observed..."
-    for condition in status.get("conditions") or []:
+    for condition in rows(status, "conditions"):
         if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             return f'error: deployment "{name}" exceeded its progress deadline'
     wanted, updated = int(spec.get("replicas", 1)), int(status.get("updatedReplicas", 0))
@@ -73,7 +74,7 @@ def deployment_words(obj: Obj) -> str:
 
 def stateful_set_words(obj: Obj) -> str:
     _, spec, status = _parts(obj)
-    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+    if sub(spec, "updateStrategy").get("type") == "OnDelete":
         return "error: rollout status is only available for RollingUpdate strategy type"
     if obj["metadata"].get("generation", 0) > status.get("observedGeneration", 0):
         return "Waiting for statefulset spec update to be observed..."
@@ -120,16 +121,16 @@ async def _workload(ask: Ask, wanted: Any, name: str, namespace: str | None) -> 
     return resource, await ask.object(resource, space, name)
 
 
-def _parts(obj: Obj) -> tuple[str, Obj, Obj]:
-    return obj["metadata"]["name"], obj.get("spec") or {}, obj.get("status") or {}
+def _parts(obj: Obj) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    return obj["metadata"]["name"], sub(obj, "spec"), sub(obj, "status")
 
 
 def _cause(obj: Obj) -> str:
-    return str((obj["metadata"].get("annotations") or {}).get(_CAUSE, ""))
+    return str(sub(obj["metadata"], "annotations").get(_CAUSE, ""))
 
 
 def _template_of(revision: Obj) -> Obj:
-    return ((revision.get("data") or {}).get("spec") or {}).get("template") or {}
+    return dict(sub(revision, "data", "spec", "template"))
 
 
 def _indent(text: str) -> str:

@@ -1,5 +1,6 @@
 """`kubectl top`: metrics.k8s.io, with kubectl's columns, and a clear word when there is no metrics-server."""
 
+from knowledge.diagnosis.fields import sub
 from knowledge.diagnosis.quantity import parse
 from protocol.commands import CommandStatus
 from protocol.kubectl.calls import TopCall
@@ -39,13 +40,13 @@ async def _items(call: TopCall, ask: Ask, resource: Resource, spaces: tuple[str,
             return [await ask.object(resource, spaces[0], call.name)]
         return await ask.objects(resource, spaces, labels=call.label_selector)
     except KubeError as error:
-        if error.status == 503 or (error.status == 404 and not await _served(ask)):
+        if error.status == 503 or (error.status == 404 and not (call.name and await _served(ask))):
             raise Refusal(CommandStatus.UNAVAILABLE, _NO_METRICS) from error
         raise
 
 
 async def _served(ask: Ask) -> bool:
-    resources = await ask.discovery.resources()
+    resources = await ask.discovery.resources(at_most_s=10)
     return any(row.group == "metrics.k8s.io" for row in resources)
 
 
@@ -84,7 +85,7 @@ async def _node_rows(ask: Ask, items: list[Obj]) -> list[Row]:
     for item in items:
         name = item["metadata"]["name"]
         cpu, memory = _amount(item["usage"].get("cpu")), _amount(item["usage"].get("memory"))
-        room = ((nodes.get(name) or {}).get("status") or {}).get("allocatable") or {}
+        room = sub(nodes.get(name) or {}, "status", "allocatable")
         cells = [
             name,
             f"{round(cpu * 1000)}m",

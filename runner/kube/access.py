@@ -2,6 +2,7 @@
 service account, by the official package's loader, which is used for nothing else."""
 
 import asyncio
+import importlib
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -45,21 +46,22 @@ async def load_access(kubeconfig: Path | None, context: str | None, *, in_cluste
 
 
 def _load(kubeconfig: Path | None, context: str | None, in_cluster: bool) -> Access:
-    from kubernetes.client import Configuration
-    from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
-    from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, list_kube_config_contexts
-
-    configuration: Any = Configuration()
+    # Imported here: 9 MiB that nothing else needs. It has no types worth the name.
+    package: Any = importlib.import_module("kubernetes.config.kube_config")
+    incluster: Any = importlib.import_module("kubernetes.config.incluster_config")
+    configuration: Any = importlib.import_module("kubernetes.client").Configuration()
     configuration.proxy = None
-    path = str(kubeconfig) if kubeconfig else str(KUBE_CONFIG_DEFAULT_LOCATION)
+    path = str(kubeconfig) if kubeconfig else str(package.KUBE_CONFIG_DEFAULT_LOCATION)
     try:
         if in_cluster or (kubeconfig is None and not _exists(path)):
-            load_incluster_config(client_configuration=configuration)
+            incluster.load_incluster_config(client_configuration=configuration)
             namespace = _pod_namespace()
         else:
-            load_kube_config(config_file=path, context=context, client_configuration=configuration, persist_config=False)
-            namespace = _context_namespace(list_kube_config_contexts(config_file=path), context)
-    except (ConfigException, OSError, ValueError, TypeError) as error:
+            package.load_kube_config(
+                config_file=path, context=context, client_configuration=configuration, persist_config=False
+            )
+            namespace = _context_namespace(package.list_kube_config_contexts(config_file=path), context)
+    except (package.ConfigException, OSError, ValueError, TypeError) as error:
         where = "the pod's service account" if in_cluster else f"kubeconfig {path}"
         raise AccessError(f"no access to a cluster by {where}: {error}") from error
     server = str(configuration.host).rstrip("/")

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, cast
 from urllib.parse import urlencode
@@ -85,7 +85,7 @@ class KubeClient:
         return _as_object(await self._send("DELETE", path, params, orjson.dumps(body), JSON, JSON, timeout), path)
 
     @asynccontextmanager
-    async def lines(self, path: str, params: Params, *, read_timeout: float) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def lines(self, path: str, params: Params, *, read_timeout: float) -> AsyncGenerator[AsyncIterator[bytes]]:
         """The lines of a stream (a watch). No total time-out; `read_timeout` seconds of silence end it as KubeError."""
         timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=read_timeout)
         try:

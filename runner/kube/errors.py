@@ -1,6 +1,6 @@
 """What can go wrong between this runner and the API server, in words for people."""
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -64,7 +64,7 @@ def _status_object(body: bytes) -> dict[str, Any]:
         parsed: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
         return {}
-    return parsed if isinstance(parsed, dict) else {}
+    return cast(dict[str, Any], parsed) if isinstance(parsed, dict) else {}
 
 
 def _seconds(text: str | None) -> float | None:

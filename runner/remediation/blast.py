@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from knowledge.diagnosis.fields import number, rows, sub
 from protocol.remediation import BlastRadius, Remediation, ScaleWorkload
 from runner.commands.ask import Ask
 from runner.commands.pods import pod_selector
@@ -32,7 +33,7 @@ async def blast_radius(action: Remediation, situation: Situation, ask: Ask) -> B
     pods = await _pods_touched(action, obj, ask)
     if pods is None:
         return BlastRadius(note=_UNREAD)
-    before = replicas_of(obj) if "replicas" in (obj.get("spec") or {}) else None
+    before = replicas_of(obj) if "replicas" in sub(obj, "spec") else None
     after = action.replicas if isinstance(action, ScaleWorkload) else before
     gone = max(0, (before or 0) - (after or 0)) if isinstance(action, ScaleWorkload) else len(pods)
     return BlastRadius(
@@ -60,7 +61,7 @@ async def _services(pods: Sequence[Obj], namespace: str, ask: Ask) -> list[str]:
     return [
         str(service["metadata"]["name"])
         for service in found
-        if any(_carries(pod, (service.get("spec") or {}).get("selector")) for pod in pods)
+        if any(_carries(pod, sub(service, "spec").get("selector")) for pod in pods)
     ]
 
 
@@ -68,22 +69,15 @@ async def _budgets(pods: Sequence[Obj], namespace: str, ask: Ask) -> list[str]:
     if not pods:
         return []
     found = await ask.objects_or_none("PodDisruptionBudget", [namespace]) or []
-    covering = [
-        pdb
-        for pdb in found
-        if any(_carries(pod, ((pdb.get("spec") or {}).get("selector") or {}).get("matchLabels")) for pod in pods)
-    ]
-    return [
-        f"{pdb['metadata']['name']} (allows {(pdb.get('status') or {}).get('disruptionsAllowed', 0)} disruptions)"
-        for pdb in covering
-    ]
+    covering = [pdb for pdb in found if any(_carries(pod, sub(pdb, "spec", "selector").get("matchLabels")) for pod in pods)]
+    return [f"{pdb['metadata']['name']} (allows {number(pdb, 'status', 'disruptionsAllowed')} disruptions)" for pdb in covering]
 
 
 def _carries(pod: Obj, wanted: Any) -> bool:
     """An empty or absent selector selects nothing here."""
     if not isinstance(wanted, Mapping) or not wanted:
         return False
-    labels = pod["metadata"].get("labels") or {}
+    labels = sub(pod["metadata"], "labels")
     return all(labels.get(key) == value for key, value in cast(Mapping[str, str], wanted).items())
 
 
@@ -91,29 +85,22 @@ async def users_of_config_map(name: str, namespace: str, ask: Ask) -> list[Obj] 
     """Workloads whose pod template mentions the ConfigMap; None when nothing can be read."""
     found: list[Obj] = []
     for kind in ("Deployment", "StatefulSet", "DaemonSet"):
-        rows = await ask.objects_or_none(kind, [namespace])
-        if rows is None:
+        table = await ask.objects_or_none(kind, [namespace])
+        if table is None:
             return None
-        found.extend(
-            {**row, "kind": kind}
-            for row in rows
-            if uses_config_map(((row["spec"].get("template") or {}).get("spec") or {}), name)
-        )
+        found.extend({**row, "kind": kind} for row in table if uses_config_map(sub(row["spec"], "template", "spec"), name))
     return found
 
 
-def uses_config_map(pod_spec: Obj, name: str) -> bool:
-    containers = cast(list[Obj], [*(pod_spec.get("containers") or []), *(pod_spec.get("initContainers") or [])])
+def uses_config_map(pod_spec: Mapping[str, Any], name: str) -> bool:
+    containers = [*rows(pod_spec, "containers"), *rows(pod_spec, "initContainers")]
     for container in containers:
-        if any((row.get("configMapRef") or {}).get("name") == name for row in container.get("envFrom") or []):
+        if any(sub(row, "configMapRef").get("name") == name for row in rows(container, "envFrom")):
             return True
-        if any(
-            ((row.get("valueFrom") or {}).get("configMapKeyRef") or {}).get("name") == name
-            for row in container.get("env") or []
-        ):
+        if any(sub(row, "valueFrom", "configMapKeyRef").get("name") == name for row in rows(container, "env")):
             return True
-    for volume in cast(list[Obj], pod_spec.get("volumes") or []):
-        sources = [volume, *((volume.get("projected") or {}).get("sources") or [])]
-        if any((source.get("configMap") or {}).get("name") == name for source in sources):
+    for volume in rows(pod_spec, "volumes"):
+        sources = [volume, *rows(volume, "projected", "sources")]
+        if any(sub(source, "configMap").get("name") == name for source in sources):
             return True
     return False

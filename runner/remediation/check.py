@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from knowledge.diagnosis.fields import rows, sub
 from knowledge.diagnosis.quantity import parse
 from protocol.commands import CheckOutcome, CheckPlan
 from protocol.remediation import ExpandPvc, Remediation, SuspendCronJob
@@ -63,11 +64,11 @@ def judge_plain(action: Remediation, obj: Obj) -> CheckOutcome:
         words = "the node is unschedulable" if now else "the node takes pods"
         return CheckOutcome(outcome="healthy" if now == (action.type == "cordon") else "waiting", message=words)
     if isinstance(action, SuspendCronJob):
-        now = bool((obj.get("spec") or {}).get("suspend"))
+        now = bool(sub(obj, "spec").get("suspend"))
         words = "the CronJob is suspended" if now else "the CronJob runs by schedule"
         return CheckOutcome(outcome="healthy" if now == action.suspend else "waiting", message=words)
     if isinstance(action, ExpandPvc):
-        capacity = str(((obj.get("status") or {}).get("capacity") or {}).get("storage", ""))
+        capacity = str(sub(obj, "status", "capacity").get("storage", ""))
         done = (parse(capacity) or 0) >= (parse(action.size) or 0)
         return CheckOutcome(
             outcome="healthy" if done else "waiting", message=f"capacity {capacity or 'unknown'} of {action.size}"
@@ -91,7 +92,7 @@ def judge_workload(kind: str, obj: Obj, pods: Sequence[Obj], started_at: datetim
     broken = next((words for pod in pods if (words := pod_trouble(pod, started_at))), "")
     if broken:
         return CheckOutcome(outcome="worse", message=f"{seen}; {broken}")
-    status = obj.get("status") or {}
+    status = sub(obj, "status")
     if obj["metadata"].get("generation", 0) > status.get("observedGeneration", 0) and kind != "ReplicaSet":
         return CheckOutcome(outcome="waiting", message="the controller has not seen the change yet")
     if updated < wanted or len(ready) < wanted:
@@ -114,7 +115,7 @@ def ready_since(pod: Obj) -> datetime | None:
     """None when the pod is not ready, or on its way out."""
     if pod["metadata"].get("deletionTimestamp"):
         return None
-    for row in cast(list[Obj], (pod.get("status") or {}).get("conditions") or []):
+    for row in rows(pod, "status", "conditions"):
         if row.get("type") == "Ready" and row.get("status") == "True":
             return parse_time(row.get("lastTransitionTime")) or parse_time(pod["metadata"].get("creationTimestamp"))
     return None
@@ -122,7 +123,7 @@ def ready_since(pod: Obj) -> datetime | None:
 
 def calm_from(pod: Obj) -> datetime | None:
     """Since when the pod is ready and no container of it has ended."""
-    ends = [((row.get("lastState") or {}).get("terminated") or {}).get("finishedAt") for row in _statuses(pod)]
+    ends = [sub(row, "lastState", "terminated").get("finishedAt") for row in _statuses(pod)]
     moments = [ready_since(pod), *(parse_time(end) for end in ends)]
     return max((moment for moment in moments if moment is not None), default=None)
 
@@ -133,11 +134,11 @@ def pod_trouble(pod: Obj, started_at: datetime) -> str:
     if pod["metadata"].get("deletionTimestamp"):
         return ""
     for row in _statuses(pod):
-        waiting = (row.get("state") or {}).get("waiting") or {}
+        waiting = sub(row, "state", "waiting")
         if waiting.get("reason") in _BROKEN:
             return f"pod {name}: {waiting['reason']} {waiting.get('message', '')}".strip()
         restarts = int(row.get("restartCount", 0))
-        ended = (row.get("lastState") or {}).get("terminated") or {}
+        ended = sub(row, "lastState", "terminated")
         finished = parse_time(ended.get("finishedAt"))
         if restarts >= RESTARTS_TOO_MANY and finished is not None and finished > started_at + timedelta(seconds=1):
             why = ended.get("reason") or f"exit code {ended.get('exitCode')}"
@@ -162,11 +163,11 @@ async def _newest_pods(kind: str, obj: Obj, ask: Ask) -> list[Obj]:
         if newest is None or not same_template(newest, obj):
             return []
         return [pod for pod in pods if owned_by(pod, newest["metadata"]["uid"])]
-    revision = (obj.get("status") or {}).get("updateRevision")
+    revision = sub(obj, "status").get("updateRevision")
     own = [pod for pod in pods if owned_by(pod, uid)]
     if not revision:
         return own
-    return [pod for pod in own if (pod["metadata"].get("labels") or {}).get("controller-revision-hash") == revision]
+    return [pod for pod in own if sub(pod["metadata"], "labels").get("controller-revision-hash") == revision]
 
 
 def same_template(replica_set: Obj, deployment: Obj) -> bool:
@@ -176,9 +177,9 @@ def same_template(replica_set: Obj, deployment: Obj) -> bool:
 
 
 def _without_hash(template: Obj) -> Any:
-    metadata = cast(Obj, template.get("metadata") or {})
-    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != "pod-template-hash"}
-    return labels, metadata.get("annotations") or {}, template.get("spec")
+    metadata = sub(template, "metadata")
+    labels = {key: value for key, value in sub(metadata, "labels").items() if key != "pod-template-hash"}
+    return labels, sub(metadata, "annotations"), template.get("spec")
 
 
 async def _config_map_users(action: Remediation, started_at: datetime, ask: Ask) -> CheckOutcome:
@@ -225,8 +226,8 @@ async def _replacement(action: Remediation, started_at: datetime, ask: Ask) -> C
 
 
 async def _scaled_target(hpa: Obj, started_at: datetime, ask: Ask) -> CheckOutcome:
-    spec = hpa.get("spec") or {}
-    ref = spec.get("scaleTargetRef") or {}
+    spec = sub(hpa, "spec")
+    ref = sub(spec, "scaleTargetRef")
     resource = await resource_of(ask.discovery, str(ref.get("kind")))
     obj = await ask.object(resource, hpa["metadata"]["namespace"], str(ref.get("name")))
     replicas, least, most = replicas_of(obj), int(spec.get("minReplicas") or 1), int(spec.get("maxReplicas") or 1)
@@ -237,7 +238,7 @@ async def _scaled_target(hpa: Obj, started_at: datetime, ask: Ask) -> CheckOutco
 
 def _counts(kind: str, obj: Obj) -> tuple[int, int, int]:
     """(wanted, of the newest template, in all)."""
-    status = obj.get("status") or {}
+    status = sub(obj, "status")
     if kind == "DaemonSet":
         wanted = int(status.get("desiredNumberScheduled", 0))
         return wanted, int(status.get("updatedNumberScheduled", 0)), int(status.get("currentNumberScheduled", 0))
@@ -246,8 +247,8 @@ def _counts(kind: str, obj: Obj) -> tuple[int, int, int]:
 
 
 def _statuses(pod: Obj) -> list[Obj]:
-    status = pod.get("status") or {}
-    return cast(list[Obj], [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])])
+    status = sub(pod, "status")
+    return cast(list[Obj], [*rows(status, "containerStatuses"), *rows(status, "initContainerStatuses")])
 
 
 def _began(pod: Obj) -> datetime:

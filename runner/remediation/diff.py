@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import yaml
 
+from knowledge.diagnosis.fields import sub
 from protocol.redaction import redact
 from protocol.text import clean
 from runner.remediation.types import Obj
@@ -50,7 +51,7 @@ def minimal(before: Obj | None, after: Obj) -> Obj:
 
 def shown(obj: Obj) -> Obj:
     """The object without status and what the server adds by itself."""
-    metadata = {key: value for key, value in cast(Obj, obj.get("metadata") or {}).items() if key not in _NOISE}
+    metadata = {key: value for key, value in sub(obj, "metadata").items() if key not in _NOISE}
     kept = {key: value for key, value in obj.items() if key not in ("status", "metadata")}
     return {**kept, "metadata": metadata}
 
@@ -98,9 +99,13 @@ def _different(before: Any, after: Any) -> Any:
         kept.update({key: None for key in old if key not in new})
         return kept
     if isinstance(before, list) and isinstance(after, list):
-        old_named = {row.get("name"): row for row in cast(list[Any], before) if isinstance(row, dict)}
-        rows = cast(list[Any], after)
-        if rows and all(isinstance(row, dict) and row.get("name") for row in rows):
-            changed = [row for row in rows if old_named.get(row["name"]) != row]
-            return [{"name": row["name"], **_different(old_named.get(row["name"]) or {}, row)} for row in changed]
-    return after
+        old_rows = {str(row.get("name")): row for row in _maps(cast(list[Any], before))}
+        new_rows = _maps(cast(list[Any], after))
+        if new_rows and len(new_rows) == len(cast(list[Any], after)) and all(row.get("name") for row in new_rows):
+            changed = [row for row in new_rows if old_rows.get(row["name"]) != row]
+            return [{"name": row["name"], **_different(old_rows.get(row["name"]) or {}, row)} for row in changed]
+    return cast(Any, after)
+
+
+def _maps(values: list[Any]) -> list[Obj]:
+    return [cast(Obj, value) for value in values if isinstance(value, dict)]

@@ -3,6 +3,7 @@
 import copy
 from typing import Any, cast
 
+from knowledge.diagnosis.fields import rows, sub
 from knowledge.diagnosis.quantity import parse
 from protocol.redaction import holds_secret
 from protocol.remediation import (
@@ -39,9 +40,9 @@ def _with_data(action: PatchConfigMap, situation: Situation) -> Obj:
     obj = copy.deepcopy(situation.existing())
     if obj.get("immutable"):
         raise Unfit("it is immutable: create another one and point the workload at it")
-    merged = {**(obj.get("data") or {}), **action.data}
+    merged = {**sub(obj, "data"), **action.data}
     data = {key: value for key, value in merged.items() if value is not None}
-    if data == (obj.get("data") or {}):
+    if data == sub(obj, "data"):
         raise Unfit("it has these values already")
     obj["data"] = data
     return obj
@@ -85,7 +86,7 @@ def _pod_fields(_: DeletePod, situation: Situation) -> Any:
 
 def _pod_gone(_: DeletePod, situation: Situation) -> None:
     pod = situation.existing()
-    owners = cast(list[Obj], pod["metadata"].get("ownerReferences") or [])
+    owners = rows(pod["metadata"], "ownerReferences")
     if not any(owner.get("controller") for owner in owners):
         raise Unfit("nothing would make a new one: it has no controller")
 
@@ -95,7 +96,7 @@ def _node_fields(_: Remediation, situation: Situation) -> Any:
 
 
 def unschedulable(node: Obj) -> bool:
-    return bool((node.get("spec") or {}).get("unschedulable"))
+    return bool(sub(node, "spec").get("unschedulable"))
 
 
 def _cordoned(_: Remediation, situation: Situation) -> Obj:
@@ -131,10 +132,10 @@ def evictable(pods: tuple[Obj, ...]) -> list[Obj]:
     found: list[Obj] = []
     for pod in pods:
         metadata = pod["metadata"]
-        owners = cast(list[Obj], metadata.get("ownerReferences") or [])
+        owners = rows(metadata, "ownerReferences")
         if any(owner.get("kind") == "DaemonSet" and owner.get("controller") for owner in owners):
             continue
-        if _MIRROR in (metadata.get("annotations") or {}) or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        if _MIRROR in sub(metadata, "annotations") or sub(pod, "status").get("phase") in ("Succeeded", "Failed"):
             continue
         found.append(pod)
     return found
@@ -146,7 +147,7 @@ def drain_blockers(pods: tuple[Obj, ...], *, delete_emptydir_data: bool) -> list
         name = f"{pod['metadata'].get('namespace')}/{pod['metadata']['name']}"
         if not pod["metadata"].get("ownerReferences"):
             reasons.append(f"pod {name} has no controller and would be lost")
-        volumes = cast(list[Obj], (pod.get("spec") or {}).get("volumes") or [])
+        volumes = rows(pod, "spec", "volumes")
         if not delete_emptydir_data and any("emptyDir" in volume for volume in volumes):
             reasons.append(f"pod {name} has emptyDir data, which would be lost (delete_emptydir_data allows it)")
     return reasons
@@ -156,7 +157,7 @@ def drain_blockers(pods: tuple[Obj, ...], *, delete_emptydir_data: bool) -> list
 
 
 def _size(obj: Obj) -> str:
-    return str(((obj.get("spec") or {}).get("resources") or {}).get("requests", {}).get("storage", ""))
+    return str(sub(obj, "spec", "resources").get("requests", {}).get("storage", ""))
 
 
 def _grown(action: ExpandPvc, situation: Situation) -> Obj:
@@ -169,7 +170,7 @@ def _grown(action: ExpandPvc, situation: Situation) -> Obj:
 
 
 def _bounds(obj: Obj) -> tuple[int, int]:
-    spec = obj.get("spec") or {}
+    spec = sub(obj, "spec")
     return int(spec.get("minReplicas") or 1), int(spec.get("maxReplicas") or 1)
 
 
@@ -191,7 +192,7 @@ def _bounds_back(action: AdjustHpa, situation: Situation) -> Remediation:
 
 
 def _suspended(obj: Obj) -> bool:
-    return bool((obj.get("spec") or {}).get("suspend"))
+    return bool(sub(obj, "spec").get("suspend"))
 
 
 def _suspend(action: SuspendCronJob, situation: Situation) -> Obj:

@@ -1,11 +1,10 @@
 """Who else looks after an object and would revert a change. Pure, but for what the caller reads: autoscalers."""
 
 from collections.abc import Sequence
-from typing import Any, cast
 
+from knowledge.diagnosis.fields import Obj, rows, sub
 from protocol.remediation import Owner, Remediation
 from runner.kube.resources import BUILT_IN
-from runner.remediation.types import Obj
 
 _ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
 _ARGO_INSTANCE = "argocd.argoproj.io/instance"
@@ -17,8 +16,8 @@ def owner_of(action: Remediation, obj: Obj | None, *, hpas: Sequence[Obj], vpas:
     """The strongest owner: one that reverts at once comes before one that reverts some day. Its patch for Git comes along."""
     if obj is None:
         return Owner()
-    metadata = cast(Obj, obj.get("metadata") or {})
-    labels, annotations = cast(Obj, metadata.get("labels") or {}), cast(Obj, metadata.get("annotations") or {})
+    metadata = sub(obj, "metadata")
+    labels, annotations = sub(metadata, "labels"), sub(metadata, "annotations")
     return (
         _autoscaler(action, hpas, vpas)
         or _argo(labels, annotations, git_patch)
@@ -30,8 +29,8 @@ def owner_of(action: Remediation, obj: Obj | None, *, hpas: Sequence[Obj], vpas:
 
 
 def targets(autoscaler: Obj, kind: str, name: str) -> bool:
-    spec = autoscaler.get("spec") or {}
-    ref = spec.get("scaleTargetRef") or spec.get("targetRef") or {}
+    spec = sub(autoscaler, "spec")
+    ref = spec.get("scaleTargetRef") or sub(spec, "targetRef")
     return ref.get("kind") == kind and ref.get("name") == name
 
 
@@ -45,7 +44,7 @@ def _autoscaler(action: Remediation, hpas: Sequence[Obj], vpas: Sequence[Obj]) -
                 return Owner(kind="hpa", name=who, detail=detail, reverts=True)
     if action.type == "set_resources":
         for vpa in vpas:
-            mode = str((vpa.get("spec") or {}).get("updatePolicy", {}).get("updateMode", "Auto"))
+            mode = str(sub(vpa, "spec").get("updatePolicy", {}).get("updateMode", "Auto"))
             if targets(vpa, kind, name) and mode != "Off":
                 who = vpa["metadata"]["name"]
                 return Owner(
@@ -83,7 +82,7 @@ def _controller(obj: Obj, metadata: Obj) -> Owner | None:
     """Pods of a ReplicaSet are meant to have a controller; a workload that has one belongs to somebody else's loop."""
     if obj.get("kind") == "Pod":
         return None
-    for row in cast(list[Any], metadata.get("ownerReferences") or []):
+    for row in rows(metadata, "ownerReferences"):
         if row.get("controller"):
             who = f"{row.get('kind')}/{row.get('name')}"
             hint = "change that instead" if row.get("kind") in BUILT_IN else "change its custom resource instead"

@@ -1,5 +1,6 @@
 """Reads what an action meets, fresh from the API server: the object, and its revisions or the node's pods where they matter."""
 
+from knowledge.diagnosis.fields import sub
 from protocol.remediation import Remediation
 from runner.commands.ask import Ask
 from runner.commands.pods import owned_by, pod_selector
@@ -37,7 +38,7 @@ async def _revisions(kind: str, obj: Obj, ask: Ask) -> tuple[tuple[Revision, ...
     if kind == "Deployment":
         sets = [rs for rs in await ask.objects(REPLICA_SET, [namespace], labels=selector) if owned_by(rs, uid)]
         found = [Revision(revision_of(rs), rs["spec"]["template"]) for rs in sets if revision_of(rs)]
-        number = str((obj["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", "0"))
+        number = str(sub(obj["metadata"], "annotations").get("deployment.kubernetes.io/revision", "0"))
         return _in_order(found), int(number) if number.isdigit() else 0
     kept = [
         row for row in await ask.objects_or_none("ControllerRevision", [namespace], labels=selector) or [] if owned_by(row, uid)
@@ -48,12 +49,12 @@ async def _revisions(kind: str, obj: Obj, ask: Ask) -> tuple[tuple[Revision, ...
 
 
 def _current_name(obj: Obj) -> str:
-    return str((obj.get("status") or {}).get("updateRevision") or "")
+    return str(sub(obj, "status").get("updateRevision") or "")
 
 
 def _whole(obj: Obj, revision: Obj) -> Obj:
     """A ControllerRevision holds the template with `$patch: replace`."""
-    template = dict(((revision.get("data") or {}).get("spec") or {}).get("template") or template_of(obj))
+    template = dict(sub(revision, "data", "spec").get("template") or template_of(obj))
     template.pop("$patch", None)
     return template
 

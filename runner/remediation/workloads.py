@@ -3,6 +3,7 @@
 import copy
 from typing import Any, cast
 
+from knowledge.diagnosis.fields import rows, sub
 from protocol.redaction import holds_secret
 from protocol.remediation import (
     Remediation,
@@ -21,20 +22,20 @@ _READY = "all replicas are of the new template, ready for 10 s, and none restart
 
 def template_of(obj: Obj) -> Obj:
     """The pod template of a workload, or of a CronJob's jobs."""
-    spec = cast(Obj, obj.get("spec") or {})
+    spec = sub(obj, "spec")
     if "jobTemplate" in spec:
         return cast(Obj, spec["jobTemplate"]["spec"]["template"])
-    return cast(Obj, spec.get("template") or {})
+    return cast(Obj, sub(spec, "template"))
 
 
 def container_of(obj: Obj, name: str) -> Obj:
     """The container or init container `name`. Raises Unfit that lists what there is."""
-    spec = cast(Obj, template_of(obj).get("spec") or {})
-    rows = cast(list[Obj], [*(spec.get("containers") or []), *(spec.get("initContainers") or [])])
-    for row in rows:
+    spec = sub(template_of(obj), "spec")
+    table = cast(list[Obj], [*rows(spec, "containers"), *rows(spec, "initContainers")])
+    for row in table:
         if row.get("name") == name:
             return row
-    raise Unfit(f"there is no container {name}; it has {', '.join(str(row.get('name')) for row in rows)}")
+    raise Unfit(f"there is no container {name}; it has {', '.join(str(row.get('name')) for row in table)}")
 
 
 def _back(action: Remediation, situation: Situation) -> Remediation | None:
@@ -53,10 +54,10 @@ def _restart_fields(_: RestartWorkload, situation: Situation) -> Any:
 
 def _restarted(_: RestartWorkload, situation: Situation) -> Obj:
     obj = copy.deepcopy(situation.existing())
-    if (obj.get("spec") or {}).get("paused"):
+    if sub(obj, "spec").get("paused"):
         raise Unfit("its roll-out is paused: resume it first")
     metadata = template_of(obj).setdefault("metadata", {})
-    annotations = metadata.get("annotations") or {}
+    annotations = sub(metadata, "annotations")
     metadata["annotations"] = {**annotations, RESTARTED_AT: situation.now.strftime("%Y-%m-%dT%H:%M:%SZ")}
     return obj
 
@@ -69,7 +70,7 @@ def _scale_fields(_: ScaleWorkload, situation: Situation) -> Any:
 
 
 def replicas_of(obj: Obj) -> int:
-    found = (obj.get("spec") or {}).get("replicas")
+    found = sub(obj, "spec").get("replicas")
     return 1 if found is None else int(found)
 
 
@@ -112,7 +113,7 @@ def _rolled_back(action: RollbackWorkload, situation: Situation) -> Obj:
     obj = copy.deepcopy(situation.existing())
     number = wanted_revision(action, situation)
     template = copy.deepcopy(next(row.template for row in situation.revisions if row.number == number))
-    labels = (template.get("metadata") or {}).get("labels")
+    labels = sub(template, "metadata").get("labels")
     if labels:
         labels.pop("pod-template-hash", None)
     obj["spec"]["template"] = template
@@ -149,11 +150,11 @@ def _with_resources(action: SetResources, situation: Situation) -> Obj:
         raise Unfit("neither requests nor limits are named")
     obj = copy.deepcopy(situation.existing())
     container = container_of(obj, action.container)
-    resources = dict(container.get("resources") or {})
+    resources = dict(sub(container, "resources"))
     for part, values in (("requests", action.requests), ("limits", action.limits)):
         if values:
             resources[part] = {**(resources.get(part) or {}), **values}
-    if resources == (container.get("resources") or {}):
+    if resources == sub(container, "resources"):
         raise Unfit(f"container {action.container} has these resources already")
     container["resources"] = resources
     return obj
@@ -161,8 +162,8 @@ def _with_resources(action: SetResources, situation: Situation) -> Obj:
 
 def _resources_back(action: SetResources, situation: Situation) -> Remediation | None:
     """The exact earlier values; a key that was not there before can only be taken away by a rollback."""
-    before = container_of(situation.existing(), action.container).get("resources") or {}
-    old_requests, old_limits = before.get("requests") or {}, before.get("limits") or {}
+    container = container_of(situation.existing(), action.container)
+    old_requests, old_limits = sub(container, "resources", "requests"), sub(container, "resources", "limits")
     if any(key not in old_requests for key in action.requests) or any(key not in old_limits for key in action.limits):
         return _back(action, situation)
     return SetResources(
@@ -178,18 +179,18 @@ def _env_rows(obj: Obj, container: str) -> dict[str, Obj]:
 
 
 def _env_fields(action: SetEnv, situation: Situation) -> Any:
-    rows = _env_rows(situation.existing(), action.container)
-    return {"env": {name: rows.get(name) for name in action.env}}
+    table = _env_rows(situation.existing(), action.container)
+    return {"env": {name: table.get(name) for name in action.env}}
 
 
 def _with_env(action: SetEnv, situation: Situation) -> Obj:
     obj = copy.deepcopy(situation.existing())
     container = container_of(obj, action.container)
-    kept = [row for row in cast(list[Obj], container.get("env") or []) if action.env.get(row["name"], "") is not None]
+    kept = [row for row in rows(container, "env") if action.env.get(row["name"], "") is not None]
     names = {row["name"] for row in kept}
     merged = [{"name": row["name"], "value": action.env[row["name"]]} if row["name"] in action.env else row for row in kept]
     merged += [{"name": name, "value": value} for name, value in action.env.items() if value is not None and name not in names]
-    if merged == (container.get("env") or []):
+    if merged == (rows(container, "env")):
         raise Unfit(f"container {action.container} has these variables already")
     container["env"] = merged
     return obj
@@ -197,10 +198,10 @@ def _with_env(action: SetEnv, situation: Situation) -> Obj:
 
 def _env_back(action: SetEnv, situation: Situation) -> Remediation | None:
     """The exact earlier values. What came by reference, or is a secret, only a rollback brings back."""
-    rows = _env_rows(situation.existing(), action.container)
+    table = _env_rows(situation.existing(), action.container)
     earlier: dict[str, str | None] = {}
     for name in action.env:
-        row = rows.get(name)
+        row = table.get(name)
         value = None if row is None else str(row.get("value", ""))
         if (row is not None and "valueFrom" in row) or (value is not None and holds_secret(f"{name}: {value}")):
             return _back(action, situation)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
-import nats
 import orjson
+import yaml
 from nacl.signing import SigningKey
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -101,9 +101,16 @@ class Cluster:
     token: str = ""
 
     async def admin(self, path: str, body: Any = None, method: str = "POST") -> Any:
-        async with aiohttp.ClientSession() as session, session.request(
-            method, f"{self.url}/_sandbox/{path}", json=body or {}, ssl=False, headers={"Authorization": f"Bearer {self.token}"}
-        ) as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(
+                method,
+                f"{self.url}/_sandbox/{path}",
+                json=body or {},
+                ssl=False,
+                headers={"Authorization": f"Bearer {self.token}"},
+            ) as answer,
+        ):
             assert answer.status < 300, await answer.text()
             return await answer.json()
 
@@ -131,7 +138,8 @@ async def practice_cluster(folder: Path, *scenarios: str, speed: float = 4) -> A
 class Plane:
     """The control plane's end: answers hello, keeps what arrives, sends commands."""
 
-    client: Client
+    client: Any
+    """A nats-py client; its subscribe has no types."""
     key: SigningKey = field(default_factory=SigningKey.generate)
     kid: str = "k1"
     hellos: list[Hello] = field(default_factory=list[Hello])
@@ -144,11 +152,12 @@ class Plane:
 
     @classmethod
     async def connect(cls, url: str) -> "Plane":
-        client = await nats.connect(url, inbox_prefix=b"_INBOX.cp", max_reconnect_attempts=-1, reconnect_time_wait=0)
+        client: Any = Client()
+        await client.connect(url, inbox_prefix=b"_INBOX.cp", max_reconnect_attempts=-1, reconnect_time_wait=0)
         plane = cls(client)
         await client.subscribe(subjects.ALL_HELLOS, cb=plane._hello)
         await client.subscribe(subjects.ALL_HEARTBEATS, cb=plane._beat)
-        stream = client.jetstream()
+        stream: Any = client.jetstream()
         await stream.add_stream(name=subjects.STREAM, subjects=list(subjects.STREAM_SUBJECTS))
         await stream.subscribe(subjects.changes(CLUSTER, RUNNER), cb=plane._batch, ordered_consumer=True)
         return plane
@@ -156,7 +165,9 @@ class Plane:
     async def _hello(self, message: Msg) -> None:
         if self.answering:
             self.hellos.append(Hello.model_validate_json(message.data))
-            await message.respond(HelloReply(accepted=True, clock=datetime.now(UTC) + self.clock_off).model_dump_json().encode())
+            await message.respond(
+                HelloReply(accepted=True, clock=datetime.now(UTC) + self.clock_off).model_dump_json().encode()
+            )
 
     async def _beat(self, message: Msg) -> None:
         self.beats.append(Heartbeat.model_validate_json(message.data))
@@ -198,7 +209,9 @@ class Plane:
                 else:
                     assert isinstance(reply, Accepted)
 
-    async def ask(self, command: Any, *, deadline_s: float = 20, namespaces: tuple[str, ...] | None = None, **more: Any) -> CommandResult:
+    async def ask(
+        self, command: Any, *, deadline_s: float = 20, namespaces: tuple[str, ...] | None = None, **more: Any
+    ) -> CommandResult:
         """One command to its end."""
         request = CommandRequest(
             id=new_id(), command=command, scope=ScopeLimit(namespaces=namespaces), deadline_s=deadline_s, **more
@@ -249,12 +262,44 @@ def settings(plane: Plane, bus: Bus, cluster: Cluster, folder: Path, **more: Any
     }
 
 
+@dataclass
+class Stand:
+    """All of it: bus, cluster, control plane's end and a warm runner."""
+
+    bus: Bus
+    cluster: Cluster
+    plane: Plane
+    values: dict[str, Any]
+
+
+@contextlib.asynccontextmanager
+async def stand(folder: Path, *scenarios: str, speed: float = 4, **more: Any) -> AsyncGenerator[Stand]:
+    async with empty_stand(folder, *scenarios, speed=speed, **more) as here, running_runner(here.plane, here.values):
+        yield here
+
+
+@contextlib.asynccontextmanager
+async def empty_stand(folder: Path, *scenarios: str, speed: float = 4, **more: Any) -> AsyncGenerator[Stand]:
+    """A stand whose runner the test starts itself."""
+    bus = Bus(folder / "jetstream")
+    await bus.start()
+    try:
+        plane = await Plane.connect(bus.url)
+        try:
+            async with practice_cluster(folder / "kubeconfigs", *scenarios, speed=speed) as cluster:
+                yield Stand(bus, cluster, plane, settings(plane, bus, cluster, folder / "data", **more))
+        finally:
+            await plane.client.close()
+    finally:
+        await bus.stop()
+
+
 @contextlib.asynccontextmanager
 async def running_runner(plane: Plane, values: dict[str, Any]) -> AsyncGenerator[asyncio.Task[None]]:
     """A runner in this process, warm."""
     stop = asyncio.Event()
     seen = len(plane.beats)
-    task = asyncio.create_task(run(RunnerConfig(**{"remediations": (), **values}), stop))
+    task = asyncio.create_task(run(RunnerConfig.model_validate(values), stop))
     try:
         await until(
             "the runner is warm",
@@ -273,7 +318,13 @@ async def runner_process(plane: Plane, values: dict[str, Any]) -> AsyncGenerator
     """A runner as a process of its own, for what only a process can suffer."""
     env = dict(os.environ)
     for key, value in values.items():
-        text = ",".join(value) if isinstance(value, tuple) else orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
+        text = (
+            ",".join(value)
+            if isinstance(value, tuple)
+            else orjson.dumps(value).decode()
+            if isinstance(value, dict)
+            else str(value)
+        )
         env[f"OPSTHREAD_RUNNER_{key.upper()}"] = text
     seen = len(plane.beats)
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "runner", env=env, stderr=asyncio.subprocess.DEVNULL)
@@ -307,7 +358,5 @@ def _listens(port: int) -> bool:
 
 
 def _token(kubeconfig: Path) -> str:
-    import yaml
-
     parsed = cast(dict[str, Any], yaml.safe_load(kubeconfig.read_text()))
     return str(parsed["users"][0]["user"].get("token", ""))

@@ -1,0 +1,256 @@
+"""Plans and grants against the practice cluster: what runs once, what never runs, and what nobody can tell."""
+
+import contextlib
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from protocol.commands import CheckPlan, CommandRequest, CommandStatus, Execute, GrantStatus, PreparePlan
+from protocol.grant import SignedGrant
+from protocol.ids import new_id
+from protocol.objects import ObjectRef
+from protocol.remediation import (
+    CordonNode,
+    CreateConfigMap,
+    DeletePod,
+    PatchConfigMap,
+    Plan,
+    Remediation,
+    RestartWorkload,
+    RollbackWorkload,
+    ScaleWorkload,
+    SetImage,
+    SetResources,
+)
+from tests.integration.runner_rig import Plane, Stand, empty_stand, runner_process, running_runner, stand, until
+
+PAYMENTS = ObjectRef.parse("Deployment/shop/payments")
+MORE_MEMORY = SetResources(target=PAYMENTS, container="payments", limits={"memory": "512Mi"}, requests={"memory": "512Mi"})
+SCALE_WEB = ScaleWorkload(target=ObjectRef.parse("Deployment/shop/web"), replicas=3)
+
+
+async def healed(plane: Plane, action: Remediation, within_s: float = 60) -> str:
+    """Prepare, execute, and poll the check until it has an answer."""
+    plan = await plane.plan(action)
+    assert plan.cannot_run is None
+    started = datetime.now(UTC)
+    done = await plane.execute(plan)
+    assert done.execution().outcome == "applied", done.error
+    while datetime.now(UTC) - started < timedelta(seconds=within_s):
+        seen = (await plane.ask(CheckPlan(body=plan.body, started_at=started))).check()
+        if seen.outcome in ("healthy", "worse"):
+            return seen.outcome
+    raise AssertionError(f"no answer within {within_s} s, last: {seen.message}")
+
+
+async def replicas(here: Stand, name: str) -> str:
+    return (await here.plane.kubectl(f"get deploy {name} -n shop -o jsonpath={{.spec.replicas}}")).text.strip()
+
+
+async def test_more_memory_heals_payments(tmp_path: Path) -> None:
+    async with stand(tmp_path, "payments-oom") as here:
+        assert await healed(here.plane, MORE_MEMORY) == "healthy"
+
+
+async def test_a_rollback_heals_payments_and_names_its_revision(tmp_path: Path) -> None:
+    async with stand(tmp_path, "payments-oom") as here:
+        plan = await here.plane.plan(RollbackWorkload(target=PAYMENTS))
+        assert isinstance(plan.body.action, RollbackWorkload)
+        assert plan.body.action.to_revision == 2
+        assert plan.body.undo == RollbackWorkload(target=PAYMENTS, to_revision=3)
+        assert await healed(here.plane, RollbackWorkload(target=PAYMENTS)) == "healthy"
+
+
+async def test_the_undo_brings_back_what_was(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        plan = await here.plane.plan(SCALE_WEB)
+        before = await replicas(here, "web")
+        authority = f"approval:{new_id()}"
+        assert (await here.plane.execute(plan, here.plane.grant(plan, authority=authority))).execution().outcome == "applied"
+        assert await replicas(here, "web") == "3"
+        undo = here.plane.grant(plan, authority=authority, purpose="undo")
+        assert (await here.plane.execute(plan, undo)).execution().outcome == "applied"
+        assert await replicas(here, "web") == before
+
+
+async def test_an_undo_of_what_somebody_changed_since_is_refused(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        plan = await here.plane.plan(SCALE_WEB)
+        await here.plane.execute(plan)
+        await here.plane.execute(await here.plane.plan(ScaleWorkload(target=SCALE_WEB.target, replicas=4)))
+        refused = await here.plane.execute(plan, here.plane.grant(plan, purpose="undo"))
+        assert refused.execution().code == "object_changed"
+        assert await replicas(here, "web") == "4"
+
+
+async def test_config_maps_are_patched_created_and_restored(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        config = ObjectRef.parse("ConfigMap/shop/checkout-config")
+        patch = await here.plane.plan(PatchConfigMap(target=config, data={"NEW_KEY": "1"}))
+        assert patch.body.undo == PatchConfigMap(target=config, data={"NEW_KEY": None})
+        await here.plane.execute(patch)
+        await here.plane.execute(patch, here.plane.grant(patch, purpose="undo"))
+        text = (await here.plane.kubectl("get cm checkout-config -n shop -o yaml")).text
+        assert "NEW_KEY" not in text
+        fresh = await here.plane.plan(CreateConfigMap(target=ObjectRef.parse("ConfigMap/shop/extra"), data={"a": "1"}))
+        assert fresh.body.target_uid == ""
+        assert (await here.plane.execute(fresh)).execution().outcome == "applied"
+        again = await here.plane.ask(PreparePlan(action=fresh.body.action))
+        assert again.status is CommandStatus.INVALID
+        assert "exists already" in again.error
+
+
+async def test_restart_delete_pod_and_cordon(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        assert await healed(here.plane, RestartWorkload(target=ObjectRef.parse("Deployment/shop/search"))) == "healthy"
+        pod = (await here.plane.kubectl("get pods -n shop -l app=web -o jsonpath={.items[0].metadata.name}")).text.strip()
+        assert await healed(here.plane, DeletePod(target=ObjectRef(kind="Pod", namespace="shop", name=pod))) == "healthy"
+        assert await healed(here.plane, CordonNode(target=ObjectRef.parse("Node//worker-1"))) == "healthy"
+
+
+async def test_a_bad_image_is_worse(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        action = SetImage(target=ObjectRef.parse("Deployment/shop/search"), container="search", image="nowhere.example/none:0")
+        assert await healed(here.plane, action) == "worse"
+
+
+async def test_a_plan_shows_what_it_would_do_and_changes_nothing(tmp_path: Path) -> None:
+    async with stand(tmp_path, "payments-oom") as here:
+        plan = await here.plane.plan(MORE_MEMORY)
+        assert plan.diff_source == "server-dry-run"
+        assert "-            memory: 256Mi" in plan.diff
+        assert "+            memory: 512Mi" in plan.diff
+        assert plan.blast_radius.pods == 2
+        assert plan.blast_radius.services == ("payments",)
+        assert plan.verify_hash()
+        limit = "get deploy payments -n shop -o jsonpath={.spec.template.spec.containers[0].resources.limits.memory}"
+        assert (await here.plane.kubectl(limit)).text.strip() == "256Mi"
+
+
+async def test_an_autoscaler_would_revert_a_scale(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        plan = await here.plane.plan(SCALE_WEB)
+        assert plan.owner.kind == "hpa"
+        assert plan.owner.reverts
+
+
+async def test_read_only_shows_a_computed_diff_and_runs_nothing(tmp_path: Path) -> None:
+    async with stand(tmp_path, "payments-oom", mode="read-only", remediations=()) as here:
+        plan = await here.plane.plan(MORE_MEMORY)
+        assert plan.diff_source == "computed"
+        assert "512Mi" in plan.diff
+        assert plan.cannot_run is not None
+        assert "read-only" in plan.cannot_run
+        refused = await here.plane.execute(plan)
+        assert refused.status is CommandStatus.DENIED
+        assert "read-only" in refused.error
+
+
+async def test_an_account_without_the_right_says_so(tmp_path: Path) -> None:
+    async with empty_stand(tmp_path, "payments-oom") as here:
+        values = {**here.values, "kubeconfig": here.cluster.kubeconfigs["viewer"]}
+        async with running_runner(here.plane, values):
+            plan = await here.plane.plan(MORE_MEMORY)
+            assert plan.diff_source == "computed"
+            assert plan.cannot_run is not None
+            assert "no right to patch deployments" in plan.cannot_run
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"boot": "b" * 16}, "other_boot"),
+        ({"plan_hash": "0" * 64}, "other_plan"),
+        ({"cluster": "d" * 16}, "other_cluster"),
+        ({"kid": "k9"}, "unknown_key"),
+        ({"expires_at": datetime(2026, 1, 1, tzinfo=UTC), "issued_at": datetime(2026, 1, 1, tzinfo=UTC)}, "expired"),
+        ({"expires_at": datetime(2099, 1, 1, tzinfo=UTC)}, "too_long"),
+    ],
+)
+async def test_grants_that_do_not_hold(tmp_path: Path, more: dict[str, object], code: str) -> None:
+    async with stand(tmp_path) as here:
+        plan = await here.plane.plan(SCALE_WEB)
+        refused = await here.plane.execute(plan, here.plane.grant(plan, **more))
+        assert refused.status is CommandStatus.DENIED
+        assert refused.execution().code == code
+        assert await replicas(here, "web") == "2"
+
+
+async def test_a_grant_for_one_plan_does_not_run_another(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        plan = await here.plane.plan(SCALE_WEB)
+        other = plan.body.model_copy(update={"action": ScaleWorkload(target=SCALE_WEB.target, replicas=0)})
+        refused = await here.plane.ask(Execute(body=other, grant=here.plane.grant(plan)))
+        assert refused.execution().code == "other_plan"
+        assert await replicas(here, "web") == "2"
+
+
+async def test_an_object_that_changed_since_is_refused(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        plan = await here.plane.plan(SCALE_WEB)
+        await here.plane.execute(await here.plane.plan(ScaleWorkload(target=SCALE_WEB.target, replicas=5)))
+        refused = await here.plane.execute(plan)
+        assert refused.execution().code == "object_changed"
+        assert await replicas(here, "web") == "5"
+
+
+async def test_a_clock_that_is_off_writes_nothing(tmp_path: Path) -> None:
+    async with empty_stand(tmp_path) as here:
+        here.plane.clock_off = timedelta(minutes=5)
+        async with running_runner(here.plane, here.values):
+            plan = await here.plane.plan(SCALE_WEB)
+            refused = await here.plane.execute(plan)
+            assert refused.execution().code == "clock"
+
+
+async def test_a_grant_works_once_even_after_a_restart(tmp_path: Path) -> None:
+    async with empty_stand(tmp_path) as here:
+        async with running_runner(here.plane, here.values):
+            plan = await here.plane.plan(SCALE_WEB)
+            grant = here.plane.grant(plan)
+            assert (await here.plane.execute(plan, grant)).execution().outcome == "applied"
+            assert (await here.plane.execute(plan, grant)).execution().code == "replay"
+        async with running_runner(here.plane, here.values):
+            assert (await here.plane.execute(plan, grant)).execution().code == "other_boot"
+            again = here.plane.grant(plan, authority=grant.grant.authority)
+            assert (await here.plane.execute(plan, again)).execution().code == "ran_already"
+            status = await here.plane.ask(GrantStatus(authority=grant.grant.authority))
+            assert status.execution().outcome == "applied"
+            never = await here.plane.ask(GrantStatus(authority="approval:" + "z" * 16))
+            assert never.execution().outcome == "never_seen"
+
+
+async def test_a_runner_killed_in_the_middle_of_a_write_says_unknown(tmp_path: Path) -> None:
+    async with empty_stand(tmp_path) as here:
+        async with runner_process(here.plane, here.values) as process:
+            plan = await here.plane.plan(SCALE_WEB)
+            grant = here.plane.grant(plan)
+            # The read before the write passes, the write itself hangs.
+            await here.cluster.fault("deployments/web", delay=0)
+            await here.cluster.fault("deployments/web", delay=20)
+            await here.plane.start(_request(plan, grant))
+            await _until_started(here)
+            process.kill()
+            await process.wait()
+        async with running_runner(here.plane, here.values):
+            status = await here.plane.ask(GrantStatus(authority=grant.grant.authority))
+            assert status.execution().outcome == "unknown"
+            refused = await here.plane.execute(plan, here.plane.grant(plan, authority=grant.grant.authority))
+            assert refused.execution().code == "ran_already"
+
+
+def _request(plan: Plan, grant: SignedGrant) -> CommandRequest:
+    return CommandRequest(id=new_id(), command=Execute(body=plan.body, grant=grant), deadline_s=60)
+
+
+async def _until_started(here: Stand) -> None:
+    """The runner has written down that it is about to write."""
+    path = here.values["data_dir"] / "grants.db"
+
+    def started() -> bool:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            return bool(database.execute("SELECT count(*) FROM used_grant WHERE state = 'started'").fetchone()[0])
+
+    await until("the grant is marked as started", started)
