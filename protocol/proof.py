@@ -44,10 +44,12 @@ def decode_proof(token: str, *, now: datetime) -> ConnectProof:
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         proof = ConnectProof.model_validate_json(raw)
-        nkey_verify_key(proof.public_key).verify(_signed_bytes(proof), bytes.fromhex(proof.signature))
+        key, signature = nkey_verify_key(proof.public_key), bytes.fromhex(proof.signature)
     except (binascii.Error, ValidationError, ValueError) as error:
         raise ProofRefused(f"the token is not a proof: {type(error).__name__}") from None
-    except BadSignatureError:
+    try:
+        key.verify(_signed_bytes(proof), signature)
+    except (BadSignatureError, ValueError):
         raise ProofRefused(f"the signature of {proof.public_key} does not match its proof") from None
     if abs(now - proof.issued_at) > timedelta(seconds=PROOF_SECONDS):
         raise ProofRefused(f"the proof of {proof.public_key} was issued at {proof.issued_at:%H:%M:%S}: mend its clock (NTP)")

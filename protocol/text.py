@@ -18,6 +18,8 @@ _INVISIBLE = re.compile(
 )
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 # Below this there is no room to say what was cut.
 _NOTE_ROOM = 60
 
@@ -26,7 +28,7 @@ def clean(text: str) -> str:
     """Remove ANSI sequences, control, bidi and invisible characters; CRLF becomes LF. Lone surrogates become U+FFFD."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _INVISIBLE.sub("", _CONTROL.sub("", _ANSI.sub("", text)))
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def cap(text: str, limit: int) -> str:

@@ -12,7 +12,7 @@ MAX_LENGTH = 1000
 MAX_STEPS = 40
 
 _FIELD = re.compile(r"\.((?:[A-Za-z0-9_/-]|\\\.)+)")
-_INDEX = re.compile(r"\[(-?\d{1,6})\]")
+_INDEX = re.compile(r"\[(-?[0-9]{1,6})\]")
 _STAR = re.compile(r"\[\*\]|\.\*")
 _KEY = re.compile(r"""\['([A-Za-z0-9_./:@ -]{1,253})'\]|\["([A-Za-z0-9_./:@ -]{1,253})"\]""")
 _QUOTED = re.compile(r"""\s*(?:"((?:[^"\\{}]|\\[nt"\\])*)"|'((?:[^'\\{}]|\\[nt'\\])*)')\s*""")

@@ -16,10 +16,10 @@ _SET = rf"\(\s*{_VALUE}\s*(?:,\s*{_VALUE}\s*)*\)"
 _REQUIREMENT = rf"\s*(?:!\s*{_KEY}|{_KEY}\s*(?:(?:==|=|!=)\s*{_VALUE}|\s(?:in|notin)\s*{_SET})?)\s*"
 _LABELS = re.compile(_REQUIREMENT)
 _FIELD = re.compile(r"\s*[A-Za-z][A-Za-z0-9_.-]{0,252}\s*(?:==|=|!=)\s*[A-Za-z0-9_.:/@-]{0,253}\s*")
-_DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ns|us|µs|ms|s|m|h))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ns|us|µs|ms|s|m|h))+")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def label_selector(text: str) -> str:
@@ -62,7 +62,7 @@ def rfc3339(text: str) -> str:
         raise ValueError(message)
     try:
         # fromisoformat takes at most microseconds.
-        datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", text.upper()))
+        datetime.fromisoformat(re.sub(r"(\.[0-9]{1,6})[0-9]*", r"\1", text.upper()))
     except ValueError:
         raise ValueError(message) from None
     return text.upper()

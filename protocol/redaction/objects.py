@@ -136,7 +136,8 @@ def _in_json(text: str, level: int) -> list[Span]:
 # YAML
 
 _LINE = re.compile(r"^(?P<indent>[ \t]*+)(?P<dashes>(?:- +)*+)(?P<rest>[^\r\n]*+)", re.MULTILINE)
-_KEY = re.compile(r"""(?P<q>["']?)(?P<key>[\w.$/-]{1,253}+)(?P=q):(?:[ \t]++(?P<value>.*)|\Z)""")
+# A key in double quotes is JSON's: the other walk knows it better.
+_KEY = re.compile(r"""(?P<q>'?)(?P<key>[\w.$/-]{1,253}+)(?P=q):(?:[ \t]++(?P<value>.*)|\Z)""")
 
 
 def _in_yaml(text: str) -> list[Span]:

@@ -1,0 +1,405 @@
+"""The policy beside the table of lines: commands, changes, the runner's own configuration, PromQL, risk."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from protocol import promql
+from protocol.approval import Role
+from protocol.bus import RunnerMode
+from protocol.commands import (
+    CheckPlan,
+    Command,
+    Diagnose,
+    Execute,
+    GrantStatus,
+    Kubectl,
+    ListChanges,
+    PreparePlan,
+    PromQuery,
+    ScopeLimit,
+)
+from protocol.grant import Grant, SignedGrant
+from protocol.kubectl import Call, parse
+from protocol.kubectl.calls import WriteCall
+from protocol.objects import ObjectRef
+from protocol.policy import Decided, PolicyContext, Verdict, judge, runner_may
+from protocol.remediation import (
+    AdjustHpa,
+    CordonNode,
+    CreateConfigMap,
+    DeleteConfigMap,
+    DeletePod,
+    DrainNode,
+    ExpandPvc,
+    PatchConfigMap,
+    PlanBody,
+    Remediation,
+    RestartWorkload,
+    Risk,
+    RollbackWorkload,
+    ScaleWorkload,
+    SetEnv,
+    SetImage,
+    SetResources,
+    SuspendCronJob,
+    UncordonNode,
+)
+from protocol.risk import is_protected, remediation_risk, undo_misfit
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+WEB = ObjectRef.parse("Deployment/shop/web")
+NODE = ObjectRef.parse("Node//worker-1")
+CONFIG = ObjectRef.parse("ConfigMap/shop/app")
+RESTART = RestartWorkload(target=WEB)
+SHOP = ScopeLimit(namespaces=("shop",))
+READ_WRITE = RunnerMode(writes=True, remediations=("restart", "scale", "create_configmap"), namespaces=("shop",))
+
+
+def _body(action: Remediation, undo: Remediation | None = None) -> PlanBody:
+    return PlanBody(cluster="c" * 16, action=action, undo=undo, target_uid="u", fields_hash="f")
+
+
+def _execute(action: Remediation, undo: Remediation | None = None, purpose: str = "action") -> Execute:
+    grant = Grant(
+        cluster="c" * 16, runner_boot="b", plan_hash="h", purpose=purpose, authority=f"approval:{'a' * 16}", kid="k",
+        nonce="n" * 16, issued_at=NOW, expires_at=NOW,
+    )  # fmt: skip
+    return Execute(body=_body(action, undo), grant=SignedGrant(grant=grant, signature="0" * 128))
+
+
+def _kubectl(line: str) -> Kubectl:
+    return Kubectl.model_validate({"call": parse(line)})
+
+
+def _context(scope: ScopeLimit | None = None, **more: object) -> PolicyContext:
+    return PolicyContext.model_validate({"scope": scope or ScopeLimit(), "role": Role.OPERATOR, "mode": READ_WRITE, **more})
+
+
+def _decided(what: Command | Call | Remediation, scope: ScopeLimit | None = None, **more: object) -> Decided:
+    return judge(what, _context(scope, **more)).decision
+
+
+def test_a_context_without_a_scope_does_not_exist() -> None:
+    with pytest.raises(ValueError, match="scope"):
+        PolicyContext.model_validate({"role": "admin"})
+
+
+def test_what_the_policy_does_not_know_is_denied() -> None:
+    class Unheard:
+        pass
+
+    verdict = judge(cast(Any, Unheard()), _context())
+    assert verdict.decision is Decided.DENY
+    assert "Unheard" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("command", "anywhere", "in_shop"),
+    [
+        (_kubectl("get pods -n shop"), Decided.ALLOW, Decided.ALLOW),
+        (_kubectl("get secrets -n shop"), Decided.DENY, Decided.DENY),
+        (PromQuery(expr="up"), Decided.ALLOW, Decided.DENY),
+        (PromQuery(expr='up{namespace="shop"}'), Decided.ALLOW, Decided.ALLOW),
+        (Diagnose(words=("payments",)), Decided.ALLOW, Decided.ALLOW),
+        (Diagnose(namespace="shop"), Decided.ALLOW, Decided.ALLOW),
+        (Diagnose(namespace="pay"), Decided.ALLOW, Decided.DENY),
+        (Diagnose(target=WEB), Decided.ALLOW, Decided.ALLOW),
+        (Diagnose(target=NODE), Decided.ALLOW, Decided.DENY),
+        (Diagnose(target=ObjectRef.parse("Pod/pay/x"), namespace="shop"), Decided.ALLOW, Decided.DENY),
+        (ListChanges(namespace="pay"), Decided.ALLOW, Decided.DENY),
+        (ListChanges(target=WEB), Decided.ALLOW, Decided.ALLOW),
+        (PreparePlan(action=RESTART), Decided.ALLOW, Decided.ALLOW),
+        (PreparePlan(action=CordonNode(target=NODE)), Decided.ALLOW, Decided.DENY),
+        (PreparePlan(action=RestartWorkload(target=ObjectRef.parse("Deployment/pay/web"))), Decided.ALLOW, Decided.DENY),
+        (PreparePlan(action=DeleteConfigMap(target=CONFIG)), Decided.DENY, Decided.DENY),
+        (CheckPlan(body=_body(RESTART), started_at=NOW), Decided.ALLOW, Decided.ALLOW),
+        (CheckPlan(body=_body(CordonNode(target=NODE)), started_at=NOW), Decided.ALLOW, Decided.DENY),
+        (GrantStatus(authority="approval:x"), Decided.ALLOW, Decided.ALLOW),
+        (_execute(RESTART), Decided.APPROVE, Decided.APPROVE),
+    ],
+)  # fmt: skip
+def test_commands(command: Command, anywhere: Decided, in_shop: Decided) -> None:
+    assert _decided(command) is anywhere
+    assert _decided(command, SHOP) is in_shop
+
+
+@pytest.mark.parametrize(
+    ("what", "more", "says"),
+    [
+        (RESTART, {"kill_switch": True}, "kill switch"),
+        (RESTART, {"frozen": True}, "freeze window"),
+        (RESTART, {"role": Role.VIEWER}, "operator"),
+        (RESTART, {"scope": ScopeLimit(namespaces=("pay",))}, "allowed: pay"),
+        (RESTART, {"scope": ScopeLimit(namespaces=())}, "no namespace"),
+        (CordonNode(target=NODE), {"scope": SHOP}, "whole cluster"),
+        (DeleteConfigMap(target=CONFIG), {}, "undo"),
+        (SetEnv(target=WEB, container="app", env={"API_TOKEN": "abc123"}), {}, "Secret"),
+        (PatchConfigMap(target=CONFIG, data={"db": "postgres://u:hunter2@db/x"}), {}, "Secret"),
+        (CreateConfigMap(target=CONFIG, data={"password": "hunter2"}), {}, "Secret"),
+        (_execute(RESTART), {"kill_switch": True}, "kill switch"),
+        (_execute(RESTART), {"frozen": True}, "freeze window"),
+        (_execute(RESTART), {"mode": RunnerMode()}, "read-only"),
+        (_execute(RESTART), {"mode": RunnerMode(writes=True)}, "runs no restart"),
+        (_execute(RESTART), {"scope": ScopeLimit(namespaces=("pay",))}, "allowed: pay"),
+        (_execute(RESTART, purpose="undo"), {}, "no undo"),
+        (_execute(RESTART, DeletePod(target=ObjectRef.parse("Pod/shop/x"))), {}, "the undo is about"),
+        (_execute(RESTART, ScaleWorkload(target=WEB, replicas=0)), {}, "scale is not an undo of restart"),
+        (_execute(DeleteConfigMap(target=CONFIG)), {}, "undo"),
+    ],
+)
+def test_changes_that_are_denied(what: Command | Remediation, more: dict[str, object], says: str) -> None:
+    verdict = judge(what, _context(**cast(dict[str, Any], {"scope": ScopeLimit(), **more})))
+    assert verdict.decision is Decided.DENY
+    assert says in verdict.reason
+
+
+def test_a_change_that_fits_is_approved_and_never_allowed() -> None:
+    assert judge(RESTART, _context()) == Verdict(
+        decision=Decided.APPROVE, risk=Risk.LOW, reason="a restart rolls the same template out again; it needs an approval"
+    )
+
+
+def test_a_proposal_on_a_read_only_runner_says_that_it_cannot_run() -> None:
+    verdict = judge(RESTART, _context(mode=RunnerMode()))
+    assert verdict.decision is Decided.APPROVE
+    assert "read-only" in verdict.reason
+
+
+def test_an_undo_is_covered_by_its_action() -> None:
+    create = CreateConfigMap(target=CONFIG, data={"a": "b"})
+    assert _decided(_execute(create, DeleteConfigMap(target=CONFIG), purpose="undo")) is Decided.APPROVE
+
+
+def test_a_line_without_a_namespace_is_judged_in_the_default_one() -> None:
+    call = parse("rollout restart deploy/web")
+    assert isinstance(call, WriteCall)
+    assert _decided(call, SHOP, default_namespace="shop") is Decided.APPROVE
+    assert _decided(call, SHOP, default_namespace="pay") is Decided.DENY
+    assert _decided(parse("rollout restart deploy/web -n shop"), SHOP, default_namespace="pay") is Decided.APPROVE
+
+
+@pytest.mark.parametrize(
+    ("line", "decision", "says"),
+    [
+        ("get secrets -n shop", Decided.ALLOW, ""),
+        ("get secret db -n shop -o name", Decided.ALLOW, ""),
+        ("get secret db -n shop -o wide", Decided.ALLOW, ""),
+        ("describe secret db -n shop", Decided.ALLOW, ""),
+        ("get secret db -n shop -o yaml", Decided.DENY, "values of Secrets are never read"),
+        ("get secret db -n shop -o json", Decided.DENY, "values of Secrets are never read"),
+        ("get secret db -n shop -o jsonpath={.data}", Decided.DENY, "values of Secrets are never read"),
+        ("get secrets -n shop --sort-by=.data.password", Decided.DENY, "values of Secrets are never read"),
+        ("get secrets -n pay", Decided.DENY, "Secrets are not read"),
+        ("get secrets -A", Decided.DENY, "Secrets are not read"),
+        ("get secrets", Decided.DENY, "Secrets are not read"),
+    ],
+)
+def test_names_of_secrets_are_opened_by_namespace(line: str, decision: Decided, says: str) -> None:
+    verdict = judge(parse(line), _context(secrets_opt_in=("shop",)))
+    assert verdict.decision is decision
+    assert says in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("mode", "action", "says"),
+    [
+        (RunnerMode(), RESTART, "read-only"),
+        (RunnerMode(writes=True), RESTART, "it runs: nothing"),
+        (RunnerMode(writes=True, remediations=("scale",)), RESTART, "it runs: scale"),
+        (RunnerMode(writes=True, remediations=("restart",), namespaces=("pay",)), RESTART, "not in shop"),
+        (RunnerMode(writes=True, remediations=("restart",), namespaces=()), RESTART, "no namespace"),
+        (
+            RunnerMode(writes=True, remediations=("cordon",), namespaces=("shop",)),
+            CordonNode(target=NODE),
+            "is in no namespace",
+        ),
+        (RunnerMode(writes=True, remediations=("cordon",)), CordonNode(target=NODE), None),
+        (RunnerMode(writes=True, remediations=("restart",), namespaces=("shop",)), RESTART, None),
+        (RunnerMode(writes=True, remediations=("restart",)), RESTART, None),
+    ],
+)
+def test_the_runners_own_configuration(mode: RunnerMode, action: Remediation, says: str | None) -> None:
+    reason = runner_may(mode, action)
+    assert (reason is None) == (says is None)
+    assert says is None or (reason is not None and says in reason)
+
+
+# Risk
+
+HPA = ObjectRef.parse("HorizontalPodAutoscaler/shop/web")
+PVC = ObjectRef.parse("PersistentVolumeClaim/shop/data")
+POD = ObjectRef.parse("Pod/shop/web-0")
+JOB = ObjectRef.parse("CronJob/shop/nightly")
+
+
+@pytest.mark.parametrize(
+    ("action", "undo", "replicas", "risk"),
+    [
+        (RESTART, True, None, Risk.LOW),
+        (RESTART, False, None, Risk.MEDIUM),
+        (ScaleWorkload(target=WEB, replicas=5), True, 3, Risk.LOW),
+        (ScaleWorkload(target=WEB, replicas=3), True, 3, Risk.LOW),
+        (ScaleWorkload(target=WEB, replicas=5), False, 3, Risk.MEDIUM),
+        (ScaleWorkload(target=WEB, replicas=2), True, 3, Risk.MEDIUM),
+        (ScaleWorkload(target=WEB, replicas=2), True, None, Risk.MEDIUM),
+        (ScaleWorkload(target=WEB, replicas=0), True, 3, Risk.HIGH),
+        (ScaleWorkload(target=WEB, replicas=0), True, None, Risk.HIGH),
+        (RollbackWorkload(target=WEB), True, None, Risk.MEDIUM),
+        (SetImage(target=WEB, container="app", image="a:1"), True, None, Risk.MEDIUM),
+        (SetResources(target=WEB, container="app", limits={"cpu": "1"}), True, None, Risk.MEDIUM),
+        (SetEnv(target=WEB, container="app", env={"A": "b"}), True, None, Risk.MEDIUM),
+        (PatchConfigMap(target=CONFIG, data={"a": "b"}), True, None, Risk.MEDIUM),
+        (DeletePod(target=POD), True, None, Risk.LOW),
+        (DeletePod(target=POD), False, None, Risk.MEDIUM),
+        (CordonNode(target=NODE), True, None, Risk.LOW),
+        (UncordonNode(target=NODE), True, None, Risk.MEDIUM),
+        (DrainNode(target=NODE), True, None, Risk.HIGH),
+        (ExpandPvc(target=PVC, size="10Gi"), False, None, Risk.MEDIUM),
+        (CreateConfigMap(target=CONFIG, data={"a": "b"}), True, None, Risk.LOW),
+        (CreateConfigMap(target=CONFIG, data={"a": "b"}), False, None, Risk.MEDIUM),
+        (DeleteConfigMap(target=CONFIG), False, None, Risk.MEDIUM),
+        (AdjustHpa(target=HPA, max_replicas=5), True, None, Risk.MEDIUM),
+        (SuspendCronJob(target=JOB, suspend=True), True, None, Risk.LOW),
+    ],
+)
+def test_risk(action: Remediation, undo: bool, replicas: int | None, risk: Risk) -> None:
+    found, reason = remediation_risk(action, has_undo=undo, replicas=replicas)
+    assert found is risk
+    assert reason
+    assert remediation_risk(action, has_undo=undo, replicas=replicas, protected=True)[0] is Risk.HIGH
+
+
+@pytest.mark.parametrize("namespace", ["kube-system", "kube-public", "kube-node-lease"])
+def test_the_clusters_own_namespaces_are_high_risk(namespace: str) -> None:
+    action = RestartWorkload(target=ObjectRef(kind="Deployment", namespace=namespace, name="coredns"))
+    assert remediation_risk(action, has_undo=True)[0] is Risk.HIGH
+    assert judge(action, _context()).risk is Risk.HIGH
+
+
+def test_a_label_protects_a_namespace() -> None:
+    assert is_protected("shop", {"opsthread.dev/protected": "true"})
+    assert not is_protected("shop", {"opsthread.dev/protected": "false"})
+    assert not is_protected("shop")
+
+
+@pytest.mark.parametrize(
+    ("action", "undo", "fits"),
+    [
+        (RESTART, None, True),
+        (RESTART, RollbackWorkload(target=WEB, to_revision=3), True),
+        (SetImage(target=WEB, container="app", image="a:2"), SetImage(target=WEB, container="app", image="a:1"), True),
+        (CordonNode(target=NODE), UncordonNode(target=NODE), True),
+        (DrainNode(target=NODE), UncordonNode(target=NODE), True),
+        (CordonNode(target=NODE), DrainNode(target=NODE), False),
+        (CreateConfigMap(target=CONFIG, data={}), DeleteConfigMap(target=CONFIG), True),
+        (PatchConfigMap(target=CONFIG, data={"a": None}), DeleteConfigMap(target=CONFIG), False),
+        (DeletePod(target=POD), DeletePod(target=POD), False),
+        (ExpandPvc(target=PVC, size="2Gi"), ExpandPvc(target=PVC, size="1Gi"), False),
+        (RESTART, RollbackWorkload(target=ObjectRef.parse("Deployment/shop/other")), False),
+    ],
+)
+def test_an_undo_takes_back_the_same_thing_on_the_same_object(
+    action: Remediation, undo: Remediation | None, fits: bool
+) -> None:
+    assert (undo_misfit(action, undo) is None) is fits
+
+
+# PromQL
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'up{namespace="shop"}',
+        "up{namespace='shop'}",
+        "up{namespace=`shop`}",
+        '{namespace="shop"}',
+        '{"up", namespace="shop"}',
+        '{"my.metric", "namespace"="shop"}',
+        '{__name__=~"container_.+", namespace="shop",}',
+        'up{namespace=~"shop|pay"}',
+        'up{namespace=~"(shop|pay)"}',
+        'up{namespace="shop", namespace=~".*"}',
+        'up{pod!="}", namespace="shop"}',
+        'sum by (pod) (rate(http_requests_total{namespace="shop"}[5m]))',
+        'sum(rate(x{namespace="shop"}[5m])) by (namespace, pod)',
+        'sum without (instance) (x{namespace="shop"}) / on (pod) group_left (node) y{namespace="pay"}',
+        'histogram_quantile(0.99, sum by (le) (rate(x_bucket{namespace="shop"}[1h30m] offset 5m)))',
+        'max_over_time(x{namespace="shop"}[1h:5m] @ end())',
+        'x{namespace="shop"} > bool 0.5e3 and y{namespace="shop"} unless z{namespace="shop"}',
+        'topk(5, x{namespace="shop"}) or vector(0)',
+        'absent(up{namespace="shop"})',
+        'label_replace(up{namespace="shop"}, "namespace", "kube-system", "pod", ".*")',
+        'x{namespace="shop"} == NaN',
+        "time() - 3600",
+        'up{namespace="shop"} # all of {it}\n+ up{namespace="pay"}',
+    ],
+)
+def test_expressions_within_the_namespaces(expression: str) -> None:
+    promql.confine(expression, ("shop", "pay"))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "up",
+        "up{}",
+        "{}",
+        'up{job="x"}',
+        'up{namespace="kube-system"}',
+        'up{namespace!="kube-system"}',
+        'up{namespace=~".*"}',
+        'up{namespace=~"shop|.*"}',
+        'up{namespace=~"shop|"}',
+        'up{namespace=~"sho."}',
+        'up{namespace=~"(shop|pay)|kube-system"}',
+        'up{namespace!~"x"}',
+        'up{namespace=""}',
+        'up{namespace=~""}',
+        'up{namespace="sh\\x6fp"}',
+        'up{exported_namespace="shop"}',
+        'up{namespace="shop"} + up',
+        'up + up{namespace="shop"}',
+        'sum(up) by (namespace)',
+        'sum by (namespace) (up)',
+        'up{namespace="shop"} or up{namespace="kube-system"}',
+        'up{namespace="shop" or namespace="kube-system"}',
+        'up{namespace="shop"} offset 5m + down[5m]',
+        'up # {namespace="shop"}',
+        '"{namespace=\\"shop\\"}" + up',
+        'up{pod="x\\"", namespace="kube-system"}',
+        'rate(container_cpu_usage_seconds_total[5m])',
+        'count({__name__=~".+"})',
+        'by',
+        'sum',
+        'inf_total',
+        'offset{job="x"}',
+        'WITH (x = up) x',
+        'with (f(a) = a) f(up{namespace="shop"})',
+        'up{namespace="shop",,}',
+        'up{namespace="shop"',
+        'up{namespace=shop}',
+        'up{namespace}',
+        'info(up{namespace="shop"})',
+        'unheard_of(up{namespace="shop"})',
+        'up{namespace="shop"}[{job="x"}]',
+        'sum by (up{namespace="x"}) (y{namespace="shop"})',
+        '$namespace',
+        'up{namespace="shop"}; up',
+        "up{namespace='shop\n'}",
+        '{"up"}',
+        'up{"namespace"="kube-system"}',
+    ],
+)  # fmt: skip
+def test_expressions_that_reach_further(expression: str) -> None:
+    with pytest.raises(promql.NotConfined):
+        promql.confine(expression, ("shop", "pay"))
+    verdict = judge(PromQuery(expr=expression), _context(SHOP))
+    assert verdict.decision is Decided.DENY
+    assert 'namespace="shop"' in verdict.reason
+
+
+def test_nobody_without_a_namespace_sees_a_series() -> None:
+    assert _decided(PromQuery(expr='up{namespace=""}'), ScopeLimit(namespaces=())) is Decided.DENY
