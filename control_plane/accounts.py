@@ -23,8 +23,8 @@ from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.fleet import ClusterRow
 from protocol.approval import Role
 from protocol.base import Value
-from protocol.ids import new_id
-from protocol.text import one_line
+from protocol.ids import is_id, new_id
+from protocol.text import clean, one_line
 
 __all__ = ["Account", "Accounts", "Session", "principal_in"]
 
@@ -148,7 +148,7 @@ class Accounts:
 
     async def sign_in(self, name: str, password: str, *, user_agent: str = "", address: str = "") -> Session:
         """Raises NotSignedIn (the same words for unknown name and wrong password), TooMany after repeated failures."""
-        name = unicodedata.normalize("NFKC", name).strip().casefold()[:200]
+        name = _normal(name)[:200]
         async with self._db.transaction() as db:
             attempt = await sign_ins.note_attempt(db, name, address, now=self._clock())
         async with self._db.read() as db:
@@ -181,7 +181,7 @@ class Accounts:
 
     async def sign_out(self, session: str) -> None:
         async with self._db.transaction() as db:
-            row = await db.get(SessionRow, session)
+            row = await db.get(SessionRow, session) if is_id(session) else None
             if row is not None:
                 await db.delete(row)
                 self._audit(db, "account.signed_out", row.account, by=row.account)
@@ -215,7 +215,7 @@ class Accounts:
 
 async def principal_in(db: Db, account: str, *, fresh: bool = False) -> Principal:
     """The account as this transaction sees it. Raises NotSignedIn when disabled or unknown."""
-    row = await db.get(AccountRow, account)
+    row = await db.get(AccountRow, account) if is_id(account) else None
     if row is None or row.disabled:
         raise NotSignedIn("this account is disabled or unknown; ask an admin")
     roles = await _by_cluster_id(db, (await _roles(db, [account]))[account])
@@ -247,9 +247,9 @@ def _administers(role: ScopedRole) -> bool:
 
 
 async def _row(db: Db, account: str) -> AccountRow:
-    row = await db.get(AccountRow, account)
+    row = await db.get(AccountRow, account) if is_id(account) else None
     if row is None:
-        raise NotFound(f"there is no account {account!r}")
+        raise NotFound(f"there is no account {one_line(account, 40)!r}")
     return row
 
 
@@ -310,10 +310,14 @@ def _account(row: AccountRow, roles: tuple[ScopedRole, ...]) -> Account:
 
 
 def _sign_in_name(name: str) -> str:
-    plain = unicodedata.normalize("NFKC", name).strip().casefold()
-    if _NAME.fullmatch(plain) is None or one_line(plain) != plain:
+    plain = _normal(name)
+    if _NAME.fullmatch(plain) is None or one_line(name.strip()) != name.strip():
         raise Invalid(f"{one_line(name, 80)!r} can't be a sign-in name: 1 to 200 characters without spaces, slashes or quotes")
     return plain
+
+
+def _normal(name: str) -> str:
+    return clean(unicodedata.normalize("NFKC", name)).strip().casefold()
 
 
 def _words(roles: tuple[ScopedRole, ...]) -> str:

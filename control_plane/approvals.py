@@ -17,7 +17,7 @@ from control_plane.tables.approvals import ApprovalRow, DecisionRow
 from control_plane.transitions import By
 from protocol.approval import ApprovalState, Decision, Quorum, Refusal, Role, Trigger, role_at_least, weigh
 from protocol.base import Value
-from protocol.ids import new_id
+from protocol.ids import is_id, new_id
 from protocol.remediation import Plan
 from protocol.text import one_line
 
@@ -93,7 +93,7 @@ class Approvals:
     async def get(self, approval: str, principal: Principal | None = None) -> Approval:
         """Raises NotFound for what the principal may not see (the same as for what is not there)."""
         async with self._db.read() as session:
-            row = await session.get(ApprovalRow, approval)
+            row = await session.get(ApprovalRow, approval) if is_id(approval) else None
             if row is None or (principal is not None and _role(row, principal) is None):
                 raise _not_found(approval)
             return await _with_decisions(session, row)
@@ -107,6 +107,8 @@ class Approvals:
         limit: int = 50,
     ) -> tuple[Approval, ...]:
         """Newest first; only what the principal may see."""
+        if conversation is not None and not is_id(conversation):
+            return ()
         query = select(ApprovalRow).where(ApprovalRow.tenant_id == principal.tenant)
         if states is not None:
             query = query.where(ApprovalRow.state.in_([state.value for state in states]))

@@ -78,7 +78,7 @@ class Audit:
             raise Forbidden("the audit is for admins over all clusters; ask one of them")
         query = select(AuditEntryRow).where(AuditEntryRow.tenant_id == principal.tenant)
         if subject is not None:
-            query = query.where(AuditEntryRow.subject == subject)
+            query = query.where(AuditEntryRow.subject == one_line(subject, 200))
         async with self._db.read() as session:
             rows = await session.scalars(query.order_by(AuditEntryRow.seq.desc()).limit(limit))
             return tuple(_row(row) for row in rows)

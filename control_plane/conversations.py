@@ -1,5 +1,6 @@
 """Conversations, their turns and their log. The log is append-only; `seq` is taken under the conversation's row lock."""
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
@@ -25,13 +26,14 @@ from protocol.approval import ApprovalState
 from protocol.base import Value
 from protocol.commands import ScopeLimit
 from protocol.events import AgentEvent, Language, Live, LogEntry, UserMessage, Wake
-from protocol.ids import new_id
+from protocol.ids import is_id, new_id
 from protocol.text import one_line
 
 __all__ = ["Conversation", "Conversations", "Door", "Turn"]
 
 Door = Literal["web", "slack", "rest", "cli", "action"]
 
+_CLIENT_ID = re.compile(r"[!-~]{1,100}")
 _LIVE: TypeAdapter[Live] = TypeAdapter(Live)
 _trace = structlog.get_logger(__name__)
 
@@ -85,6 +87,8 @@ class Conversations:
 
     async def get(self, conversation: str, principal: Principal | None = None) -> Conversation:
         """Raises NotFound for what the principal may not read (the same as for what is not there)."""
+        if not is_id(conversation):
+            raise _not_found(conversation)
         async with self._db.read() as session:
             found = (await session.execute(_with_counts().where(ConversationRow.id == conversation))).one_or_none()
         if found is None:
@@ -130,8 +134,8 @@ class Conversations:
         """Append user_message and queue a turn in one transaction, then wake the runtime. `client_id` makes a repeat of the
         same POST give the same turn. Raises Invalid (empty, over 20,000 characters), TooMany (over 20 queued)."""
         text = turns.question(text)
-        if client_id is not None and not 1 <= len(client_id) <= 100:
-            raise Invalid("a client_id has 1 to 100 characters; make a random one for each message")
+        if client_id is not None and _CLIENT_ID.fullmatch(client_id) is None:
+            raise Invalid("a client_id has 1 to 100 printable ASCII characters; make a random one for each message")
         message = UserMessage(text=text, by=principal.account, by_name=principal.name, door=door, language=language)
         async with self._db.transaction() as session:
             row = await log.lock(session, conversation)
@@ -237,8 +241,8 @@ def _older_than(cursor: str | None) -> tuple[ColumnElement[bool], ...]:
     at, _, row_id = cursor.partition("~")
     try:
         updated_at = datetime.fromisoformat(at)
-        if updated_at.tzinfo is None:
-            raise ValueError("no zone")
+        if updated_at.tzinfo is None or not is_id(row_id):
+            raise ValueError("not ours")
     except ValueError:
         raise Invalid(f"{one_line(cursor, 60)!r} is not a cursor of this list; begin without one") from None
     same_time = (ConversationRow.updated_at == updated_at) & (ConversationRow.id < row_id)

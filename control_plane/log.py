@@ -12,6 +12,8 @@ from control_plane.wakeups import LISTS
 from protocol import subjects
 from protocol.base import PROTOCOL_VERSION
 from protocol.events import AgentEvent, LogEntry, Wake, read_event
+from protocol.ids import is_id
+from protocol.text import one_line
 
 
 async def append(session: Session, conversation: str, event: AgentEvent, *, at: datetime, turn: str | None = None) -> LogEntry:
@@ -55,9 +57,10 @@ def wake_readers(session: Session, conversation: str, seq: int = 0) -> None:
 
 async def lock(session: Session, conversation: str) -> ConversationRow:
     """Whoever queues, claims or ends a turn holds this, one at a time. Raises NotFound."""
-    row = await session.scalar(select(ConversationRow).where(ConversationRow.id == conversation).with_for_update())
+    locked = select(ConversationRow).where(ConversationRow.id == conversation).with_for_update()
+    row = await session.scalar(locked.execution_options(populate_existing=True)) if is_id(conversation) else None
     if row is None:
-        raise NotFound(f"there is no conversation {conversation!r}")
+        raise NotFound(f"there is no conversation {one_line(conversation, 40)!r}")
     return row
 
 

@@ -24,22 +24,23 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """Raises Invalid when it is too short or too long."""
-        plain = _normal(password)
-        if not MIN_LENGTH <= len(plain) <= MAX_LENGTH:
-            raise Invalid(f"a password needs {MIN_LENGTH} to {MAX_LENGTH} characters; this one has {len(plain)}")
+        if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+            raise Invalid(f"a password needs {MIN_LENGTH} to {MAX_LENGTH} characters; this one has {len(password)}")
         async with self._slots:
-            return await asyncio.to_thread(self._hasher.hash, plain)
+            return await asyncio.to_thread(self._hasher.hash, _normal(password))
 
     async def matches(self, stored: str | None, password: str) -> bool:
         """False, after the same work, when there is no stored hash."""
+        if len(password) > MAX_LENGTH:
+            stored, password = None, ""
         async with self._slots:
-            return await asyncio.to_thread(self._matches, stored, _normal(password)[:MAX_LENGTH])
+            return await asyncio.to_thread(self._matches, stored, _normal(password))
 
     def outdated(self, stored: str) -> bool:
         """Was it made with weaker parameters than today's?"""
         return self._hasher.check_needs_rehash(stored)
 
-    def _matches(self, stored: str | None, password: str) -> bool:
+    def _matches(self, stored: str | None, password: bytes) -> bool:
         if self._decoy is None:
             self._decoy = self._hasher.hash(secrets.token_hex(16))
         try:
@@ -48,6 +49,6 @@ class Passwords:
             return False
 
 
-def _normal(password: str) -> str:
+def _normal(password: str) -> bytes:
     """Two keyboards may write the same letter in two ways (NIST SP 800-63B asks for this)."""
-    return unicodedata.normalize("NFKC", password)
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

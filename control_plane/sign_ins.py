@@ -48,7 +48,7 @@ async def make_link(db: Db, account: str, *, by: str, now: datetime, valid: time
         LinkRow(
             id=new_id(),
             account=account,
-            token_sha256=sha256_hex(token.encode()),
+            token_sha256=_sha256(token),
             created_by=by,
             created_at=now,
             expires_at=now + valid,
@@ -61,7 +61,7 @@ async def use_up_link(db: Db, token: str, *, now: datetime) -> str:
     """The link's account. Exactly one of two racing calls gets it; the other raises NotSignedIn."""
     account = await db.scalar(
         update(LinkRow)
-        .where(LinkRow.token_sha256 == sha256_hex(token.encode()), LinkRow.used_at.is_(None), LinkRow.expires_at > now)
+        .where(LinkRow.token_sha256 == _sha256(token), LinkRow.used_at.is_(None), LinkRow.expires_at > now)
         .values(used_at=now)
         .returning(LinkRow.account)
     )
@@ -82,9 +82,7 @@ def open_token(db: Db, account: str, *, now: datetime, valid: timedelta, label: 
 
 async def find_session(db: Db, token: str, *, now: datetime) -> SessionRow:
     """Raises NotSignedIn."""
-    row = await db.scalar(
-        select(SessionRow).where(SessionRow.token_sha256 == sha256_hex(token.encode()), SessionRow.expires_at > now)
-    )
+    row = await db.scalar(select(SessionRow).where(SessionRow.token_sha256 == _sha256(token), SessionRow.expires_at > now))
     if row is None:
         raise NotSignedIn("you are not signed in, or your session has ended; sign in again")
     return row
@@ -108,7 +106,7 @@ def as_session(row: SessionRow, token: str) -> Session:
 
 def csrf_of(token: str) -> str:
     """Follows from the token, so it needs no column; the token does not follow from it."""
-    return sha256_hex(b"csrf:" + token.encode())[:43]
+    return _sha256(f"csrf:{token}")
 
 
 async def end_sessions(db: Db, account: str, *, but: str | None = None) -> None:
@@ -146,6 +144,11 @@ async def forget_attempts(db: Db, attempt: str) -> None:
         )
 
 
+def _sha256(token: str) -> str:
+    """Whatever somebody sends as a token has one."""
+    return sha256_hex(token.encode("utf-8", "surrogatepass"))
+
+
 def _add(
     db: Db, account: str, *, kind: str, now: datetime, expires_at: datetime, label: str = "", user_agent: str = ""
 ) -> Session:
@@ -153,7 +156,7 @@ def _add(
     row = SessionRow(
         id=new_id(),
         account=account,
-        token_sha256=sha256_hex(token.encode()),
+        token_sha256=_sha256(token),
         kind=kind,
         label=one_line(label, 200),
         user_agent=one_line(user_agent, 300),

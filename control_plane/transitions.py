@@ -15,6 +15,7 @@ from control_plane.tables.fleet import ClusterRow
 from control_plane.wakeups import LISTS, WORK
 from protocol.approval import TERMINAL, ApprovalState, Trigger, next_state
 from protocol.events import ActionFinished, ActionStarted, AgentEvent, ApprovalDecided
+from protocol.ids import is_id
 from protocol.text import one_line
 
 _ENDS_AN_ACTION = frozenset({Trigger.CHECK_PASSED, Trigger.CHECK_FAILED, Trigger.UNDONE, Trigger.UNANSWERED})
@@ -39,9 +40,8 @@ class By:
 
 async def locked(session: Session, approval: str) -> ApprovalRow:
     """The row as it is once nobody else can change it. Raises NotFound."""
-    row = await session.scalar(
-        select(ApprovalRow).where(ApprovalRow.id == approval).with_for_update().execution_options(populate_existing=True)
-    )
+    wanted = select(ApprovalRow).where(ApprovalRow.id == approval).with_for_update()
+    row = await session.scalar(wanted.execution_options(populate_existing=True)) if is_id(approval) else None
     if row is None:
         raise NotFound(f"there is no approval {one_line(approval, 40)!r}, or it is not yours to read")
     return row

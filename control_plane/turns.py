@@ -18,7 +18,7 @@ from control_plane.tables.conversations import ConversationRow, TurnRow
 from control_plane.wakeups import WORK
 from protocol.base import Value
 from protocol.events import AgentEvent, Language, TurnCancelled, UserMessage
-from protocol.ids import new_id
+from protocol.ids import is_id, new_id
 from protocol.redaction import redact
 from protocol.text import clean, one_line
 
@@ -99,7 +99,7 @@ async def queue(
 
 async def find(session: Session, turn: str) -> TurnRow:
     """Raises NotFound."""
-    row = await session.get(TurnRow, turn)
+    row = await session.get(TurnRow, turn) if is_id(turn) else None
     if row is None:
         raise NotFound(f"there is no turn {one_line(turn, 40)!r}")
     return row

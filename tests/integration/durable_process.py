@@ -28,7 +28,7 @@ async def main(folder: Path, ids: list[str]) -> None:
     for argument in ids:
         await durable.start("turn_v1", f"turn:{argument}", argument)
     note(folder, "launched")
-    await until(lambda: (folder / "leave").exists(), "the word to leave", _LONG_S)
+    await until((folder / "leave").exists, "the word to leave", _LONG_S)
     await durable.close()
     note(folder, "closed")
 
