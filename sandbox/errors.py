@@ -81,6 +81,15 @@ def conflict(resource: Resource, name: str, why: str = "") -> ApiError:
     )
 
 
+def precondition_failed(resource: Resource, namespace: str, name: str, what: str, wanted: str, stored: str) -> str:
+    """The reason of a 409 for a uid or version that is not the stored one, as etcd's storage layer words it."""
+    place = f"{resource.plural}/{namespace}/{name}" if namespace else f"{resource.plural}/{name}"
+    return (
+        f"StorageError: invalid object, Code: 4, Key: /registry/{place}, ResourceVersion: 0, "
+        f"AdditionalErrorMsg: Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {stored}"
+    )
+
+
 def invalid(kind: str, group: str, name: str, causes: list[tuple[str, str, str]]) -> ApiError:
     """422 from (field, reason, message) rows, in the words of field.Error."""
     said = [f"{field}: {message}" for field, _, message in causes]

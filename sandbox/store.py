@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sandbox import fields
 from sandbox.clock import Clock, rfc3339
-from sandbox.errors import already_exists, conflict, not_found
+from sandbox.errors import already_exists, conflict, not_found, precondition_failed
 from sandbox.objects import Obj, clone, name_of, namespace_of, sub, text
 from sandbox.resources import Resource
 
@@ -93,7 +93,7 @@ class Store:
             raise conflict(
                 resource,
                 name_of(obj),
-                f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {before['uid']}",
+                precondition_failed(resource, namespace, name_of(obj), "UID", meta["uid"], before["uid"]),
             )
         obj = clone(obj)
         meta = obj["metadata"]

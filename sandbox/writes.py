@@ -7,7 +7,7 @@ from sandbox.clock import rfc3339
 from sandbox.cluster import Cluster
 from sandbox.defaults import fill
 from sandbox.deletion import delete_gracefully
-from sandbox.errors import ApiError, bad_request, conflict, not_found
+from sandbox.errors import ApiError, bad_request, conflict, invalid, not_found, precondition_failed
 from sandbox.objects import Obj, being_deleted, clone, name_of, namespace_of, rows, sub, text, texts
 from sandbox.requests import Call
 from sandbox.resources import DEPLOYMENT, JOB, NAMESPACE, POD, REPLICA_SET, Resource
@@ -84,6 +84,9 @@ def patch(cluster: Cluster, resource: Resource, namespace: str, name: str, call:
     stored = sub(old, "metadata")
     if asked.get("resourceVersion") not in (None, "", stored["resourceVersion"]):
         raise conflict(resource, name)
+    if asked.get("uid") not in (None, "", stored["uid"]):
+        rule = f'Invalid value: "{asked["uid"]}": field is immutable'
+        raise invalid(resource.kind, resource.group, name, [("metadata.uid", "FieldValueInvalid", rule)])
     return _write(cluster, resource, old, obj, call, subresource)
 
 
@@ -208,11 +211,8 @@ def delete(cluster: Cluster, resource: Resource, namespace: str, name: str, call
         wanted = conditions.get(field)
         if wanted and wanted != obj["metadata"][stored]:
             word = "UID" if field == "uid" else "ResourceVersion"
-            raise conflict(
-                resource,
-                name,
-                f"Precondition failed: {word} in precondition: {wanted}, {word} in object meta: {obj['metadata'][stored]}",
-            )
+            why = precondition_failed(resource, namespace, name, word, wanted, obj["metadata"][stored])
+            raise conflict(resource, name, why)
     if call.dry_run or options.get("dryRun"):
         return obj, True
     grace = call.query.get("gracePeriodSeconds", options.get("gracePeriodSeconds"))

@@ -237,7 +237,14 @@ def test_another_uid_is_refused(namespace: Namespace) -> None:
     body = json.dumps({"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}, "data": {"a": "4"}})
     refused = namespace.kubectl("patch", "cm", "unique", "--type=merge", "-p", body, check=False)
     assert refused.code == 1
-    assert "Precondition failed: UID in precondition" in refused.err
+    assert 'metadata.uid: Invalid value: "00000000-0000-0000-0000-000000000000": field is immutable' in refused.err
+    other = config_map("unique", a="4")
+    other["metadata"] |= {"uid": "00000000-0000-0000-0000-000000000000", "namespace": namespace.name}
+    path = f"/api/v1/namespaces/{namespace.name}/configmaps/unique"
+    refused = namespace.kubectl("replace", "--raw", path, "-f", "-", stdin=json.dumps(other), check=False)
+    assert refused.code == 1
+    assert "Precondition failed: UID in precondition: 00000000-0000-0000-0000-000000000000" in refused.err
+    assert namespace.get("cm", "unique")["data"] == {"a": "1"}
 
 
 @pytest.mark.parametrize(

@@ -133,14 +133,6 @@ def test_a_watch_begins_with_what_is_there_and_ends_with_a_bookmark(client: Offi
     assert all(line["object"]["kind"] == "ConfigMap" and line["object"]["metadata"]["resourceVersion"] for line in bookmarks)
 
 
-def test_a_version_that_is_too_old_is_gone(client: Official, namespace: Namespace) -> None:
-    path = f"/api/v1/namespaces/{namespace.name}/configmaps"
-    lines = _watch_lines(client, path, timeoutSeconds="5", resourceVersion="1")
-    assert lines[0]["type"] == "ERROR"
-    assert (lines[0]["object"]["code"], lines[0]["object"]["reason"]) == (410, "Expired")
-    assert lines[0]["object"]["message"].startswith("too old resource version: 1 (")
-
-
 def test_may_i(client: Official) -> None:
     attributes = {"verb": "delete", "resource": "pods", "namespace": "default"}
     answer = client.authorization.create_self_subject_access_review({"spec": {"resourceAttributes": attributes}})
