@@ -43,7 +43,6 @@ from protocol.remediation import (
     UncordonNode,
 )
 
-
 _SETTING = re.compile(r"(?:-{0,2}[A-Za-z_][A-Za-z0-9_-]*=)(?=.)")
 
 

@@ -1,5 +1,7 @@
 """What hypothesis makes lines, names and calls from."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from protocol.kubectl import calls, resources
@@ -19,43 +21,45 @@ from protocol.remediation import (
 )
 
 HOSTILE = (
-    "..", ".", "../..", "a/b", "a/../b", "/", "%2f", "%2e%2e", "a%00b", "a?b=c", "a#b", "a&b=c", "a;b", "a b", "a\nb", "a\x00b",
-    "?watch=true", "&watch=true", "#", "a=b", "a,b", "'", '"', "`id`", "$(id)", "${IFS}", "|", ">", "-A", "--all", "--", "{", "}",
-    "{.a}?x=1", "\u202ea", "\uff0f", "\u2215", "é", "𝔞", "a\\b", "\\", "@", "a@b", "[0]", "*", "~", "name.", ".name", "-name",
-    "kube-system/pods", "exec", "proxy", "log", "default/secrets/x", "x" * 300,
+    "..", ".", "../..", "a/b", "a/../b", "/", "%2f", "%2e%2e", "a%00b", "a?b=c", "a#b", "a&b=c", "a;b", "a b",
+    "a\nb", "a\x00b", "?watch=true", "&watch=true", "#", "a=b", "a,b", "'", '"', "`id`", "$(id)", "${IFS}", "|", ">",
+    "-A", "--all", "--", "{", "}", "{.a}?x=1", "\u202ea", "\uff0f", "\u2215", "é", "𝔞", "a\\b", "\\", "@", "a@b",
+    "[0]", "*", "~", "name.", ".name", "-name", "kube-system/pods", "exec", "proxy", "log", "default/secrets/x",
+    "x" * 300,
 )  # fmt: skip
 """Texts that would change a path, a query or a command line if somebody let them."""
 
 hostile = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40), st.text(alphabet="ab./%?#&=-_:,'\" \\{}[]*", max_size=20))
 
 WRITE_VERBS = (
-    "apply", "create", "delete", "edit", "patch", "replace", "scale", "autoscale", "annotate", "label", "taint", "drain", "cordon",
-    "uncordon", "expose", "run", "exec", "cp", "attach", "debug", "port-forward", "proxy", "rollout restart", "rollout undo",
-    "rollout pause", "rollout resume", "set image", "set env", "set resources", "set serviceaccount", "set selector",
-    "auth reconcile", "certificate approve", "certificate deny", "config set-credentials", "config use-context", "plugin",
-    "kustomize", "cluster-info dump", "diff", "wait",
+    "apply", "create", "delete", "edit", "patch", "replace", "scale", "autoscale", "annotate", "label", "taint",
+    "drain", "cordon", "uncordon", "expose", "run", "exec", "cp", "attach", "debug", "port-forward", "proxy",
+    "rollout restart", "rollout undo", "rollout pause", "rollout resume", "set image", "set env", "set resources",
+    "set serviceaccount", "set selector", "auth reconcile", "certificate approve", "certificate deny",
+    "config set-credentials", "config use-context", "plugin", "kustomize", "cluster-info dump", "diff", "wait",
 )  # fmt: skip
 """Every verb of kubectl that changes something, runs something or opens something."""
 
 READ_VERBS = (
-    "get", "describe", "logs", "top", "events", "version", "cluster-info", "api-resources", "rollout status", "rollout history",
-    "auth can-i",
+    "get", "describe", "logs", "top", "events", "version", "cluster-info", "api-resources", "rollout status",
+    "rollout history", "auth can-i",
 )  # fmt: skip
 
 flags = st.sampled_from(
     (
-        "-n", "-n=shop", "-nshop", "--namespace", "--namespace=shop", "-A", "--all-namespaces", "-l", "-lapp=web", "--selector=a=b",
-        "-o", "-o=json", "-oyaml", "--output=name", "-f", "-f=x.yaml", "-k", "-R", "-w", "--watch", "--dry-run", "--dry-run=none",
-        "--dry-run=server", "--dry-run=client", "--force", "--grace-period=0", "--all", "--replicas=0", "--replicas", "-c", "--to-revision=1",
-        "--limits=cpu=1", "--kubeconfig=/x", "--server=https://x", "--token", "--as=root", "--context=x", "-it", "--raw", "--",
-        "--cascade=orphan", "--now", "--previous", "--tail=5", "--list", "--subresource=log", "--types=Warning", "--for", "-p",
+        "-n", "-n=shop", "-nshop", "--namespace", "--namespace=shop", "-A", "--all-namespaces", "-l", "-lapp=web",
+        "--selector=a=b", "-o", "-o=json", "-oyaml", "--output=name", "-f", "-f=x.yaml", "-k", "-R", "-w", "--watch",
+        "--dry-run", "--dry-run=none", "--dry-run=server", "--dry-run=client", "--force", "--grace-period=0",
+        "--all", "--replicas=0", "--replicas", "-c", "--to-revision=1", "--limits=cpu=1", "--kubeconfig=/x",
+        "--server=https://x", "--token", "--as=root", "--context=x", "-it", "--raw", "--", "--cascade=orphan",
+        "--now", "--previous", "--tail=5", "--list", "--subresource=log", "--types=Warning", "--for", "-p",
     )
 )  # fmt: skip
 words = st.sampled_from(
     (
-        "pods", "pod", "po", "secrets", "secret", "deploy", "deploy/web", "deployment", "node", "node/n1", "ns", "web", "web-0",
-        "pods/web-0", "all", "po,deploy", "app=web", "A=b", "A-", "app=nginx:1", "get", "status", "restart", "delete", "kubectl",
-        "default", "list", "shop", "|", ">", ";", "&&", "$(id)", "sh", "-c",
+        "pods", "pod", "po", "secrets", "secret", "deploy", "deploy/web", "deployment", "node", "node/n1", "ns",
+        "web", "web-0", "pods/web-0", "all", "po,deploy", "app=web", "A=b", "A-", "app=nginx:1", "get", "status",
+        "restart", "delete", "kubectl", "default", "list", "shop", "|", ">", ";", "&&", "$(id)", "sh", "-c",
     )
 )  # fmt: skip
 verbs = st.sampled_from(WRITE_VERBS + READ_VERBS).map(str.split)
@@ -93,48 +97,43 @@ rolled_out = _of_kinds("Deployment", "StatefulSet", "DaemonSet")
 logged = _of_kinds("Pod", "Deployment", "Job")
 
 
-def _reach() -> st.SearchStrategy[dict[str, object]]:
-    return st.one_of(maybe_namespace.map(lambda n: {"namespace": n}), st.just({"all_namespaces": True}))
+Fields = st.SearchStrategy[dict[str, Any]]
+
+reaches: Fields = maybe_namespace.map(lambda namespace: {"namespace": namespace}) | st.just({"all_namespaces": True})
+in_one: Fields = maybe_namespace.map(lambda namespace: {"namespace": namespace})
+outputs: Fields = st.sampled_from(("table", "wide", "yaml", "json", "name")).map(lambda form: {"output": form})
+spelled_outputs: Fields = outputs | json_paths.map(lambda path: {"output": "jsonpath", "jsonpath": path})
 
 
-def _gets() -> st.SearchStrategy[calls.Call]:
-    more = st.fixed_dictionaries(
-        {
-            "show_labels": st.booleans(),
-            "no_headers": st.booleans(),
-            "ignore_not_found": st.booleans(),
-            "sort_by": st.sampled_from(("", ".metadata.name")),
-        }
-    )
-    outputs = st.sampled_from(("table", "wide", "yaml", "json", "name")).map(lambda o: {"output": o}) | json_paths.map(
-        lambda p: {"output": "jsonpath", "jsonpath": p}
-    )
-    chosen = st.fixed_dictionaries(
-        {"label_selector": st.just("") | selectors, "field_selector": st.sampled_from(("", "a.b!=c"))}
-    )
-    listing = st.builds(
-        lambda r, reach, sel, out, m: calls.GetCall(resources=tuple(r), **reach, **sel, **out, **m),
-        all_of_types, _reach(), chosen, outputs, more,
-    )  # fmt: skip
-    objects = st.builds(
-        lambda r, namespace, out, m: calls.GetCall(resources=tuple(r), namespace=namespace, **out, **m),
-        named, maybe_namespace, outputs, more,
-    )  # fmt: skip
-    return listing | objects
+def _calls(model: type[Any], *shared: Fields, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[calls.Call]:
+    """Calls of a model: each field from its strategy, and sets of fields that go together."""
+    alone: Fields = st.fixed_dictionaries(fields)
+
+    def build(parts: tuple[dict[str, Any], ...]) -> calls.Call:
+        return model.model_validate({name: value for part in parts for name, value in part.items()})
+
+    return st.tuples(alone, *shared).map(build)
 
 
 read_calls: st.SearchStrategy[calls.Call] = st.one_of(
-    _gets(),
-    st.builds(
-        lambda r, namespace, events: calls.DescribeCall(resources=tuple(r), namespace=namespace, show_events=events),
-        named,
-        maybe_namespace,
-        st.booleans(),
+    _calls(
+        calls.GetCall,
+        reaches,
+        spelled_outputs,
+        resources=all_of_types,
+        label_selector=st.just("") | selectors,
+        field_selector=st.sampled_from(("", "a.b!=c")),
+        show_labels=st.booleans(),
+        no_headers=st.booleans(),
+        sort_by=st.sampled_from(("", ".metadata.name")),
     ),
-    st.builds(
+    _calls(calls.GetCall, in_one, spelled_outputs, resources=named, ignore_not_found=st.booleans()),
+    _calls(calls.DescribeCall, in_one, resources=named, show_events=st.booleans()),
+    _calls(calls.DescribeCall, reaches, resources=all_of_types, label_selector=st.just("") | selectors),
+    _calls(
         calls.LogsCall,
+        in_one,
         resource=logged,
-        namespace=maybe_namespace,
         container=st.just("") | labels,
         previous=st.booleans(),
         tail=st.none() | st.integers(-1, 1000),
@@ -143,27 +142,37 @@ read_calls: st.SearchStrategy[calls.Call] = st.one_of(
         prefix=st.booleans(),
         limit_bytes=st.none() | st.integers(1, 10_000),
     ),
-    st.builds(calls.LogsCall, label_selector=selectors, namespace=maybe_namespace, all_containers=st.booleans()),
-    st.builds(
-        calls.TopCall, what=st.just("pods"), name=st.just("") | names, namespace=maybe_namespace, containers=st.booleans(),
+    _calls(calls.LogsCall, in_one, label_selector=selectors, all_containers=st.booleans()),
+    _calls(
+        calls.TopCall,
+        in_one,
+        what=st.just("pods"),
+        name=st.just("") | names,
+        containers=st.booleans(),
         sort_by=st.sampled_from(("", "cpu", "memory")),
     ),
-    st.builds(calls.TopCall, what=st.just("nodes"), name=st.just("") | names),
-    st.builds(
-        calls.EventsCall, for_object=st.none() | logged, namespace=maybe_namespace,
+    _calls(calls.TopCall, what=st.just("nodes"), name=st.just("") | names),
+    _calls(
+        calls.EventsCall,
+        reaches,
+        outputs,
+        for_object=st.none() | logged,
         types=st.sampled_from(((), ("Warning",), ("Normal", "Warning"))),
     ),
-    st.builds(calls.VersionCall, output=st.sampled_from(("table", "json", "yaml"))),
-    st.just(calls.ClusterInfoCall()),
-    st.builds(calls.ApiResourcesCall, namespaced=st.none() | st.booleans(), api_group=st.none() | st.just("apps")),
-    st.builds(calls.RolloutStatusCall, resource=rolled_out, namespace=maybe_namespace),
-    st.builds(calls.RolloutHistoryCall, resource=rolled_out, namespace=maybe_namespace, revision=st.none() | st.integers(1, 99)),
-    st.builds(
-        calls.CanICall, action=st.sampled_from(("get", "delete")), namespace=maybe_namespace,
-        resource=st.builds(calls.NamedResource, type=types, name=st.just("") | names), subresource=st.sampled_from(("", "log")),
+    _calls(calls.VersionCall, output=st.sampled_from(("table", "json", "yaml"))),
+    _calls(calls.ClusterInfoCall),
+    _calls(calls.ApiResourcesCall, namespaced=st.none() | st.booleans(), api_group=st.none() | st.just("apps")),
+    _calls(calls.RolloutStatusCall, in_one, resource=rolled_out),
+    _calls(calls.RolloutHistoryCall, in_one, resource=rolled_out, revision=st.none() | st.integers(1, 99)),
+    _calls(
+        calls.CanICall,
+        reaches,
+        action=st.sampled_from(("get", "delete")),
+        resource=st.builds(calls.NamedResource, type=types, name=st.just("") | names),
+        subresource=st.sampled_from(("", "log")),
     ),
-    st.builds(calls.CanICall, list_all=st.just(True), namespace=maybe_namespace),
-)  # fmt: skip
+    _calls(calls.CanICall, reaches, list_all=st.just(True)),
+)
 
 
 def _refs(*kinds: str) -> st.SearchStrategy[ObjectRef]:

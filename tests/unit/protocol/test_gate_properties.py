@@ -40,8 +40,7 @@ ALL_POWER = PolicyContext(
 def _parsed(argv: list[str]) -> Call | None:
     try:
         return parse(argv)
-    except GrammarError as refusal:
-        assert str(refusal)
+    except GrammarError:
         return None
 
 
@@ -76,7 +75,7 @@ def test_what_is_allowed_is_a_read_and_says_so(before: list[str], verb: list[str
     if verdict.decision is Decided.ALLOW:
         assert isinstance(call, READS)
         assert render(call).removeprefix("kubectl ").startswith(make.READ_VERBS)
-        assert judge(Kubectl(call=call), ALL_POWER) == verdict
+        assert judge(Kubectl.model_validate({"call": call}), ALL_POWER) == verdict
     if isinstance(call, WriteCall):
         assert verdict.decision is not Decided.ALLOW
 
@@ -84,12 +83,14 @@ def test_what_is_allowed_is_a_read_and_says_so(before: list[str], verb: list[str
 @settings(max_examples=300)
 @given(st.text(max_size=80))
 def test_any_text_is_a_call_or_a_refusal_with_words(line: str) -> None:
+    words = "a call"
     try:
         call = parse(line)
     except GrammarError as refusal:
-        assert str(refusal)
+        words = str(refusal)
     else:
         assert parse(render(call)).verb == call.verb
+    assert words
 
 
 @settings(max_examples=300)
@@ -158,23 +159,22 @@ def test_dangerous_subresources_have_no_path(subresource: str) -> None:
         paths.object_path(PODS, "shop", "web-0", subresource)
 
 
-@settings(max_examples=300)
-@given(
-    st.dictionaries(st.text(min_size=1, max_size=10), st.text(min_size=1, max_size=30), max_size=4).filter(
-        lambda d: _encodes(d)
-    )
-)
-def test_no_value_changes_a_query(params: dict[str, str]) -> None:
-    text = paths.query(params)
-    parts = urlsplit(f"https://kubernetes/api/v1/pods{text}")
-    assert parts.path == "/api/v1/pods"
-    assert parts.fragment == ""
-    assert dict(parse_qsl(parts.query, keep_blank_values=True)) == params
+params = st.dictionaries(st.text(min_size=1, max_size=10), st.text(min_size=1, max_size=30), max_size=4)
 
 
 def _encodes(params: dict[str, str]) -> bool:
     """Lone surrogates are no text and can't be sent at all."""
     return all(text.isprintable() or text.isascii() for pair in params.items() for text in pair)
+
+
+@settings(max_examples=300)
+@given(params.filter(_encodes))
+def test_no_value_changes_a_query(values: dict[str, str]) -> None:
+    text = paths.query(values)
+    parts = urlsplit(f"https://kubernetes/api/v1/pods{text}")
+    assert parts.path == "/api/v1/pods"
+    assert parts.fragment == ""
+    assert dict(parse_qsl(parts.query, keep_blank_values=True)) == values
 
 
 @settings(max_examples=400)

@@ -19,19 +19,25 @@ ANYWHERE = PolicyContext(scope=ScopeLimit(), role=Role.OPERATOR, mode=RunnerMode
 SHOP_ONLY = PolicyContext(scope=ScopeLimit(namespaces=("shop",)), role=Role.OPERATOR, mode=RunnerMode(writes=True))
 
 
-def _row(raw: Any) -> Row:
-    line, verdict, *says = cast(list[str], raw)
+def _row(raw: list[str]) -> Row:
+    line, verdict, *says = raw
     return line, verdict, says[0] if says else ""
 
 
+def _named(section: str) -> dict[str, Row]:
+    """The rows of a section, by name or by line."""
+    raw: Any = TABLE[section]
+    if isinstance(raw, dict):
+        return {name: _row(row) for name, row in cast(dict[str, list[str]], raw).items()}
+    return {f"{n}: {row[0]}": _row(row) for n, row in enumerate(cast(list[list[str]], raw))}
+
+
 def _rows(section: str) -> list[Row]:
-    raw = TABLE[section]
-    return [_row(item) for item in (raw.values() if isinstance(raw, dict) else raw)]
+    return list(_named(section).values())
 
 
 def _ids(section: str) -> list[str]:
-    raw = TABLE[section]
-    return list(cast(dict[str, Any], raw)) if isinstance(raw, dict) else [str(item[0]) or "(empty)" for item in raw]
+    return list(_named(section))
 
 
 def _hold(row: Row, context: PolicyContext) -> None:
@@ -84,7 +90,7 @@ def test_what_a_line_and_an_argv_say_is_the_same() -> None:
 
 @pytest.mark.parametrize("word", ["|", ">", ">>", ";", "&&", "||", "2>&1", "&"])
 def test_shell_words_in_an_argv_are_named(word: str) -> None:
-    with pytest.raises(GrammarError, match="run|one command|written"):
+    with pytest.raises(GrammarError, match=r"run|one command|written"):
         parse(["get", "pods", word, "x"])
 
 

@@ -155,8 +155,8 @@ def test_jsonpath_with_text_between() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{.a", "{..a}", "{.a[0:2]}", "{.a[?(@.b)]}", "{range .a}{end}", "{.a[(1)]}", "{.a[,]}", "{}", "{.a}`id`", "{.a}$(id)",
-        "{.a[99999999]}", "{.a[b]}", "{ .a b }", "x" * 2000, "{" + ".a" * 100 + "}",
+        "", "{.a", "{..a}", "{.a[0:2]}", "{.a[?(@.b)]}", "{range .a}{end}", "{.a[(1)]}", "{.a[,]}", "{}", "{.a}`id`",
+        "{.a}$(id)", "{.a[99999999]}", "{.a[b]}", "{ .a b }", "x" * 2000, "{" + ".a" * 100 + "}",
     ],
 )  # fmt: skip
 def test_jsonpath_that_is_not_spoken(text: str) -> None:
@@ -188,7 +188,7 @@ def test_durations(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "5", "1d", "-1h", "1h ", "h", "0s", "1e9h", "9999999h", "1h;", "１h"])
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="duration|at most|for example"):
+    with pytest.raises(ValueError, match=r"duration|at most|for example"):
         selectors.seconds(text)
 
 
