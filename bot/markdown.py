@@ -64,7 +64,7 @@ def plain(nodes: list[Node]) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_DEPTH * 2}).enable("table")
+    return MarkdownIt("commonmark", {"html": False, "maxNesting": 100}).enable("table")
 
 
 _OPENING = {

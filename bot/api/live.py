@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +16,7 @@ log = structlog.get_logger(__name__)
 
 Listener = Callable[[str, Live], None]
 """Called with the conversation and what happened; must not block."""
+READY_S = 2.0
 _RETRY_S = 1.0
 
 
@@ -29,6 +31,7 @@ class _TextSoFar:
 class _Channel:
     listeners: list[Listener] = field(default_factory=list[Listener])
     texts: dict[str, _TextSoFar] = field(default_factory=dict[str, _TextSoFar])
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
 
@@ -46,12 +49,16 @@ class Hub:
         if self._lists is None:
             self._lists = asyncio.create_task(self._follow_lists(), name="watch lists")
 
-    def join(self, conversation: str, listener: Listener) -> None:
+    async def join(self, conversation: str, listener: Listener) -> None:
+        """Comes back when the watch stands, so that nothing falls between what the caller reads next and what it hears;
+        or after READY_S, when the bus is away."""
         channel = self._channels.get(conversation)
         if channel is None:
             channel = self._channels[conversation] = _Channel()
             channel.task = asyncio.create_task(self._follow(conversation, channel), name=f"watch {conversation}")
         channel.listeners.append(listener)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(channel.ready.wait(), READY_S)
 
     async def leave(self, conversation: str, listener: Listener) -> None:
         channel = self._channels.get(conversation)
@@ -87,6 +94,7 @@ class Hub:
         while True:
             try:
                 async for live in self._conversations.watch(conversation):
+                    channel.ready.set()
                     _remember(channel, live)
                     for listener in tuple(channel.listeners):
                         listener(conversation, live)

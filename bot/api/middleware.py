@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.api.problems import REFUSED
 from control_plane.errors import ServiceError
 from protocol.ids import new_id
 
@@ -101,11 +102,16 @@ def _given_id(scope: Scope) -> str | None:
 def _limited(receive: Receive, scope: Scope, limit: int) -> Receive:
     """Raises TooLarge once more than `limit` bytes arrive, whatever Content-Length says."""
     error = TooLarge(f"The request is over {limit // 1024} KiB. Send less at once.")
+
+    def refused() -> TooLarge:
+        scope[REFUSED] = error  # who reads the body may turn what we raise into something vaguer
+        return error
+
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
 
             async def refuse() -> Message:
-                raise error
+                raise refused()
 
             return refuse
     seen = 0
@@ -115,7 +121,7 @@ def _limited(receive: Receive, scope: Scope, limit: int) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > limit:
-            raise error
+            raise refused()
         return message
 
     return counted

@@ -16,6 +16,8 @@ from protocol.base import Value
 
 log = structlog.get_logger(__name__)
 
+REFUSED = "opsthread.refused"
+"""Where middleware leaves in the scope why it cut a request off."""
 API_PREFIXES = ("/api/", "/health/", "/metrics")
 _CODES = {400: "invalid", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "invalid"}
 _TRACE_CHARACTERS = 8_000
@@ -99,7 +101,7 @@ def answer_with(page: Page) -> Answer:
     """The one answer to every error: problem+json for programs, `page` where a person is asking."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        problem = problem_of(error, request_id(request))
+        problem = problem_of(request.scope.get(REFUSED, error), request_id(request))
         if problem.status >= 500:
             log.error("request.failed", path=request.url.path, code=problem.code, trace=_trace(error))
         if request.url.path.startswith(API_PREFIXES):

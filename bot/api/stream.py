@@ -209,7 +209,7 @@ class _Stream:
                 yield self._gone(conversation)
                 continue
             self._joined.append(conversation)
-            self._hub.join(conversation, self._heard)
+            await self._hub.join(conversation, self._heard)
             async for event in self._drain(conversation):
                 yield event
             for text in self._hub.texts_so_far(conversation):

@@ -139,13 +139,13 @@ async def propose(here: Here, person: Person, conversation: Conversation, turn: 
     title = "propose: set the memory limit of payments to 256Mi"
     await add(conversation.id, ToolStarted(call="c5", name="propose_remediation", title=title), turn=turn.id)
     approval = await here.approval(person, conversation, turn=turn.id)
-    opened = ToolFinished(call="c5", name="propose_remediation", status="ok", text=f"approval {approval.id} opened", duration_ms=48)
+    opened = ToolFinished(
+        call="c5", name="propose_remediation", status="ok", text=f"approval {approval.id} opened", duration_ms=48
+    )
     await add(conversation.id, opened, turn=turn.id)
     return approval
 
 
 async def conclude(here: Here, conversation: Conversation, turn: Turn, answer: str = ANSWER) -> None:
     await here.plane.conversations.append(conversation.id, ModelMessage(text=answer, offline=True, final=True), turn=turn.id)
-    await here.plane.conversations.end_turn(
-        turn.id, "finished", TurnFinished(took_ms=1180, model_calls=3, tool_calls=5)
-    )
+    await here.plane.conversations.end_turn(turn.id, "finished", TurnFinished(took_ms=1180, model_calls=3, tool_calls=5))
