@@ -1,6 +1,7 @@
 """The table of commands: rows are written by one writer, many in a transaction; results are read by who may see them."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -18,6 +19,7 @@ LOG = structlog.get_logger("commands")
 MOST_TEXT = 256 * 1024
 MOST_DATA = 1024 * 1024
 _AT_ONCE = 200
+_FINISH_S = 10
 
 Change = Callable[[Session], Awaitable[None]]
 
@@ -34,8 +36,9 @@ class CommandLog:
         self._writer = asyncio.create_task(self._write(), name="command log writer")
 
     async def stop(self) -> None:
-        """Writes what waits, then ends."""
-        await self._waiting.join()
+        """Writes what waits, then ends. A database that does not answer is not waited for longer than some seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._waiting.join(), _FINISH_S)
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
@@ -44,8 +47,15 @@ class CommandLog:
     def submit(self, change: Change) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(_look_at)
+        if self._writer is None:
+            done.set_exception(RuntimeError("the command log is not started, or has been stopped"))
+            return done
         self._waiting.put_nowait((change, done))
         return done
+
+    async def settle(self) -> None:
+        """Return when everything submitted so far is written: a reader's way to see its own commands."""
+        await self.submit(_nothing)
 
     async def _write(self) -> None:
         while True:
@@ -73,6 +83,10 @@ class CommandLog:
             return
         for _, done in batch:
             _settle(done, None)
+
+
+async def _nothing(_session: Session) -> None:
+    """A place in the queue."""
 
 
 def began(row: CommandEntryRow) -> Change:

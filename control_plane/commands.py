@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -99,7 +100,7 @@ class Commands:
         When the caller is cancelled the runner is told to give up and the row says cancelled.
         """
         try:
-            target = await self._fleet.get(cluster, principal)
+            target = await self._fleet.recent(cluster, principal)
         except NotFound as error:
             return CommandResult(id=new_id(), status=CommandStatus.NOT_FOUND, error=error.message)
         scope = narrower(scope, visible_scope(principal, target.id, target.name))
@@ -155,6 +156,7 @@ class Commands:
         """Newest first, only what the principal may see. Raises NotFound for an unknown cluster."""
         seen = [await self._fleet.get(cluster, principal)] if cluster is not None else await self._fleet.list(principal)
         scopes = {item.id: visible_scope(principal, item.id, item.name) for item in seen}
+        await self._log.settle()
         found: builtins.list[CommandRow] = []
         before: datetime | None = None
         for _ in range(_MOST_PAGES):
@@ -185,10 +187,9 @@ class Commands:
             raise
         took = round((time.monotonic() - began) * 1000, 2)
         result = result.model_copy(update={"id": request.id, "duration_ms": took})
-        try:
-            await self._end(request, target, result)
-        except (SQLAlchemyError, OSError, ValueError) as error:  # the answer is worth more than its row
-            LOG.error("a command's result could not be stored", command=request.id, error=str(error))
+        written = self._end(request, target, result)
+        if once:
+            await self._kept(written)
         return result
 
     async def _send(
@@ -221,7 +222,7 @@ class Commands:
             )
 
         self._log.submit(change)
-        await self._end(request, target, result)
+        await self._kept(self._end(request, target, result))
         return result
 
     def _end(self, request: CommandRequest, target: Cluster, result: CommandResult) -> asyncio.Future[None]:
@@ -240,8 +241,15 @@ class Commands:
         )
         return self._log.submit(command_log.ended(result, self._clock()))
 
+    async def _kept(self, written: asyncio.Future[None]) -> None:
+        """Wait for a row that must be there before the caller goes on; reads leave it to the log's order. A row that can't
+        be written is logged by the log: the answer is worth more."""
+        with contextlib.suppress(SQLAlchemyError, OSError, ValueError):
+            await written
+
     async def _visible(self, command: str, principal: Principal) -> CommandEntryRow:
         missing = NotFound(f"there is no command {command!r}")
+        await self._log.settle()
         row = await command_log.find(self._database, command)
         if row is None or row.tenant_id != principal.tenant:
             raise missing

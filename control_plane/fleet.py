@@ -4,6 +4,7 @@ import builtins
 import json
 import re
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -28,6 +29,8 @@ from protocol.diagnosis import Severity
 from protocol.ids import new_id
 
 _NAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
+_RECENT_S = 1.0
+_MOST_RECENT = 10_000
 Health = Literal["healthy", "degraded", "unhealthy", "unknown"]
 
 KillSwitchThrown = Callable[[Session, str, str, str], Awaitable[None]]
@@ -80,7 +83,8 @@ class Fleet:
         self._kill_switch_thrown = kill_switch_thrown
         self._callout = AuthCallout(database, bus, clock=clock)
         self._enrolment = Enrolment(database, bus, clock=clock, grant_keys=grant_keys or {})
-        self._presence = Presence(database, bus, clock=clock)
+        self._presence = Presence(database, bus, clock=clock, changed=self._forget_recent)
+        self._recent: dict[str, tuple[float, builtins.list[tuple[str, Cluster]]]] = {}
 
     async def start(self) -> None:
         await self._presence.start()
@@ -117,13 +121,25 @@ class Fleet:
 
     async def get(self, cluster: str, principal: Principal | None = None) -> Cluster:
         """By id or name. Raises NotFound when it does not exist or the principal sees nothing of it."""
-        wanted = _with_runners(principal).where(or_(ClusterRow.id == cluster, ClusterRow.name == cluster))
+        return _choose(await self._named(cluster), cluster, principal)
+
+    async def recent(self, cluster: str, principal: Principal | None = None) -> Cluster:
+        """As `get`, but what is told may be a second old: for what happens often and is checked again further on."""
+        now = time.monotonic()
+        kept = self._recent.get(cluster)
+        if kept is None or now - kept[0] > _RECENT_S:
+            kept = (now, await self._named(cluster))
+            if len(self._recent) >= _MOST_RECENT:
+                self._recent.clear()
+            if kept[1]:
+                self._recent[cluster] = kept
+        return _choose(kept[1], cluster, principal)
+
+    async def _named(self, cluster: str) -> builtins.list[tuple[str, Cluster]]:
+        wanted = _with_runners(None).where(or_(ClusterRow.id == cluster, ClusterRow.name == cluster))
         async with self._database.read() as session:
             rows = await _rows(session, wanted)
-        found = [_cluster(row, runner, self._clock()) for row, runner in rows if _sees(principal, row.id, row.name)]
-        if not found:
-            raise NotFound(f"there is no cluster {cluster!r}; `opsthread clusters` lists the ones that you may see")
-        return next((item for item in found if item.id == cluster), found[0])
+        return [(row.tenant_id, _cluster(row, runner, self._clock())) for row, runner in rows]
 
     async def list(self, principal: Principal | None = None) -> tuple[Cluster, ...]:
         """By name; only what the principal sees something of."""
@@ -162,6 +178,7 @@ class Fleet:
                 await self._kill_switch_thrown(session, target.id, by, reason)
             action = "cluster.kill_switch_on" if on else "cluster.kill_switch_off"
             self._audit(session, action, f"cluster:{target.id}", target.id, by, {"reason": reason})
+        self._forget_recent()
 
     async def revoke_runner(self, runner: str, *, by: str) -> None:
         """Its key is worth nothing from now on and its open connection is cut. Raises NotFound."""
@@ -181,10 +198,26 @@ class Fleet:
             )
             if cast(CursorResult[Any], changed).rowcount:
                 self._audit(session, "runner.revoked", f"runner:{runner}", row.cluster, by, {})
+        self._forget_recent()
         await self._callout.cut(runner)
+
+    def _forget_recent(self) -> None:
+        self._recent.clear()
 
     def _audit(self, session: Session, action: str, subject: str, cluster: str, by: str, detail: dict[str, str]) -> None:
         record(session, Entry(by, action, subject, self._clock(), cluster=cluster, detail=detail))
+
+
+def _choose(found: builtins.list[tuple[str, Cluster]], wanted: str, principal: Principal | None) -> Cluster:
+    """The one with that id, else the one with that name, of those that the principal may know of. Raises NotFound."""
+    seen = [
+        cluster
+        for tenant, cluster in found
+        if principal is None or (tenant == principal.tenant and _sees(principal, cluster.id, cluster.name))
+    ]
+    if not seen:
+        raise NotFound(f"there is no cluster {wanted!r}; `opsthread clusters` lists the ones that you may see")
+    return next((cluster for cluster in seen if cluster.id == wanted), seen[0])
 
 
 def visible_scope(principal: Principal, cluster_id: str, cluster_name: str) -> ScopeLimit:

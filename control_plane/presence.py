@@ -1,7 +1,8 @@
 """Who is there: hellos answered one by one, heartbeats written once a second for all runners together."""
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from protocol.bus import OFFLINE_AFTER_S, Heartbeat, Hello, HelloReply
 LOG = structlog.get_logger("fleet")
 _FLUSH_S = 1.0
 _COUNT_S = 15.0
+_FINISH_S = 2.0
 RUNNERS_ONLINE = Gauge("opsthread_runners_online", "Clusters whose runner was heard of in the last 45 s")
 
 
@@ -38,16 +40,21 @@ class Known:
 class Presence:
     """Serves hello and heartbeat subjects. With several replicas each message reaches one of them."""
 
-    def __init__(self, database: Database, bus: Bus, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, bus: Bus, *, clock: Clock = utc_now, changed: Callable[[], None] = lambda: None
+    ) -> None:
         self._database = database
         self._bus = bus
         self._clock = clock
+        self._changed = changed
         self._heard: dict[tuple[str, str], tuple[Heartbeat, datetime]] = {}
         self._news = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        self._stopping.clear()
         self._subscriptions = [
             await self._bus.serve(subjects.ALL_HELLOS, self._hello, queue="fleet", at_once=16),
             await self._bus.serve(subjects.ALL_HEARTBEATS, self._heartbeat, queue="fleet"),
@@ -61,6 +68,10 @@ class Presence:
         for subscription in self._subscriptions:
             await subscription.close()
         self._subscriptions = []
+        self._stopping.set()
+        self._news.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_FINISH_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -94,6 +105,7 @@ class Presence:
             row.clock_offset_s = (hello.clock - now).total_seconds()
             row.last_heartbeat = now
             known.cluster.active_runner = row.id
+        self._changed()
         LOG.info("hello", cluster=known.cluster.name, runner=hello.runner, boot=hello.boot, version=hello.version)
         return HelloReply(accepted=True, use=PROTOCOL_VERSION, clock=now)
 
@@ -109,7 +121,7 @@ class Presence:
 
     async def _write_each_second(self) -> None:
         """The first heartbeat after a quiet second is written at once, what follows within the next one together."""
-        while True:
+        while not self._stopping.is_set():
             await self._news.wait()
             self._news.clear()
             heard, self._heard = self._heard, {}
@@ -119,16 +131,21 @@ class Presence:
                 LOG.error("heartbeats could not be written and are tried again", error=str(error))
                 self._heard = {**heard, **self._heard}
                 self._news.set()
-            await asyncio.sleep(_FLUSH_S)
+            await self._pause(_FLUSH_S)
 
     async def _count(self) -> None:
         """For the metrics: every replica shows the whole fleet."""
-        while True:
+        while not self._stopping.is_set():
             try:
                 RUNNERS_ONLINE.set(await count_online(self._database, self._clock()))
             except (SQLAlchemyError, OSError) as error:
                 LOG.error("the runners online could not be counted", error=str(error))
-            await asyncio.sleep(_COUNT_S)
+            await self._pause(_COUNT_S)
+
+    async def _pause(self, seconds: float) -> None:
+        """So long, or until we stop: a statement that runs is better finished than cancelled."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
 
 def why_refused(hello: Hello, known: Known | None, now: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 from control_plane.bus.config import APP_USER, AUTH_USER, SYS_USER
@@ -161,5 +161,5 @@ def _without_user(urls: str) -> str:
     bare: list[str] = []
     for url in _servers(urls):
         parts = urlsplit(url)
-        bare.append(parts._replace(netloc=unquote(parts.netloc).rpartition("@")[2]).geturl())
+        bare.append(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
     return ",".join(bare)

@@ -1,6 +1,7 @@
 """Live messages of a subject for many readers in this process, through one subscription on the wire."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from weakref import WeakSet
@@ -10,6 +11,7 @@ from control_plane.bus.link import Incoming, Link, Subscription
 WAKE = b""
 """An item that says: messages may have been missed, read the table now."""
 _MOST_WAITING = 1000
+_SWEEP_S = 10.0
 
 
 class Feed(AsyncIterator[bytes]):
@@ -100,13 +102,16 @@ class Feeds:
 
     async def _keep(self) -> None:
         """Subscribe what is read, and unsubscribe what nobody has read for a while."""
+        loop = asyncio.get_running_loop()
+        swept = loop.time()
         while True:
             await self._subscribe_new()
-            try:
-                async with asyncio.timeout(10):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SWEEP_S):
                     await self._changed.wait()
-            except TimeoutError:
+            if loop.time() - swept >= _SWEEP_S:
                 await self._drop_unread()
+                swept = loop.time()
 
     async def _subscribe_new(self) -> None:
         self._changed.clear()

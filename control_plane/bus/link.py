@@ -19,6 +19,7 @@ from nats.aio.msg import Msg
 
 LOG = structlog.get_logger("bus")
 _CONNECT_S = 5
+_FINISH_S = 2
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 5.0
 MAX_PAYLOAD = 1_048_576
@@ -61,8 +62,10 @@ class Subscription:
         task.add_done_callback(self._running.discard)
 
     async def close(self) -> None:
-        """Stop listening, and end the handlers that still run."""
+        """Stop listening; handlers that still run may finish shortly, then they are ended."""
         await self._link.forget(self)
+        if self._running:
+            await asyncio.wait(tuple(self._running), timeout=_FINISH_S)
         for task in tuple(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -23,7 +23,7 @@ from tests.integration.fake_runner import FakeRunner
 from tests.integration.plane import ADMIN, Plane, plane
 from tests.integration.waiting import until
 
-REFUSED = nats.errors.Error
+REFUSED = (nats.errors.Error, OSError)  # a refusal, or the reset that follows it when the answer was not read yet
 
 
 @pytest_asyncio.fixture
