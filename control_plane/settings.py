@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, computed_field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 
@@ -18,15 +18,17 @@ class Settings(BaseSettings):
     port: int = 8080
     public_url: str = ""
     """How people's browsers reach us, for links; http://host:port when empty. https makes cookies Secure."""
-    database_url: str = ""
+    database_url: str = Field(default="", repr=False)
     """postgresql+psycopg://… when scaled; SQLite in the data directory when empty."""
-    nats_url: str = ""
+    database_url_file: Path | None = None
+    """A file that holds the database_url, because that holds a password."""
+    nats_url: str = Field(default="", repr=False)
     """An external NATS; when empty the bundled nats-server is started as a child."""
     nats_public_url: str = ""
     """What runners connect to when that is not nats_url, which is ours and may hold a user and password."""
     nats_credentials_file: Path | None = None
     """A NATS credentials file for nats_url, instead of a user and password in it."""
-    nats_auth_url: str = ""
+    nats_auth_url: str = Field(default="", repr=False)
     """An external NATS's connection, with user and password, for its auth callout; `opsthread` then admits runners itself."""
     nats_issuer_seed_file: Path | None = None
     """The account nkey seed whose public key the external NATS names as its callout's issuer."""
@@ -58,10 +60,12 @@ class Settings(BaseSettings):
     """Model name at the OpenAI-compatible endpoint; local vectors when empty."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @computed_field
     @property
     def database(self) -> str:
-        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir}/opsthread.db"
+        """SQLAlchemy's URL of the tables. Raises OSError when database_url_file can't be read."""
+        if self.database_url_file is not None:
+            return self.database_url_file.read_text().strip()
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.absolute()}/opsthread.db"
 
     @classmethod
     def settings_customise_sources(
@@ -72,6 +76,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings  # no other doors
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     def api_key(self) -> str | None:
