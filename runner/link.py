@@ -35,6 +35,8 @@ RENEW_AFTER_S = 240.0
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _HELLO_TIMEOUT_S = 2.0
 _HELLO_REFUSED_WAIT_S = 15.0
+_DENIED_TIMES = 5
+"""A token is given up after so many refusals in a row (about 4 s): one alone may be a control plane that is just starting."""
 _JITTER = random.SystemRandom()
 CONNECTION_ERRORS = (OSError, nats.errors.Error, nats.js.errors.Error, TimeoutError, asyncio.InvalidStateError)
 
@@ -269,7 +271,7 @@ async def enrol(
     """
     tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
     request = EnrolRequest(token=token, public_key=identity.public_key).model_dump_json().encode()
-    attempt = 0
+    attempt = denied = 0
     while True:
         try:
             inbox = subjects.inbox_prefix(enrol_inbox_id(identity.public_key))
@@ -279,9 +281,10 @@ async def enrol(
             finally:
                 await _end(line)
             return _enrolled(answer.data)
-        except nats.errors.AuthorizationError:
-            raise EnrolmentRefused("the token is not valid any more: make a new one and start the runner with it") from None
         except CONNECTION_ERRORS as error:
+            denied = denied + 1 if "authorization" in str(error).lower() else 0
+            if denied >= _DENIED_TIMES:
+                raise EnrolmentRefused("the token is not valid any more: make a new one and start the runner with it") from None
             wait = _BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)]
             attempt += 1
             log.warning("enrolment_waits", url=url, error=repr(error), again_in_s=wait)

@@ -146,8 +146,6 @@ def _resources_fields(action: SetResources, situation: Situation) -> Any:
 
 
 def _with_resources(action: SetResources, situation: Situation) -> Obj:
-    if not action.requests and not action.limits:
-        raise Unfit("neither requests nor limits are named")
     obj = copy.deepcopy(situation.existing())
     container = container_of(obj, action.container)
     resources = dict(sub(container, "resources"))

@@ -112,7 +112,9 @@ async def test_restart_delete_pod_and_cordon(tmp_path: Path) -> None:
 
 async def test_a_bad_image_is_worse(tmp_path: Path) -> None:
     async with stand(tmp_path) as here:
-        action = SetImage(target=ObjectRef.parse("Deployment/shop/search"), container="search", image="nowhere.example/none:0")
+        action = SetImage(
+            target=ObjectRef.parse("Deployment/shop/catalog"), container="catalog", image="registry.shop.example/catalog:3.4.9"
+        )
         assert await healed(here.plane, action) == "worse"
 
 
