@@ -14,6 +14,9 @@ from control_plane.settings import Settings
 from protocol.ids import new_id
 
 INBOX = "_INBOX.cp"
+_EMBEDDED_PATIENCE_S = 10.0
+_PATIENCE_S = 3.0
+"""An external NATS that is down does not keep the rest from starting; the link goes on trying."""
 
 
 class Bus:
@@ -66,7 +69,7 @@ class Bus:
         self._link = Link("control plane", self._app_options(), on_up=self._came_up)
         self._links.add(self._link)
         self._feeds = Feeds(self._link)
-        await self._link.start()
+        await self._link.start(_EMBEDDED_PATIENCE_S if self._server is not None else _PATIENCE_S)
         self._feeds.start()
         if self._server is not None and not self._link.connected:
             error = self._link.last_error

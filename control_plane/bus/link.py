@@ -102,7 +102,7 @@ class Link:
     def connected(self) -> bool:
         return self._up.is_set() and self._client is not None and self._client.is_connected
 
-    async def start(self, patience_s: float = 10) -> None:
+    async def start(self, patience_s: float = 3) -> None:
         self._supervisor = asyncio.create_task(self._supervise(), name=f"NATS link {self._name}")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._up.wait(), patience_s)
