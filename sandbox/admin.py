@@ -1,9 +1,17 @@
-"""The endpoints under /_sandbox: scenarios, API faults, and switches for tests."""
+"""The endpoints under /_sandbox, for the admin token: scenarios, API faults, and switches for tests.
+
+GET  scenarios, scenarios/<id>                 what there is, how it stands
+POST scenarios/<id>/break, .../heal            now
+POST faults {match, status, delay, count}      the API server's own errors; DELETE faults ends them
+POST logs {workload, lines?}                   lines that its containers write now; without lines hostile ones
+POST metrics-server {present}, prometheus {present}
+POST forget                                    drop the watch log: older versions are then 410 Gone
+"""
 
 from typing import TYPE_CHECKING, Any, cast
 
 from sandbox.errors import ApiError
-from sandbox.objects import Obj
+from sandbox.objects import Obj, text, texts
 
 if TYPE_CHECKING:
     from sandbox.world import Sandbox
@@ -29,6 +37,10 @@ def handle(sandbox: "Sandbox", method: str, parts: list[str], body: Any) -> Any:
         case "DELETE", ["faults"]:
             sandbox.faults.clear()
             return {"faults": 0}
+        case "POST", ["logs"]:
+            lines = texts(wanted, "lines") or sandbox.scenarios.hostile_lines()
+            namespace = text(wanted, "namespace") or "shop"
+            return {"containers": sandbox.kubelet.write_log(namespace, text(wanted, "workload"), lines), "lines": lines}
         case "POST", ["metrics-server"]:
             sandbox.api.metrics = bool(wanted.get("present", True))
             return {"present": sandbox.api.metrics}

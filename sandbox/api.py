@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import discovery, reads, subresources, usage, writes
+from sandbox import discovery, openapi, reads, subresources, usage, writes
 from sandbox.auth import require
 from sandbox.cluster import Cluster
 from sandbox.errors import ApiError, not_resource
@@ -165,14 +165,14 @@ class Api:
             case ["openapi", "v2"]:
                 if "protobuf" in accept:
                     media = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-                    return Answer(discovery.openapi_v2_protobuf(), media=media)
-                return Answer(discovery.openapi_v2())
+                    return Answer(openapi.document_v2_protobuf(), media=media)
+                return Answer(openapi.document_v2())
             case ["openapi", "v3"]:
-                return Answer(discovery.openapi_index())
+                return Answer(openapi.index())
             case ["openapi", "v3", "api", version]:
-                return Answer(discovery.openapi_document("", version))
+                return Answer(openapi.document("", version))
             case ["openapi", "v3", "apis", group, version]:
-                return Answer(discovery.openapi_document(group, version))
+                return Answer(openapi.document(group, version))
             case ["api", version]:
                 found = discovery.resource_list("", version, self.metrics)
             case ["apis", group]:

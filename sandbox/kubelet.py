@@ -1,6 +1,6 @@
 """The kubelets: a controller that hands every pod with a node to its worker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sandbox.cluster import Cluster, Key
 from sandbox.environment import ClusterWorld
@@ -57,6 +57,13 @@ class Kubelet:
         now = self.cluster.clock.now
         for trace in self.traces_of(namespace, workload):
             trace.surges.append(Surge(now, now + seconds, cpu))
+
+    def write_log(self, namespace: str, workload: str, lines: Sequence[str]) -> int:
+        """Let every pod of a workload write these lines now; says how many containers did."""
+        traces = self.traces_of(namespace, workload)
+        for trace in traces:
+            trace.injected += [(self.cluster.clock.now, line) for line in lines]
+        return len(traces)
 
     def crash(self, namespace: str, workload: str, result: Outcome) -> None:
         """Let the first pod of a workload exit now."""

@@ -78,6 +78,7 @@ def _between(trace: Trace, run: Run, begin: float, end: float, now: float) -> li
     starts = [(run.started + 0.05 * (at + 1), line) for at, line in enumerate(trace.program.start_lines)]
     said = [(at, _filled(line, trace, {}, at)) for at, line in starts if begin <= at <= end]
     said += _steady(trace, run, begin, end)
+    said += [(at, line) for at, line in trace.injected if begin <= at <= end]
     if run.ended is not None and run.ended <= now:
         for at, line in enumerate(run.exit_lines):
             said.append((run.ended - 0.01 * (len(run.exit_lines) - at), _filled(line, trace, {}, run.ended)))

@@ -62,6 +62,7 @@ class Trace:
     runs: list[Run] = field(default_factory=list[Run])
     restarts: list[float] = field(default_factory=list[float])
     surges: list[Surge] = field(default_factory=list[Surge])
+    injected: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
 
     @property
     def memory_limit(self) -> float:

@@ -21,7 +21,7 @@ from sandbox.defaults import fill
 from sandbox.deletion import delete_gracefully
 from sandbox.errors import ApiError
 from sandbox.kubelet import Kubelet
-from sandbox.objects import Obj, clone, condition, labels_of, name_of, namespace_of, number, rows, sub, text
+from sandbox.objects import Obj, clone, condition, labels_of, name_of, namespace_of, number, rows, sub, text, texts
 from sandbox.programs import Outcome
 from sandbox.resources import BY_KIND, DEPLOYMENT, NODE, POD, Resource
 from sandbox.selectors import matches
@@ -92,6 +92,10 @@ class Scenarios:
 
     def names(self) -> list[str]:
         return list(load())
+
+    def hostile_lines(self) -> list[str]:
+        """Log lines as an attacker would have a program write them."""
+        return texts(_shop(), "hostile_lines")
 
     def play_history(self, chosen: Sequence[str], now: float) -> None:
         """Live through the weeks before `now`: the shop is set up, then what was chosen goes wrong."""

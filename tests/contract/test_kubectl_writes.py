@@ -125,7 +125,8 @@ def test_apply_again_changes_and_removes(namespace: Namespace) -> None:
 def test_server_side_apply_and_its_conflicts(namespace: Namespace) -> None:
     wanted = json.dumps(config_map("served", a="1"))
     namespace.kubectl("apply", "--server-side", "-f", "-", stdin=wanted)
-    managers = namespace.kubectl("get", "cm", "served", "-o", "json", "--show-managed-fields").json["metadata"]["managedFields"]
+    path = f"/api/v1/namespaces/{namespace.name}/configmaps/served"
+    managers = namespace.kubectl("get", "--raw", path).json["metadata"]["managedFields"]
     assert [(m["manager"], m["operation"]) for m in managers] == [("kubectl", "Apply")]
     other = json.dumps(config_map("served", a="2"))
     refused = namespace.kubectl("apply", "--server-side", "--field-manager=somebody", "-f", "-", stdin=other, check=False)
