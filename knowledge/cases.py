@@ -186,7 +186,10 @@ class CaseStore:
         known = self._collections.get(name)
         if known is None:
             if self._client is None:
-                self._client = _open(self._where)
+                try:
+                    self._client = _open(self._where)
+                except ValueError as error:  # what ChromaDB's client makes of a refused connection
+                    raise ConnectionError(str(error)) from error
             # No embedding function: with one, ChromaDB would fetch its model at the first text.
             known = self._collections[name] = self._client.get_or_create_collection(
                 name,

@@ -88,7 +88,7 @@ def service_of(view: ClusterView, host: str, namespace: str) -> Key | None:
 
 def near_service(view: ClusterView, missing: Key) -> Key | None:
     """The existing Service that a wrong name most likely means: same namespace first, then the name elsewhere."""
-    here = view.names.get(("Service", missing.namespace), ())
+    here = view.names("Service", missing.namespace)
     stems = [name for name in here if missing.name.startswith(f"{name}-") or name.startswith(f"{missing.name}-")]
     if stems:
         return Key("Service", missing.namespace, max(stems, key=len))

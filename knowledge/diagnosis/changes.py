@@ -3,7 +3,7 @@
 Who and when come from managedFields (manager, operation, time), as far as the API server kept them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, cast
@@ -21,9 +21,9 @@ WINDOW = timedelta(days=7)
 _CONTROLLERS = ("kube-controller-manager", "kubelet", "kube-scheduler", "cluster-autoscaler", "argo-rollouts")
 
 
-def changes_of(view: ClusterView, key: Key) -> list[Change]:
-    """Changes of one object that can be read from the view, and those that the caller passed in; newest first."""
-    found = [change for change in view.changes if str(change.object) == str(key)]
+def changes_of(view: ClusterView, key: Key, known: Sequence[Change] = ()) -> list[Change]:
+    """Changes of one object that can be read from the view, and those of it that are `known` already; newest first."""
+    found = [change for change in (*view.changes, *known) if str(change.object) == str(key)]
     seen = {(change.path, change.after) for change in found}
     derived: Iterable[Change] = ()
     if key.kind == "Deployment":
@@ -121,7 +121,7 @@ def _difference(path: str, before: Any, after: Any) -> Iterator[tuple[str, str |
         right_rows = {row["name"]: row for row in cast(list[dict[str, Any]], after or [])}
         for name in [*left_rows, *(n for n in right_rows if n not in left_rows)]:
             yield from _difference(f"{path}[{name}]", left_rows.get(name), right_rows.get(name))
-    elif _object_or_none(before) and _object_or_none(after):
+    elif _object_or_none(before) and _object_or_none(after) and (before or after):
         left, right = cast(dict[str, Any], before or {}), cast(dict[str, Any], after or {})
         for name in sorted((left.keys() | right.keys()) - {"name"}) or ["name"]:
             yield from _difference(f"{path}.{name}", left.get(name), right.get(name))

@@ -1,6 +1,6 @@
 """What a rule is given: the view with its graph, changes and read logs, each worked out once a run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from knowledge.diagnosis.changes import changes_of, revisions
@@ -16,10 +16,11 @@ from protocol.diagnosis import Change
 class Context:
     """Shared by all rules of one run. Rules only read."""
 
-    def __init__(self, view: ClusterView, graph: Graph | None = None) -> None:
+    def __init__(self, view: ClusterView, graph: Graph | None = None, changes: Sequence[Change] = ()) -> None:
         self.view = view
         self.now: datetime = view.now
         self.graph = graph or Graph(view)
+        self._known = changes
         self._changes: dict[Key, tuple[Change, ...]] = {}
         self._troubled: dict[Key, bool] = {}
         self._ips: dict[str, Key] | None = None
@@ -28,7 +29,7 @@ class Context:
         """Known changes of one object, newest first."""
         found = self._changes.get(key)
         if found is None:
-            found = self._changes[key] = tuple(changes_of(self.view, key))
+            found = self._changes[key] = tuple(changes_of(self.view, key, self._known))
         return found
 
     def troubled(self, pod: Key) -> bool:

@@ -27,7 +27,7 @@ def diagnose(view: ClusterView, request: Diagnose, *, rules: Sequence[Rule] = RU
     Never raises for what is in the view. `healthy` is said only of objects that exist and were looked at.
     """
     graph = Graph(view)
-    context = Context(view, graph)
+    context = Context(view, graph, request.changes)
     asked = find_targets(view, request)
     limits = list(view.limits)
     if asked.unknown:

@@ -99,9 +99,8 @@ class Graph:
                     yield Edge(Channel.CALLS, service, "log")
         for node in sorted({text(self.view.get(pod) or {}, "spec", "nodeName") for pod in self.view.pods_of(key)} - {""}):
             yield Edge(Channel.NODE, Key("Node", "", node), "runs on")
-        for quota in self.view.of_kind("ResourceQuota"):
-            if quota.namespace == key.namespace:
-                yield Edge(Channel.LIMITS, quota, "quota")
+        for quota in self.view.within("ResourceQuota", key.namespace):
+            yield Edge(Channel.LIMITS, quota, "quota")
 
     def _service_edges(self, key: Key) -> Iterator[Edge]:
         service = self.view.get(key)
@@ -127,11 +126,10 @@ def workloads_for_selector(view: ClusterView, namespace: str, selector: dict[str
     if not selector:
         return
     for kind in ("Deployment", "StatefulSet", "DaemonSet"):
-        for key, obj in view.of_kind(kind).items():
-            if key.namespace == namespace:
-                labels = strings(obj, "spec", "template", "metadata", "labels")
-                if all(labels.get(name) == value for name, value in selector.items()):
-                    yield key
+        for key in view.within(kind, namespace):
+            labels = strings(view.get(key) or {}, "spec", "template", "metadata", "labels")
+            if all(labels.get(name) == value for name, value in selector.items()):
+                yield key
 
 
 def references(spec: Obj) -> Iterator[tuple[str, str, str]]:

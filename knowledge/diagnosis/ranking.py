@@ -18,6 +18,8 @@ from knowledge.diagnosis.view import Key
 
 JUST_BEFORE = timedelta(hours=2)
 MAX_STEPS = 400
+PASSED_ON = ("dependency-unreachable", "upstream-errors")
+"""What a workload passes on to its callers while its own pods are ready."""
 
 
 @dataclass(slots=True)
@@ -79,9 +81,9 @@ def _causes(context: Context, hits: Sequence[Hit]) -> list[list[int]]:
     found: list[list[int]] = []
     for n, effect in enumerate(hits):
         mine = [c for c in at.get(effect.object, ()) if c != n and _explains_here(hits[c], effect)]
-        for key, named in _depends_on(context, effect).items():
+        for key in _depends_on(context, effect):
             others = at.get(key, ()) if key != effect.object else ()
-            mine += [c for c in others if _explains_there(context, hits[c], effect, named=named)]
+            mine += [c for c in others if _explains_there(context, hits[c], effect)]
         found.append(list(dict.fromkeys(mine)))
     return found
 
@@ -97,12 +99,12 @@ def _explains_here(cause: Hit, effect: Hit) -> bool:
     return True
 
 
-def _explains_there(context: Context, cause: Hit, effect: Hit, *, named: bool) -> bool:
+def _explains_there(context: Context, cause: Hit, effect: Hit) -> bool:
     if cause.supporting and not _fits_support(cause, effect):
         return False
     if cause.object.kind == "Node":
         return _mostly_on(context, effect, cause.object.name)
-    if context.graph.is_workload(cause.object) and not named:
+    if context.graph.is_workload(cause.object) and cause.code not in PASSED_ON:
         return impaired(context, cause.object)
     return True
 
@@ -136,34 +138,26 @@ def impaired(context: Context, workload: Key) -> bool:
     )
 
 
-def _depends_on(context: Context, effect: Hit) -> dict[Key, bool]:
-    """What the effect's object needs, one workload far: key → does the effect's own evidence name it?"""
-    found: dict[Key, bool] = {}
+def _depends_on(context: Context, effect: Hit) -> set[Key]:
+    """What the effect's object needs, one workload far. Evidence that names a dependency leaves only that one."""
+    edges = context.graph.edges(effect.object)
     if effect.towards:
-        todo = [(key, True) for key in effect.towards]
         # The setting that names the address stands in the object's own configuration.
-        todo += [(e.to, False) for e in context.graph.edges(effect.object) if e.channel is Channel.CONFIG]
+        starts = [*effect.towards, *(edge.to for edge in edges if edge.channel is Channel.CONFIG)]
     else:
-        channels = entry(effect.code).channels
-        todo = [(e.to, False) for e in context.graph.edges(effect.object) if e.channel in channels]
-    for key, named in todo[:MAX_STEPS]:
-        _walk(context, key, named, effect.object, found)
-    return found
-
-
-def _walk(context: Context, start: Key, named: bool, origin: Key, found: dict[Key, bool]) -> None:
-    todo = [start]
+        starts = [edge.to for edge in edges if edge.channel in entry(effect.code).channels]
+    found: set[Key] = set()
+    todo = starts[:MAX_STEPS]
     while todo and len(found) < MAX_STEPS:
         key = todo.pop()
-        if key == origin or key in found:
+        if key == effect.object or key in found:
             continue
-        found[key] = named
+        found.add(key)
         if context.graph.is_workload(key):
-            for pod in context.view.pods_of(key):
-                if context.troubled(pod):
-                    found.setdefault(pod, named)
-            continue
-        todo.extend(edge.to for edge in context.graph.edges(key))
+            found.update(pod for pod in context.view.pods_of(key) if context.troubled(pod))
+        else:
+            todo.extend(edge.to for edge in context.graph.edges(key))
+    return found
 
 
 def _score(context: Context, root: Root, weights: Mapping[str, float], first: bool) -> None:

@@ -129,7 +129,7 @@ def _best(found: dict[Key, float]) -> tuple[Key, ...]:
 def _by_likeness(index: "_Index", missed: list[str]) -> Resolved:
     for word in missed:
         close = index.close(word)
-        if close and SequenceMatcher(None, word, close[0]).ratio() >= 0.8:
+        if close and SequenceMatcher(None, word, close[0]).ratio() >= 0.75:
             targets = _best(dict(index.find(close[0], None)))
             return Resolved(targets, near=tuple(close), guessed=f"{word} was read as {close[0]}")
     if not missed:

@@ -107,8 +107,6 @@ def _parts(view: ClusterView, workload: Key) -> Iterable[Key]:
 def consumers(view: ClusterView, target: Key) -> Iterable[Key]:
     """Workloads of the namespace whose pods need the ConfigMap, Secret, claim or service account."""
     for kind in WORKLOADS:
-        for workload in view.of_kind(kind):
-            if workload.namespace == target.namespace and any(
-                (k, name) == (target.kind, target.name) for k, name, _ in references(view.template(workload))
-            ):
+        for workload in view.within(kind, target.namespace):
+            if any((k, name) == (target.kind, target.name) for k, name, _ in references(view.template(workload))):
                 yield workload

@@ -5,7 +5,6 @@ Building is linear and cheap (times are parsed when asked for); nothing that the
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
@@ -41,13 +40,6 @@ class LogKey(NamedTuple):
 CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "ReplicationController", "Rollout")
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """Pods that a selector picks."""
-
-    pods: tuple[Key, ...]
-
-
 class ClusterView:
     """What the rules read. `limits` says what the caller could not see; the view adds objects that it could not read."""
 
@@ -68,7 +60,11 @@ class ClusterView:
         self.limits = list(limits)
         self._objects: dict[Key, Obj] = {}
         self._by_kind: dict[str, dict[Key, Obj]] = defaultdict(dict)
+        self._by_place: dict[tuple[str, str], list[Key]] = defaultdict(list)
         self._raw_events: list[Obj] = []
+        self._pods_by_workload: dict[str, Mapping[Key, tuple[Key, ...]]] = {}
+        self._pods_by_label: dict[str, Mapping[tuple[str, str], frozenset[Key]]] = {}
+        self._services_by_pod: dict[str, Mapping[Key, tuple[Key, ...]]] = {}
         unreadable = 0
         for obj in objects:
             if not self._add(obj):
@@ -93,6 +89,8 @@ class ClusterView:
         ):
             return False
         key = Key(kind, namespace, name)
+        if key not in self._objects:
+            self._by_place[kind, namespace].append(key)
         self._objects[key] = obj
         self._by_kind[kind][key] = obj
         return True
@@ -108,6 +106,10 @@ class ClusterView:
     def of_kind(self, kind: str) -> Mapping[Key, Obj]:
         return self._by_kind.get(kind, {})
 
+    def within(self, kind: str, namespace: str) -> Sequence[Key]:
+        """Keys of one kind in one namespace."""
+        return self._by_place.get((kind, namespace), ())
+
     def kinds(self) -> Iterable[str]:
         return self._by_kind.keys()
 
@@ -121,19 +123,13 @@ class ClusterView:
         """Was this kind seen at all? A missing object of an unseen kind proves nothing."""
         return bool(self._by_kind.get(kind))
 
-    @cached_property
-    def names(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
-        """(kind, namespace) → names."""
-        found: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for key in self._objects:
-            if key.kind != "Pod":
-                found[key.kind, key.namespace].append(key.name)
-        return {pair: tuple(names) for pair, names in found.items()}
+    def names(self, kind: str, namespace: str) -> tuple[str, ...]:
+        return tuple(key.name for key in self.within(kind, namespace))
 
     @cached_property
     def namespaces(self) -> frozenset[str]:
         seen = {key.name for key in self.of_kind("Namespace")}
-        return frozenset(seen | {key.namespace for key in self._objects if key.namespace})
+        return frozenset(seen | {namespace for _, namespace in self._by_place if namespace})
 
     # ownership
 
@@ -160,11 +156,14 @@ class ClusterView:
             here = above
         return here
 
-    @cached_property
-    def _pods_by_workload(self) -> Mapping[Key, tuple[Key, ...]]:
+    def _workload_pods(self, namespace: str) -> Mapping[Key, tuple[Key, ...]]:
+        """Of one namespace, since a question seldom needs more; owners never stand in another."""
+        known = self._pods_by_workload.get(namespace)
+        if known is not None:
+            return known
         found: dict[Key, list[Key]] = defaultdict(list)
-        tops: dict[Key | None, Key] = {}
-        for pod in self.of_kind("Pod"):
+        tops: dict[Key, Key] = {}
+        for pod in self.within("Pod", namespace):
             owner = self.owner(pod)
             if owner is None or owner not in self._objects:
                 found[pod].append(pod)
@@ -175,11 +174,12 @@ class ClusterView:
             found[top].append(pod)
             if owner != top:
                 found[owner].append(pod)
-        return {key: tuple(pods) for key, pods in found.items()}
+        known = self._pods_by_workload[namespace] = {key: tuple(pods) for key, pods in found.items()}
+        return known
 
     def pods_of(self, workload: Key) -> tuple[Key, ...]:
         """Pods under a workload at any depth; a pod is its own."""
-        found = self._pods_by_workload.get(workload)
+        found = self._workload_pods(workload.namespace).get(workload)
         if found is None and workload.kind == "Pod" and workload in self._objects:
             return (workload,)
         return found or ()
@@ -200,36 +200,43 @@ class ClusterView:
 
     # labels
 
-    @cached_property
-    def _pods_by_label(self) -> Mapping[tuple[str, str, str], frozenset[Key]]:
-        found: dict[tuple[str, str, str], set[Key]] = defaultdict(set)
-        for key, pod in self.of_kind("Pod").items():
-            for name, value in strings(pod, "metadata", "labels").items():
-                found[key.namespace, name, value].add(key)
-        return {label: frozenset(keys) for label, keys in found.items()}
+    def _labelled_pods(self, namespace: str) -> Mapping[tuple[str, str], frozenset[Key]]:
+        known = self._pods_by_label.get(namespace)
+        if known is not None:
+            return known
+        found: dict[tuple[str, str], set[Key]] = defaultdict(set)
+        for key in self.within("Pod", namespace):
+            for label in strings(self._objects[key], "metadata", "labels").items():
+                found[label].add(key)
+        known = self._pods_by_label[namespace] = {label: frozenset(keys) for label, keys in found.items()}
+        return known
 
     def pods_matching(self, namespace: str, labels: Mapping[str, str]) -> tuple[Key, ...]:
         """Pods of `namespace` that carry all `labels`; no labels match nothing (a Service's rule)."""
         if not labels:
             return ()
-        first, *others = (self._pods_by_label.get((namespace, name, value), frozenset[Key]()) for name, value in labels.items())
+        pods = self._labelled_pods(namespace)
+        first, *others = (pods.get(label, frozenset[Key]()) for label in labels.items())
         return tuple(sorted(first.intersection(*others)))
 
     def services_of(self, pods: Iterable[Key]) -> tuple[Key, ...]:
         """Services that select any of `pods`."""
         found: dict[Key, None] = {}
         for pod in pods:
-            for service in self._services_by_pod.get(pod, ()):
+            for service in self._selecting_services(pod.namespace).get(pod, ()):
                 found[service] = None
         return tuple(found)
 
-    @cached_property
-    def _services_by_pod(self) -> Mapping[Key, tuple[Key, ...]]:
+    def _selecting_services(self, namespace: str) -> Mapping[Key, tuple[Key, ...]]:
+        known = self._services_by_pod.get(namespace)
+        if known is not None:
+            return known
         found: dict[Key, list[Key]] = defaultdict(list)
-        for key, service in self.of_kind("Service").items():
-            for pod in self.pods_matching(key.namespace, strings(service, "spec", "selector")):
+        for key in self.within("Service", namespace):
+            for pod in self.pods_matching(namespace, strings(self._objects[key], "spec", "selector")):
                 found[pod].append(key)
-        return {pod: tuple(keys) for pod, keys in found.items()}
+        known = self._services_by_pod[namespace] = {pod: tuple(keys) for pod, keys in found.items()}
+        return known
 
     # events
 

@@ -119,7 +119,7 @@ def _key_missing(context: Context, pod: Key, target: Key, key_name: str, quote: 
 
 
 def _near(context: Context, target: Key) -> str:
-    names = [name for name in context.view.names.get((target.kind, target.namespace), ()) if name != "kube-root-ca.crt"]
+    names = [name for name in context.view.names(target.kind, target.namespace) if name != "kube-root-ca.crt"]
     stems = [name for name in names if name.startswith(f"{target.name}-") or target.name.startswith(f"{name}-")]
     return stems[0] if stems else next(iter(get_close_matches(target.name, names, n=1, cutoff=0.6)), "")
 

@@ -70,8 +70,9 @@ def _meant_workload(context: Context, key: Key, selector: dict[str, str]) -> Key
     """The workload that the Service most likely means: the same name, or labels that share all but one pair."""
     best: tuple[int, Key] | None = None
     for kind in ("Deployment", "StatefulSet", "DaemonSet"):
-        for candidate, obj in context.view.of_kind(kind).items():
-            if candidate.namespace != key.namespace or sub(obj, "spec").get("replicas") == 0:
+        for candidate in context.view.within(kind, key.namespace):
+            obj = context.view.get(candidate) or {}
+            if sub(obj, "spec").get("replicas") == 0:
                 continue
             labels = strings(obj, "spec", "template", "metadata", "labels")
             shared = sum(1 for name, value in selector.items() if labels.get(name) == value)
