@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
 from agent_runtime.models.offline import OfflineModel
-from agent_runtime.models.trouble import EMPTY, MALFORMED, Trouble, trouble_of
+from agent_runtime.models.trouble import EMPTY, KNOWN, MALFORMED, Trouble, trouble_of
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +62,11 @@ class Models:
                 trouble = _fault(message)
                 if trouble is None:
                     return message
+            except KNOWN as error:
+                trouble = trouble_of(error, waited_s=min(wait_s, self.timeout_s))
+                log.warning("the model endpoint failed", why=trouble.why, kind=type(error).__name__)
             except Exception as error:
-                log.warning("the model endpoint failed", exc_info=True)
+                log.exception("the model endpoint failed in an unknown way")
                 trouble = trouble_of(error, waited_s=min(wait_s, self.timeout_s))
             await reset()
             if not trouble.again:

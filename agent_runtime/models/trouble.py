@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from openai import (
     APIConnectionError,
+    APIError,
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
@@ -28,6 +29,12 @@ EMPTY = Trouble("it answered with nothing", again=True)
 MALFORMED = Trouble("its tool call was no valid JSON", again=True)
 
 
+KNOWN = (APIError, TimeoutError, ValueError, TypeError)
+"""What a call to an endpoint usually raises: the client's errors, time-outs, answers of a wrong shape."""
+
+_MID_STREAM = frozenset({"RemoteProtocolError", "ReadError"})
+
+
 def trouble_of(error: Exception, *, waited_s: float) -> Trouble:
     """The client has already retried what is safe (connect, 429 with Retry-After, 5xx) before a stream began."""
     match error:
@@ -47,7 +54,19 @@ def trouble_of(error: Exception, *, waited_s: float) -> Trouble:
             return Trouble(f"the endpoint failed ({error.status_code})", again=False)
         case APITimeoutError() | TimeoutError():
             return Trouble(f"the endpoint did not answer within {waited_s:.0f} s", again=False)
+        case APIConnectionError() if _after_connecting(error):
+            return Trouble("its answer broke off", again=True)
         case APIConnectionError():
             return Trouble("the endpoint can't be reached; check OPENAI_BASE_URL and the network", again=False)
         case _:
             return Trouble(f"its answer broke off or was malformed ({type(error).__name__})", again=True)
+
+
+def _after_connecting(error: BaseException | None) -> bool:
+    """Did the transport fail once the answer had begun? The client gives the same error for both."""
+    seen = 0
+    while error is not None and seen < 10:
+        if type(error).__name__ in _MID_STREAM:
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False

@@ -13,6 +13,7 @@ import structlog
 from agent_runtime.evidence import ToolResult
 from agent_runtime.turns.turn_log import LoggedCall, TurnLog
 from control_plane.conversations import Conversations, Turn
+from control_plane.errors import ServiceError
 from protocol.commands import CommandStatus
 from protocol.events import AgentEvent, DiagnosisMade, ModelMessage, ToolFinished, ToolStarted
 from tools.answer import TEXT_LIMIT, ToolAnswer, refused, render
@@ -109,6 +110,8 @@ class Recorder:
         except TimeoutError:
             why = f"it did not end within {TOOL_SECONDS} s. Go on without it, or ask for less."
             return ToolAnswer(title, CommandStatus.TIMEOUT.value, note=why)
+        except ServiceError as error:
+            return ToolAnswer(title, CommandStatus.DENIED.value, note=f"{error.message}. Answer with what you have.")
         except Exception:
             log.exception("a tool raised", turn=self._turn.id, call=logged.id, tool=logged.name)
             why = "it failed inside Opsthread, which is not the cluster's fault. Try another way, or answer without it."

@@ -28,9 +28,10 @@ from agent_runtime.turns.loop import run_loop
 from agent_runtime.turns.middleware import TurnMiddleware, TurnStopped, answer_of
 from agent_runtime.turns.recorder import Recorder
 from agent_runtime.turns.transcript import history, this_turn
-from agent_runtime.turns.turn_log import LoggedCall, TurnLog, opening_call, read_turn_log
+from agent_runtime.turns.turn_log import LoggedCall, TurnLog, is_opening, opening_call, read_turn_log
 from control_plane.clock import utc_now
 from control_plane.conversations import Conversation, Turn
+from control_plane.errors import ServiceError
 from control_plane.fleet import Cluster
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
@@ -189,7 +190,10 @@ class _OneTurn:
         """With the asker's role as it stands now; approvals.open asks again for the object itself."""
         if not self._turn.may_propose:
             return False
-        principal, conversation = await context.principal(), context.conversation
+        try:
+            principal, conversation = await context.principal(), context.conversation
+        except ServiceError:
+            return False  # the account was disabled since; every tool call says so
         spaces = conversation.scope.namespaces
         roles = [principal.role_in(conversation.cluster, space) for space in (spaces if spaces is not None else (None,))]
         return any(role is not None and role_at_least(role, Role.OPERATOR) for role in roles)
@@ -245,7 +249,8 @@ def _budget(settings: Settings, state: TurnLog) -> Budget:
     limits = Limits(
         settings.model_calls_per_turn, settings.tool_calls_per_turn, settings.tokens_per_turn, settings.turn_seconds
     )
-    budget = Budget(limits, started=time.monotonic(), tool_calls=sum(call.started is not None for call in state.calls.values()))
+    asked_for = [call for call in state.calls.values() if call.started and not is_opening(call.id)]
+    budget = Budget(limits, started=time.monotonic(), tool_calls=len(asked_for))
     for message in state.messages:
         budget.count_model(message.input_tokens, message.output_tokens)
     return budget

@@ -19,10 +19,17 @@ from protocol.events import (
 )
 from tools.names import DIAGNOSE, PROPOSE, REPORT
 
+_OPENING = "opening_"
+
 
 def opening_call(turn: str) -> str:
     """The id of the diagnosis that a turn begins with, before any model message asks for one."""
-    return f"opening_{turn}"
+    return f"{_OPENING}{turn}"
+
+
+def is_opening(call: str) -> bool:
+    """The model did not ask for it, so it does not count against its budget."""
+    return call.startswith(_OPENING)
 
 
 @dataclass(slots=True)
