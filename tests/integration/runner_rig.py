@@ -318,13 +318,11 @@ async def runner_process(plane: Plane, values: dict[str, Any]) -> AsyncGenerator
     """A runner as a process of its own, for what only a process can suffer."""
     env = dict(os.environ)
     for key, value in values.items():
-        text = (
-            ",".join(value)
-            if isinstance(value, tuple)
-            else orjson.dumps(value).decode()
-            if isinstance(value, dict)
-            else str(value)
-        )
+        text = str(value)
+        if isinstance(value, tuple):
+            text = ",".join(cast(tuple[str, ...], value))
+        elif isinstance(value, dict):
+            text = orjson.dumps(cast(dict[str, Any], value)).decode()
         env[f"OPSTHREAD_RUNNER_{key.upper()}"] = text
     seen = len(plane.beats)
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "runner", env=env, stderr=asyncio.subprocess.DEVNULL)

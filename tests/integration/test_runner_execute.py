@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,11 +39,13 @@ async def healed(plane: Plane, action: Remediation, within_s: float = 60) -> str
     started = datetime.now(UTC)
     done = await plane.execute(plan)
     assert done.execution().outcome == "applied", done.error
+    last = ""
     while datetime.now(UTC) - started < timedelta(seconds=within_s):
         seen = (await plane.ask(CheckPlan(body=plan.body, started_at=started))).check()
         if seen.outcome in ("healthy", "worse"):
             return seen.outcome
-    raise AssertionError(f"no answer within {within_s} s, last: {seen.message}")
+        last = seen.message
+    raise AssertionError(f"no answer within {within_s} s, last: {last}")
 
 
 async def replicas(here: Stand, name: str) -> str:
@@ -171,7 +174,7 @@ async def test_an_account_without_the_right_says_so(tmp_path: Path) -> None:
         ({"expires_at": datetime(2099, 1, 1, tzinfo=UTC)}, "too_long"),
     ],
 )
-async def test_grants_that_do_not_hold(tmp_path: Path, more: dict[str, object], code: str) -> None:
+async def test_grants_that_do_not_hold(tmp_path: Path, more: dict[str, Any], code: str) -> None:
     async with stand(tmp_path) as here:
         plan = await here.plane.plan(SCALE_WEB)
         refused = await here.plane.execute(plan, here.plane.grant(plan, **more))

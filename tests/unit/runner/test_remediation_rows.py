@@ -98,7 +98,8 @@ def canonical(obj: dict[str, Any]) -> dict[str, Any]:
     """Order of variables does not count: one that was removed comes back at the end."""
     shown = copy.deepcopy(obj)
     for container in shown.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
-        container.get("env", []).sort(key=lambda row: row["name"])
+        if "env" in container:
+            container["env"] = dict(sorted((row["name"], row) for row in container["env"]))
     return shown
 
 
