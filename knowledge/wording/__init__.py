@@ -3,6 +3,6 @@
 Evidence is quoted verbatim in code spans, whatever it holds; only our own sentences are in the reader's language.
 """
 
-from knowledge.wording.say import Language, action_text, explanation, language, remedy_text, say, title
+from knowledge.wording.say import Language, action_text, explanation, language, remedy_text, say, texts_of, title
 
-__all__ = ["Language", "action_text", "explanation", "language", "remedy_text", "say", "title"]
+__all__ = ["Language", "action_text", "explanation", "language", "remedy_text", "say", "texts_of", "title"]

@@ -30,13 +30,13 @@ def language(text: str) -> Language:
 
 def title(code: str, lang: Language = "en") -> str:
     """The code's short name; the code itself when it is not known (a newer runner may know more)."""
-    row = _texts(lang).codes.get(code)
+    row = texts_of(lang).codes.get(code)
     return row.title if row else code
 
 
 def explanation(cause: RootCause, lang: Language = "en") -> str:
     """The cause in one or two sentences. In English the rule's own words; else the language's, if its facts are all there."""
-    row = _texts(lang).codes.get(cause.code)
+    row = texts_of(lang).codes.get(cause.code)
     if lang == "en" or row is None:
         return cause.explanation
     facts = {key: str(value) for key, value in cause.facts.items()}
@@ -52,7 +52,7 @@ def action_text(action: Remediation, lang: Language = "en") -> str:
     said = {key: str(value) for key, value in fields.items()}
     said["target"] = _short(action.target)
     said["settings"] = ", ".join(_settings(fields))
-    template = _texts(lang).actions.get(action.type, "{type} {target}")
+    template = texts_of(lang).actions.get(action.type, "{type} {target}")
     return _FIELD.sub(lambda match: said.get(match[1], "?"), template)
 
 
@@ -65,7 +65,7 @@ def remedy_text(recommendation: Recommendation, lang: Language = "en") -> str:
 
 def say(diagnosis: Diagnosis, lang: Language = "en") -> str:
     """The whole diagnosis as Markdown: cause, evidence with sources, confidence, effects, advice, similar cases, limits."""
-    texts = _texts(lang)
+    texts = texts_of(lang)
     parts: list[str] = []
     if not diagnosis.root_causes:
         parts.append(_without_cause(diagnosis, lang))
@@ -97,13 +97,13 @@ def say(diagnosis: Diagnosis, lang: Language = "en") -> str:
 def _without_cause(diagnosis: Diagnosis, lang: Language) -> str:
     if lang == "en":
         return diagnosis.summary
-    texts = _texts(lang)
+    texts = texts_of(lang)
     subject = next((part for part in diagnosis.checked if part.count("/") == 2), texts.phrases["cluster"])
     return texts.phrases["healthy" if diagnosis.healthy else "unknown"].format(subject=f"`{subject}`")
 
 
 def _cause(cause: RootCause, lang: Language) -> str:
-    texts = _texts(lang)
+    texts = texts_of(lang)
     sure = texts.phrases["confidence"].format(percent=round(cause.confidence * 100))
     head = f"**{texts.phrases['root_cause']}: {title(cause.code, lang)}** · `{cause.object}` · {sure}"
     rows = [_evidence(one, texts) for one in cause.evidence[:MAX_EVIDENCE]]
@@ -127,7 +127,7 @@ def _change(change: Change, texts: Texts) -> str:
 
 
 def _advice(number: int, one: Recommendation, lang: Language) -> str:
-    texts = _texts(lang)
+    texts = texts_of(lang)
     about = f", {texts.phrases['about'].format(seconds=one.expected_duration_s)}" if one.expected_duration_s else ""
     risk = texts.phrases["risk"].format(risk=texts.phrases[f"risk_{one.risk.value}"])
     said = f"{number}. {remedy_text(one, lang)} ({risk}{about})"
@@ -159,5 +159,5 @@ def _code(text: str) -> str:
 
 
 @lru_cache(maxsize=3)
-def _texts(lang: Language) -> Texts:
+def texts_of(lang: Language) -> Texts:
     return cast(Texts, import_module(f"knowledge.wording.{lang}").TEXTS)

@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from knowledge.diagnosis import diagnose
 from protocol.commands import Diagnose
-from tests.unit.knowledge.world import World, ago, container, crashing, waiting
+from tests.unit.knowledge.shop import crashing, waiting
+from tests.unit.knowledge.world import World, ago, container
 
 RESULTS = Path(__file__).parent / "results"
 PODS_EACH = 10
@@ -102,14 +103,13 @@ def main() -> None:
         print(" ".join(f"{row[name]:>11}" for name in names))
     imports = import_cost()
     peak = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    print(
-        f"import of knowledge.diagnosis after protocol: {imports['import_ms']} ms, {imports['import_mib']} MiB; peak of this run {peak} MiB"
-    )
+    print(f"import of knowledge.diagnosis after protocol: {imports['import_ms']} ms, {imports['import_mib']} MiB")
+    print(f"peak memory of this run: {peak} MiB")
     RESULTS.mkdir(exist_ok=True)
     result = {
         "machine": platform.platform(),
         "python": platform.python_version(),
-        "made_at": made_at,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "rows": rows,
         **imports,
     }

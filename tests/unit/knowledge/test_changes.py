@@ -1,8 +1,10 @@
 """Changes that objects tell: revisions, last-applied, who and when."""
 
 from knowledge.diagnosis.changes import changes_of, template_difference
+from knowledge.diagnosis.fields import Obj
 from knowledge.diagnosis.view import Key
-from tests.unit.knowledge.world import ago, checkout_config, payments_oom, shop, stamp
+from tests.unit.knowledge.shop import checkout_config, payments_oom, shop
+from tests.unit.knowledge.world import ago, stamp
 
 
 def test_a_revision_says_what_changed_when_and_by_whom() -> None:
@@ -58,7 +60,7 @@ def test_a_broken_annotation_tells_nothing() -> None:
 
 
 def test_template_difference_matches_lists_by_name() -> None:
-    before = {"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}], "volumes": None}
+    before: Obj = {"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}], "volumes": None}
     after = {
         "containers": [{"name": "b", "image": "y:2"}, {"name": "a", "image": "x:1"}],
         "volumes": [{"name": "v", "emptyDir": {}}],

@@ -12,7 +12,8 @@ import yaml
 from knowledge.diagnosis import diagnose
 from knowledge.dump import NoDump, load_dump
 from protocol.commands import Diagnose
-from tests.unit.knowledge.world import NOW, World, checkout_config, payments_oom, stamp
+from tests.unit.knowledge.shop import checkout_config, payments_oom
+from tests.unit.knowledge.world import NOW, World, stamp
 
 
 def write(world: World, directory: Path, *, form: str = "json") -> Path:

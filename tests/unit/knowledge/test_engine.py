@@ -1,93 +1,84 @@
-"""diagnose: the right root cause and only it, with proof; healthy said only of what is healthy; nothing in a cluster can break it."""
+"""diagnose: the right root cause and only it, with proof; healthy only of what is; nothing in a cluster can break it."""
+
+from collections.abc import Callable
 
 import pytest
 
 from knowledge.diagnosis import ClusterView, diagnose, needs
+from knowledge.diagnosis.context import Context
 from knowledge.diagnosis.engine import run_rules
+from knowledge.diagnosis.fields import Obj
+from knowledge.diagnosis.hit import Hit
 from knowledge.diagnosis.rules import RULES, Rule
+from knowledge.diagnosis.scope import scope_of
+from knowledge.diagnosis.view import Key
 from knowledge.remedies import recommend
 from protocol.commands import Diagnose
 from protocol.diagnosis import Change, Diagnosis
 from protocol.objects import ObjectRef
-from tests.unit.knowledge.world import (
-    NOW,
-    World,
-    ago,
+from tests.unit.knowledge.shop import (
+    catalog_image,
     checkout_config,
-    container,
     crashing,
     payments_oom,
+    reports_cpu,
     search_healthy,
     shop,
-    waiting,
+    worker_env,
 )
+from tests.unit.knowledge.world import NOW, Obj, World, ago
 
 
 def roots(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     return [(cause.code, str(cause.object)) for cause in diagnosis.root_causes]
 
 
-def catalog_image() -> World:
-    world = shop()
-    made = world.revise(
-        "search", lambda spec: spec["containers"][0].update(image="registry.example/shop/search:9.9"), at=ago(minutes=25)
-    )
-    message = (
-        'Back-off pulling image "registry.example/shop/search:9.9": ErrImagePull: rpc error: code = NotFound desc = failed to pull '
-        "and unpack image: failed to resolve reference: registry.example/shop/search:9.9: not found"
-    )
-    waiting(world.pod(made), "ImagePullBackOff", message)
-    return world
-
-
-def worker_env() -> World:
-    world = shop()
-    world.deployment(
-        "worker", container("worker", env=[{"name": "DEPLOY_ENV", "value": "production"}, {"name": "QUEUE", "value": "mail"}])
-    )
-    made = world.revise(
-        "worker", lambda spec: spec["containers"][0].update(env=[{"name": "QUEUE", "value": "mail"}]), at=ago(minutes=25)
-    )
-    pod = world.pod(made)
-    crashing(pod, 1)
-    world.log(pod, "worker: reading configuration\nfatal: required environment variable DEPLOY_ENV is not set\n", previous=True)
-    return world
-
-
-def reports_cpu() -> World:
-    world = shop()
-    world.deployment("reports", replicas=1)
-    made = world.revise(
-        "reports", lambda spec: spec["containers"][0]["resources"]["requests"].update(cpu="64"), at=ago(minutes=25)
-    )
-    pod = world.pod(made)
-    del pod["spec"]["nodeName"]
-    message = "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No preemption victims found."
-    row = {
-        "type": "PodScheduled",
-        "status": "False",
-        "reason": "Unschedulable",
-        "message": message,
-        "lastTransitionTime": ago(minutes=25),
-    }
-    pod["status"] = {"phase": "Pending", "conditions": [row]}
-    return world
-
-
 SCENARIOS = [
-    (payments_oom, "payments", "memory-limit-too-low", "Deployment/shop/payments", {"type": "set_resources", "limits": {"memory": "256Mi"}}),
-    (checkout_config, "checkout", "configmap-wrong-value", "ConfigMap/shop/checkout-config", {"type": "patch_configmap", "data": {"PAYMENTS_URL": "http://payments:8080"}}),
+    (
+        payments_oom,
+        "payments",
+        "memory-limit-too-low",
+        "Deployment/shop/payments",
+        {"type": "set_resources", "limits": {"memory": "256Mi"}},
+    ),
+    (
+        checkout_config,
+        "checkout",
+        "configmap-wrong-value",
+        "ConfigMap/shop/checkout-config",
+        {"type": "patch_configmap", "data": {"PAYMENTS_URL": "http://payments:8080"}},
+    ),
     (checkout_config, "web", "configmap-wrong-value", "ConfigMap/shop/checkout-config", {"type": "patch_configmap"}),
-    (catalog_image, "search", "image-tag-not-found", "Deployment/shop/search", {"type": "set_image", "image": "registry.example/shop/search:1.4.2"}),
-    (worker_env, "worker", "env-variable-missing", "Deployment/shop/worker", {"type": "set_env", "env": {"DEPLOY_ENV": "production"}}),
-    (reports_cpu, "reports", "insufficient-cpu", "Deployment/shop/reports", {"type": "set_resources", "requests": {"cpu": "50m"}}),
-]  # fmt: skip
+    (
+        catalog_image,
+        "search",
+        "image-tag-not-found",
+        "Deployment/shop/search",
+        {"type": "set_image", "image": "registry.example/shop/search:1.4.2"},
+    ),
+    (
+        worker_env,
+        "worker",
+        "env-variable-missing",
+        "Deployment/shop/worker",
+        {"type": "set_env", "env": {"DEPLOY_ENV": "production"}},
+    ),
+    (
+        reports_cpu,
+        "reports",
+        "insufficient-cpu",
+        "Deployment/shop/reports",
+        {"type": "set_resources", "requests": {"cpu": "50m"}},
+    ),
+]
 
 
 @pytest.mark.parametrize(
     ("make", "word", "code", "target", "action"), SCENARIOS, ids=[f"{row[1]}-{row[2]}" for row in SCENARIOS]
 )
-def test_scenarios_are_named_and_remedied(make, word, code, target, action) -> None:
+def test_scenarios_are_named_and_remedied(
+    make: Callable[[], World], word: str, code: str, target: str, action: dict[str, object]
+) -> None:
     diagnosis = make().ask(word)
 
     assert roots(diagnosis) == [(code, target)]
@@ -243,11 +234,11 @@ def test_an_empty_view_is_not_healthy() -> None:
 
 
 def test_a_rule_that_raises_becomes_a_limit_and_the_rest_goes_on() -> None:
-    def broken(*_: object) -> list[object]:
+    def broken(_context: Context, _key: Key, _obj: Obj) -> list[Hit]:
         raise ZeroDivisionError("no")
 
     world = payments_oom()
-    rules = [Rule("broken-rule", ("Pod",), broken), *RULES]  # pyright: ignore[reportArgumentType]
+    rules = [Rule("broken-rule", ("Pod",), broken), *RULES]
     diagnosis = diagnose(world.view(), Diagnose(words=("payments",)), rules=rules)
 
     assert roots(diagnosis) == [("memory-limit-too-low", "Deployment/shop/payments")]
@@ -279,7 +270,7 @@ def test_a_hostile_log_changes_nothing_but_its_own_quote() -> None:
 
 def test_malformed_objects_are_left_out_and_said() -> None:
     world = payments_oom()
-    broken = [
+    broken: list[Obj] = [
         {"kind": "Pod"},
         {"kind": "Pod", "metadata": {"name": "../../x"}},
         {"kind": 7, "metadata": {}},
@@ -373,15 +364,11 @@ def test_needs_of_an_unknown_name_are_nothing() -> None:
 def test_rules_are_run_on_the_scope_only() -> None:
     seen: list[str] = []
 
-    def watch(_context: object, key: object, _obj: object) -> list[object]:
+    def watch(_context: Context, key: Key, _obj: Obj) -> list[Hit]:
         seen.append(str(key))
         return []
 
-    from knowledge.diagnosis.context import Context
-    from knowledge.diagnosis.scope import scope_of
-    from knowledge.diagnosis.view import Key
-
     context = Context(both().view())
     scope = scope_of(context.graph, [Key("Deployment", "shop", "payments")])
-    run_rules(context, scope, [Rule("watch", ("Deployment",), watch)])  # pyright: ignore[reportArgumentType]
+    run_rules(context, scope, [Rule("watch", ("Deployment",), watch)])
     assert seen == ["Deployment/shop/payments"]

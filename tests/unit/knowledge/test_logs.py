@@ -7,7 +7,7 @@ import pytest
 from knowledge.diagnosis.addresses import addresses_in_text, addresses_in_value, near_service, service_of
 from knowledge.diagnosis.logs import SIGNATURES, line_time, scan
 from knowledge.diagnosis.view import Key
-from tests.unit.knowledge.world import shop
+from tests.unit.knowledge.shop import shop
 
 LINES = [
     ("Environment variable DEPLOY_ENV is undefined", "env-variable-missing", "DEPLOY_ENV"),

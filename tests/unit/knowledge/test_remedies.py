@@ -1,5 +1,7 @@
 """Remedies: every code has one; typed actions carry the right values; facts from a cluster can make no odd action."""
 
+from typing import Any
+
 import pytest
 
 from knowledge.diagnosis.catalogue import CATALOGUE
@@ -103,7 +105,7 @@ def test_odd_facts_make_no_action(bad: str) -> None:
 
 
 def test_insufficient_cpu_goes_back_to_the_request_before_else_half_a_node() -> None:
-    facts = {"container": "app", "request": "64", "largest": "8", "largest_node": "w", "fits_no_node": True}
+    facts: dict[str, Any] = {"container": "app", "request": "64", "largest": "8", "largest_node": "w", "fits_no_node": True}
     before = remedies_of(cause("insufficient-cpu", previous="250m", revision=1, **facts))[0].remediation
     assert before is not None
     assert before.model_dump()["requests"] == {"cpu": "250m"}

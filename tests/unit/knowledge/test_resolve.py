@@ -3,7 +3,8 @@
 import pytest
 
 from knowledge.diagnosis import resolve
-from tests.unit.knowledge.world import World, container, shop
+from tests.unit.knowledge.shop import shop
+from tests.unit.knowledge.world import World, container
 
 
 def world() -> World:

@@ -6,12 +6,12 @@ import pytest
 
 from knowledge.diagnosis.catalogue import CATALOGUE
 from knowledge.remedies import recommend
-from knowledge.wording import Language, action_text, explanation, language, say, title
-from knowledge.wording.say import _texts  # pyright: ignore[reportPrivateUsage]
+from knowledge.wording import Language, action_text, explanation, language, say, texts_of, title
 from protocol.diagnosis import Change, Diagnosis, Evidence, RootCause, SimilarCase
 from protocol.objects import ObjectRef
 from protocol.remediation import RestartWorkload
-from tests.unit.knowledge.world import NOW, payments_oom, search_healthy, shop
+from tests.unit.knowledge.shop import payments_oom, search_healthy, shop
+from tests.unit.knowledge.world import NOW
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh", "ja")
 PAYMENTS = ObjectRef.parse("Deployment/shop/payments")
@@ -19,7 +19,7 @@ PAYMENTS = ObjectRef.parse("Deployment/shop/payments")
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_code_phrase_and_action_is_there(lang: Language) -> None:
-    texts, english = _texts(lang), _texts("en")
+    texts, english = texts_of(lang), texts_of("en")
     assert texts.codes.keys() == CATALOGUE.keys()
     assert texts.phrases.keys() == english.phrases.keys()
     assert texts.actions.keys() == english.actions.keys()

@@ -1,0 +1,235 @@
+"""Faults of scheduling, storage, network, nodes and controllers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.unit.knowledge.faults import first, waits
+from tests.unit.knowledge.shop import crashing, running_unready, shop, waiting
+from tests.unit.knowledge.world import World, ago
+
+QUOTA = (
+    'pods "payments-7d9f8b6c5d-" is forbidden: exceeded quota: compute, requested: requests.cpu=100m, used: requests.cpu=1, '
+    "limited: requests.cpu=1"
+)
+
+
+def pending(message: str) -> Callable[[], World]:
+    def make() -> World:
+        world = shop()
+        pod = first(world)
+        del pod["spec"]["nodeName"]
+        pod["status"] = {
+            "phase": "Pending",
+            "conditions": [
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "message": message,
+                    "lastTransitionTime": ago(minutes=8),
+                }
+            ],
+        }
+        return world
+
+    return make
+
+
+def scheduled(world: World) -> None:
+    first(world)["status"]["conditions"][0]["status"] = "True"
+
+
+def claim(phase: str, event: str = "", message: str = "", **spec: Any) -> Callable[[], World]:
+    def make() -> World:
+        world = shop()
+        world.add("StorageClass", "", "standard", provisioner="example.com/disk")
+        made = world.add(
+            "PersistentVolumeClaim",
+            "shop",
+            "data",
+            spec={"storageClassName": "standard", **spec},
+            status={"phase": phase},
+        )
+        if event:
+            world.event(made, event, message)
+        return world
+
+    return make
+
+
+def claim_is_not_there() -> World:
+    world = claim("Bound")()
+    pod = first(world)
+    pod["spec"]["volumes"] = [{"name": "d", "persistentVolumeClaim": {"claimName": "ledger"}}]
+    waiting(pod, "ContainerCreating")
+    return world
+
+
+def attach_fails() -> World:
+    world = waits("ContainerCreating")()
+    world.event(
+        first(world), "FailedAttachVolume", 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) old-1'
+    )
+    return world
+
+
+# network
+
+
+def selector_is_wrong() -> World:
+    world = shop()
+    world.get("Service", "payments")["spec"]["selector"] = {"app": "payment"}
+    return world
+
+
+def port_name_is_wrong() -> World:
+    world = shop()
+    world.get("Service", "payments")["spec"]["ports"][0]["targetPort"] = "web"
+    return world
+
+
+def nothing_behind() -> World:
+    world = shop()
+    for pod in world.pods_named("payments"):
+        running_unready(pod)
+    return world
+
+
+def one_behind(world: World) -> None:
+    for row in first(world)["status"]["conditions"]:
+        row["status"] = "True"
+
+
+def ingress() -> World:
+    world = shop()
+    world.add(
+        "Ingress",
+        "shop",
+        "front",
+        spec={
+            "rules": [{"http": {"paths": [{"path": "/", "backend": {"service": {"name": "website", "port": {"number": 80}}}}]}}]
+        },
+    )
+    return world
+
+
+def logs_errors(line: str, times: int = 6) -> Callable[[], World]:
+    def make() -> World:
+        world = shop()
+        world.log(first(world, "web"), f"{line}\n" * times)
+        return world
+
+    return make
+
+
+def only_once(world: World) -> None:
+    for key, text in list(world.logs.items()):
+        world.logs[key] = text.split("\n")[0] + "\n"
+
+
+# nodes and workloads
+
+
+def node_condition(kind: str, value: str, **more: str) -> Callable[[World], object]:
+    def change(world: World) -> None:
+        for row in world.get("Node", "worker-1", "")["status"]["conditions"]:
+            if row["type"] == kind:
+                row.update(status=value, lastTransitionTime=ago(minutes=6), **more)
+
+    return change
+
+
+def node(kind: str, value: str, **more: str) -> Callable[[], World]:
+    def make() -> World:
+        world = shop()
+        node_condition(kind, value, **more)(world)
+        return world
+
+    return make
+
+
+def refused(message: str) -> Callable[[], World]:
+    def make() -> World:
+        world = shop()
+        world.objects = [o for o in world.objects if o not in world.pods_named("payments")]
+        world.add("ResourceQuota", "shop", "compute", status={"hard": {"requests.cpu": "1"}})
+        replicaset = world.get("ReplicaSet", "payments-7d9f8b6c5d")
+        replicaset["status"] = {
+            "replicas": 0,
+            "conditions": [
+                {
+                    "type": "ReplicaFailure",
+                    "status": "True",
+                    "reason": "FailedCreate",
+                    "message": message,
+                    "lastTransitionTime": ago(minutes=3),
+                }
+            ],
+        }
+        return world
+
+    return make
+
+
+def replicas_are_there(world: World) -> None:
+    world.get("ReplicaSet", "payments-7d9f8b6c5d")["status"]["replicas"] = 2
+
+
+def quiet_deployment() -> World:
+    world = shop()
+    for pod in world.pods_named("payments"):
+        running_unready(pod)
+        pod["metadata"]["creationTimestamp"] = ago(minutes=30)
+    world.get("Deployment", "payments")["status"] = {"replicas": 2, "unavailableReplicas": 2}
+    return world
+
+
+def pods_are_young(world: World) -> None:
+    for pod in world.pods_named("payments"):
+        pod["metadata"]["creationTimestamp"] = ago(seconds=20)
+
+
+def rollout_fails() -> World:
+    world = shop()
+    made = world.revise("payments", lambda spec: spec["containers"][0].update(args=["--new"]), at=ago(minutes=30))
+    crashing(world.pod(made), 2)
+    return world
+
+
+def zero() -> World:
+    world = shop()
+    world.get("Deployment", "payments")["spec"]["replicas"] = 0
+    return world
+
+
+def job(**condition: str) -> Callable[[], World]:
+    def make() -> World:
+        world = shop()
+        row = {
+            "type": "Failed",
+            "status": "True",
+            "reason": "BackoffLimitExceeded",
+            "lastTransitionTime": ago(hours=1),
+            **condition,
+        }
+        world.add("Job", "shop", "report", spec={}, status={"conditions": [row], "failed": 6})
+        return world
+
+    return make
+
+
+def autoscaler() -> World:
+    world = shop()
+    row = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "unable to get metrics"}
+    world.add(
+        "HorizontalPodAutoscaler",
+        "shop",
+        "web",
+        spec={"scaleTargetRef": {"kind": "Deployment", "name": "web"}},
+        status={"conditions": [row]},
+    )
+    return world
+
+
+def condition(world: World, kind: str, name: str) -> dict[str, Any]:
+    return world.get(kind, name)["status"]["conditions"][0]
