@@ -45,6 +45,8 @@ from protocol.redaction import holds_secret
 from protocol.remediation import CreateConfigMap, PatchConfigMap, Remediation, Risk, SetEnv
 from protocol.risk import remediation_risk, undo_misfit
 
+DEFAULT_NAMESPACE = "default"
+
 
 class Decided(StrEnum):
     ALLOW = "allow"
@@ -67,7 +69,7 @@ class PolicyContext(Strict):
     """What the asker may see. It must be said: leaving it out must not mean everything."""
     mode: RunnerMode = RunnerMode()
     role: Role = Role.VIEWER
-    default_namespace: str = "default"
+    default_namespace: str = DEFAULT_NAMESPACE
     """What a call without a namespace means. The runner must use the same one."""
     kill_switch: bool = False
     frozen: bool = False
@@ -307,7 +309,7 @@ def in_namespace(call: WriteCall, default: str) -> Remediation:
     action = call.remediation
     if call.namespace_given or not action.target.namespace:
         return action
-    target = ObjectRef(kind=action.target.kind, namespace=default, name=action.target.name)
+    target = ObjectRef(kind=action.target.kind, namespace=default or DEFAULT_NAMESPACE, name=action.target.name)
     return action.model_copy(update={"target": target})
 
 

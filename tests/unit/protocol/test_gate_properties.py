@@ -132,12 +132,21 @@ def test_no_name_or_namespace_changes_a_path(kind: ResourceType, namespace: str,
     if not kind.known and not kind.version:
         return
     try:
+        collection = paths.list_path(kind, namespace)
+    except ValueError:
+        return
+    assert _segments(collection) == _expected(kind, namespace)
+    try:
         one = paths.object_path(kind, namespace, name)
-        all_of_them = paths.list_path(kind, namespace)
     except ValueError:
         return
     assert _segments(one) == _expected(kind, namespace, name)
-    assert _segments(all_of_them) == _expected(kind, namespace)
+
+
+@pytest.mark.parametrize("namespace", ["..", ".", "", "a/b", "a%2fb", "A", "a.b", "x" * 64])
+def test_what_is_no_namespace_has_no_path(namespace: str) -> None:
+    with pytest.raises(ValueError, match="is not a namespace"):
+        paths.list_path(PODS, namespace)
 
 
 @settings(max_examples=400)

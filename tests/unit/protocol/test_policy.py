@@ -202,6 +202,12 @@ def test_names_of_secrets_are_opened_by_namespace(line: str, decision: Decided, 
     assert says in verdict.reason
 
 
+def test_a_default_namespace_that_is_opened_does_not_open_them_all() -> None:
+    context = _context(secrets_opt_in=("shop",), default_namespace="shop")
+    assert judge(parse("get secrets"), context).decision is Decided.ALLOW
+    assert judge(parse("get secrets -A"), context).decision is Decided.DENY
+
+
 @pytest.mark.parametrize(
     ("mode", "action", "says"),
     [

@@ -295,11 +295,12 @@ def test_no_password_survives(notation: str, secret: str) -> None:
 # quadratic takes sixteen times as long.
 
 HARD = [
-    "a", "\\", '"', "'", " ", "\n", "a_", "key", "a=b ", "password=hunter2 ", 'password:"', "password: ", 'token:\\"', "eyJ", "eyJ.",
-    "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", '"value":"', "value:", " value: x name: ", "://a:", "postgres://a:",
-    '{"kind":"Secret","data":{"', '{"kind":"Secret","data":{"a":"b"}', "kind: Secret\ndata:\n  a: b\n",
-    '{\\"kind\\":\\"Secret\\",', "name: password\n", "LS0tLS1CRUdJTi", "Bearer a", "cookie: ", "auth", "login x password", "- password: |\n  a\n", "[[",
-    "a:b@tcp", "password,", "password" + " " * 60, "xoxb-", "--password\n  - ",
+    "a", "\\", '"', "'", " ", "\n", "a_", "key", "a=b ", "password=hunter2 ", 'password:"', "password: ",
+    'token:\\"', "eyJ", "eyJ.", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", '"value":"',
+    "value:", " value: x name: ", "://a:", "postgres://a:", '{"kind":"Secret","data":{"',
+    '{"kind":"Secret","data":{"a":"b"}', "kind: Secret\ndata:\n  a: b\n", '{\\"kind\\":\\"Secret\\",',
+    "name: password\n", "LS0tLS1CRUdJTi", "Bearer a", "cookie: ", "auth", "login x password",
+    "- password: |\n  a\n", "[[", "a:b@tcp", "password,", "password" + " " * 60, "xoxb-", "--password\n  - ",
 ]  # fmt: skip
 
 
