@@ -1,5 +1,6 @@
 """`opsthread ask`: the same story in a terminal. An HTTP client of a running serve; with none, a private one for the call."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,6 +19,9 @@ from bot.cli.screen import Screen
 from bot.cli.story import Story
 from protocol.approval import TERMINAL, ApprovalState
 from protocol.events import read_event
+
+_COLD_S = 8.0
+_LOOK_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -106,12 +110,25 @@ async def _cluster(client: Client, wishes: Wishes, screen: Screen) -> str | Exit
     if len(clusters) > 1:
         screen.error(f"Which cluster? Say --cluster with one of: {names}.")
         return Exit.USAGE
-    if not clusters[0]["online"]:
-        screen.error(
-            f"Cluster {clusters[0]['name']} is offline: its runner does not answer. Is it running, and can it reach NATS?"
-        )
+    return await _seen(client, clusters[0], screen)
+
+
+async def _seen(client: Client, cluster: dict[str, Any], screen: Screen) -> str | Exit:
+    """The cluster's id once its runner sees it; a runner that has just started is given a moment."""
+    waited = 0.0
+    while cluster["online"] and cluster["summary"]["cache"] == "cold" and waited < _COLD_S:
+        screen.working("The runner is still reading the cluster …")
+        await asyncio.sleep(_LOOK_S)
+        waited += _LOOK_S
+        cluster = await client.get(f"/api/v1/clusters/{cluster['id']}")
+    if not cluster["online"]:
+        screen.error(f"Cluster {cluster['name']} is offline: its runner does not answer. Is it running, and can it reach NATS?")
         return Exit.CLUSTER_UNREACHABLE
-    return str(clusters[0]["id"])
+    if cluster["summary"]["cache"] == "cold":
+        note = cluster["summary"]["cache_note"] or "it has read nothing yet"
+        screen.error(f"The runner of cluster {cluster['name']} can't see its cluster: {note}. Is the API server up?")
+        return Exit.CLUSTER_UNREACHABLE
+    return str(cluster["id"])
 
 
 def _after_answer(story: Story) -> Exit:

@@ -31,7 +31,7 @@ def remove_connection(data_dir: Path) -> None:
 
 def find_connection(*, url: str | None, token: str | None, data_dir: Path | None) -> Connection | None:
     """What was said, else a serve that runs here: in `data_dir`, in ./data, or the demo's. None when there is none."""
-    if url is not None:
+    if url:
         return Connection(url=url.rstrip("/"), token=token or "")
     folders = (data_dir,) if data_dir is not None else (Path("data"), Path("data/demo"))
     for folder in folders:

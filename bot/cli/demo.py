@@ -11,7 +11,7 @@ from bot.cli.compose import Composition, PortInUse, Product, product, wait_for_c
 from bot.cli.connection import Connection, remove_connection, write_connection
 from bot.cli.exits import Exit
 from bot.cli.people import APPROVER, OPERATOR, cli_token, ensure, sign_in_link
-from bot.cli.running import run_loop, stoppable, until_stopped, write_ready
+from bot.cli.running import run_loop, stop_signal, unless_stopped, write_ready
 from bot.cli.serve import settings_for
 from control_plane.settings import Settings
 
@@ -44,6 +44,7 @@ async def _demo(
 ) -> Exit:
     console = Console(stderr=True, highlight=False)
     began = time.monotonic()
+    stop = stop_signal()
     with console.status("Starting the practice cluster, the runner and the control plane …"):
         stack = product(settings, Composition(sandbox=True))
         running = await stack.__aenter__()
@@ -60,9 +61,11 @@ async def _demo(
         content = {"url": running.url, "links": links, "tokens": tokens, "sandbox": running.sandbox, "pid": os.getpid()}
         write_ready(ready_file, content)
         if ask is not None:
-            return await _story(ask, running, tokens["asker"], approve=approve, as_json=as_json)
+            story = _story(ask, running, tokens["asker"], approve=approve, as_json=as_json)
+            ended = await unless_stopped(story, stop)
+            return Exit.FAILED if ended is None else ended
         _say(console, running, links, solo=solo, took_s=time.monotonic() - began)
-        await until_stopped()
+        await stop.wait()
         console.print("Stopping …", style="dim")
     finally:
         remove_connection(settings.data_dir)
@@ -86,7 +89,7 @@ async def _story(question: str, running: Product, token: str, *, approve: bool, 
     from bot.cli.ask import Wishes, tell
 
     wishes = Wishes(cluster="practice", approve=approve, as_json=as_json)
-    return await stoppable(tell(question, Connection(url=running.url, token=token), wishes), lambda: None)
+    return await tell(question, Connection(url=running.url, token=token), wishes)
 
 
 def _say(console: Console, running: Product, links: dict[str, str], *, solo: bool, took_s: float) -> None:

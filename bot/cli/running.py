@@ -8,13 +8,15 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from bot.cli.children import ChildFailed
 from bot.cli.exits import Exit
 from control_plane.errors import ServiceError
+
+Result = TypeVar("Result")
 
 
 def run_loop(main: Coroutine[Any, Any, Exit]) -> Exit:
@@ -31,8 +33,8 @@ def run_loop(main: Coroutine[Any, Any, Exit]) -> Exit:
         return Exit.ANSWERED
 
 
-async def until_stopped() -> None:
-    """Returns on SIGINT or SIGTERM. A second one ends the process at once; its children die with it."""
+def stop_signal() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM, from now on. A second one ends the process at once; its children die with it."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -46,22 +48,23 @@ async def until_stopped() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, first)
-    await stop.wait()
+    return stop
 
 
-async def stoppable(work: Awaitable[Exit], on_stop: Callable[[], None]) -> Exit:
-    """Run `work` until it ends or a signal comes."""
+async def unless_stopped(work: Awaitable[Result], stop: asyncio.Event) -> Result | None:
+    """The result of `work`; None when the signal came first, and `work` has been cancelled and has ended."""
     task = asyncio.ensure_future(work)
-    stopper = asyncio.create_task(until_stopped(), name="signals")
-    done, _ = await asyncio.wait({task, stopper}, return_when=asyncio.FIRST_COMPLETED)
-    if task in done:
+    stopper = asyncio.create_task(stop.wait(), name="stop-signal")
+    try:
+        done, _ = await asyncio.wait({task, stopper}, return_when=asyncio.FIRST_COMPLETED)
+        if task in done:
+            return task.result()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return None
+    finally:
         stopper.cancel()
-        return task.result()
-    on_stop()
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-    return Exit.FAILED
 
 
 def write_ready(path: Path | None, content: dict[str, Any]) -> None:

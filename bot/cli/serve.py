@@ -11,7 +11,7 @@ from bot.cli.compose import Composition, Product, product, wait_for_cluster
 from bot.cli.connection import Connection, remove_connection, write_connection
 from bot.cli.exits import Exit
 from bot.cli.people import ADMIN, cli_token, ensure, sign_in_link
-from bot.cli.running import run_loop, until_stopped, write_ready
+from bot.cli.running import run_loop, stop_signal, write_ready
 from control_plane.settings import Settings
 
 
@@ -39,6 +39,7 @@ def settings_for(*, host: str | None, port: int | None, data_dir: Path | None, s
 
 
 async def _serve(settings: Settings, what: Composition, ready_file: Path | None) -> Exit:
+    stop = stop_signal()
     async with product(settings, what) as running:
         first = not await running.plane.accounts.list()
         admin = await ensure(running.plane, "admin", "Administrator", ADMIN)
@@ -53,7 +54,7 @@ async def _serve(settings: Settings, what: Composition, ready_file: Path | None)
             )
             if what.with_runner and not warm:
                 _say_cold(settings, what)
-            await until_stopped()
+            await stop.wait()
         finally:
             remove_connection(settings.data_dir)
     return Exit.ANSWERED
