@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from knowledge.cases import Case, CasesUnavailable, CaseStore
+from knowledge.cases import Case, CaseStore, CasesUnavailable
 from knowledge.embeddings import EmbeddingFailed, choose_embedder
 
 CASES = [

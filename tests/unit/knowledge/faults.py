@@ -1,7 +1,8 @@
 """Faults of the shop, one by one: what a rule must find, and the ways back that it must not take for a fault."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from knowledge.diagnosis.context import Context
 from knowledge.diagnosis.engine import run_rules
@@ -11,7 +12,8 @@ from tests.unit.knowledge.shop import crashing, running_unready, shop, unready, 
 from tests.unit.knowledge.world import World, ago, container
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     code: str
     target: str
     make: Callable[[], World]
@@ -153,7 +155,7 @@ def sandbox_fails() -> World:
     world.event(
         first(world),
         "FailedCreatePodSandBox",
-        'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network: plugin type="calico" failed (add)',
+        'Failed to create pod sandbox: rpc error: code = Unknown desc = plugin type="calico" failed (add)',
     )
     return world
 

@@ -129,7 +129,7 @@ def checkout_config() -> World:
         )
         world.log(
             pod,
-            'level=error msg="payments check failed" err="dial tcp: lookup payments-v2 on 10.96.0.10:53: no such host" url=http://payments-v2:8080/health\n'
+            'level=error msg="payments check failed" err="dial tcp: lookup payments-v2: no such host" url=http://payments-v2:8080\n'
             * 4,
         )
     for pod in world.pods_named("web"):
@@ -169,7 +169,7 @@ def catalog_image() -> World:
         "search", lambda spec: spec["containers"][0].update(image="registry.example/shop/search:9.9"), at=ago(minutes=25)
     )
     message = (
-        'Back-off pulling image "registry.example/shop/search:9.9": ErrImagePull: rpc error: code = NotFound desc = failed to pull '
+        'Back-off pulling image "registry.example/shop/search:9.9": ErrImagePull: rpc error: code = NotFound desc = pull '
         "and unpack image: failed to resolve reference: registry.example/shop/search:9.9: not found"
     )
     waiting(world.pod(made), "ImagePullBackOff", message)

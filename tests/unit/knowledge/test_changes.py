@@ -63,7 +63,7 @@ def test_template_difference_matches_lists_by_name() -> None:
     before: Obj = {"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}], "volumes": None}
     after = {
         "containers": [{"name": "b", "image": "y:2"}, {"name": "a", "image": "x:1"}],
-        "volumes": [{"name": "v", "emptyDir": {}}],
+        "volumes": [{"name": "v", "emptyDir": dict[str, str]()}],
     }
     assert list(template_difference(before, after)) == [
         ("spec.template.spec.containers[b].image", "y:1", "y:2"),

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from knowledge.diagnosis import ClusterView, diagnose, needs
+from knowledge.diagnosis import ClusterView, diagnose, fields, needs
 from knowledge.diagnosis.context import Context
 from knowledge.diagnosis.engine import run_rules
-from knowledge.diagnosis.fields import Obj
 from knowledge.diagnosis.hit import Hit
 from knowledge.diagnosis.rules import RULES, Rule
 from knowledge.diagnosis.scope import scope_of
@@ -234,7 +233,7 @@ def test_an_empty_view_is_not_healthy() -> None:
 
 
 def test_a_rule_that_raises_becomes_a_limit_and_the_rest_goes_on() -> None:
-    def broken(_context: Context, _key: Key, _obj: Obj) -> list[Hit]:
+    def broken(context: Context, key: Key, obj: fields.Obj) -> list[Hit]:
         raise ZeroDivisionError("no")
 
     world = payments_oom()
@@ -364,7 +363,7 @@ def test_needs_of_an_unknown_name_are_nothing() -> None:
 def test_rules_are_run_on_the_scope_only() -> None:
     seen: list[str] = []
 
-    def watch(_context: Context, key: Key, _obj: Obj) -> list[Hit]:
+    def watch(context: Context, key: Key, obj: fields.Obj) -> list[Hit]:
         seen.append(str(key))
         return []
 

@@ -112,7 +112,8 @@ def test_insufficient_cpu_goes_back_to_the_request_before_else_half_a_node() -> 
     half = remedies_of(cause("insufficient-cpu", **facts))[0].remediation
     assert half is not None
     assert half.model_dump()["requests"] == {"cpu": "4"}
-    full = remedies_of(cause("insufficient-cpu", **(facts | {"fits_no_node": False})))
+    facts["fits_no_node"] = False
+    full = remedies_of(cause("insufficient-cpu", **facts))
     assert all(one.remediation is None for one in full)
 
 

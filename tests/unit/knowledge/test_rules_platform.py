@@ -40,7 +40,7 @@ TABLE: list[Row] = [
         "insufficient-cpu",
         PAY,
         pending(
-            "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."
+            "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No preemption victims found."
         ),
         scheduled,
     ),
