@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 
 from sandbox.cluster import Cluster
 from sandbox.store import Change
 
 _LONGEST_NAP = 5.0
+_LOG = logging.getLogger("sandbox")
 
 
 class Live:
@@ -47,7 +49,11 @@ class Live:
     async def _live(self) -> None:
         while True:
             self._wake.clear()
-            self.moment()
+            try:
+                self.moment()
+            except Exception:
+                # one controller's mistake must not stop the cluster's time
+                _LOG.exception("the practice cluster stumbled and goes on")
             due = self.cluster.clock.next_due()
             nap = _LONGEST_NAP if due is None else min(max(due - time.time(), 0.001), _LONGEST_NAP)
             with contextlib.suppress(TimeoutError):

@@ -14,11 +14,13 @@ from sandbox.objects import Obj, first, name_of, rows, text, uid_of
 from sandbox.programs import Facts
 from sandbox.runtime import Run, Trace
 
-HORIZON = 2 * 3600.0
+HORIZON = 3600.0
 _FIRST_SPAN = 300.0
 MAX_LINES = 20_000
 
 Line = tuple[float, str]
+_Draft = tuple[float, str, Facts | None]
+"""Time, template and what held then; None for a line that is to stay as it is."""
 
 
 def container_of(pod: Obj, wanted: str) -> str:
@@ -64,29 +66,29 @@ def lines(trace: Trace, run: Run, now: float, *, since: float = 0.0, tail: int |
     end = min(run.ended, now) if run.ended is not None else now
     begin = max(since, end - HORIZON, run.started)
     if tail is None:
-        return _between(trace, run, begin, end, now)[-MAX_LINES:]
+        return [_filled(draft, trace) for draft in _drafts(trace, run, begin, end, now)[-MAX_LINES:]]
     # Few lines are wanted more often than all: look back twice as far until there are enough.
     span = _FIRST_SPAN
     while True:
-        said = _between(trace, run, max(begin, end - span), end, now)
-        if len(said) >= tail or end - span <= begin:
-            return said[-tail:] if tail > 0 else []
+        drafts = _drafts(trace, run, max(begin, end - span), end, now)
+        if len(drafts) >= tail or end - span <= begin:
+            return [_filled(draft, trace) for draft in (drafts[-tail:] if tail > 0 else [])]
         span *= 2
 
 
-def _between(trace: Trace, run: Run, begin: float, end: float, now: float) -> list[Line]:
-    starts = [(run.started + 0.05 * (at + 1), line) for at, line in enumerate(trace.program.start_lines)]
-    said = [(at, _filled(line, trace, {}, at)) for at, line in starts if begin <= at <= end]
-    said += _steady(trace, run, begin, end)
-    said += [(at, line) for at, line in trace.injected if begin <= at <= end]
+def _drafts(trace: Trace, run: Run, begin: float, end: float, now: float) -> list[_Draft]:
+    said: list[_Draft] = [(run.started + 0.05 * (n + 1), line, {}) for n, line in enumerate(trace.program.start_lines)]
     if run.ended is not None and run.ended <= now:
-        for at, line in enumerate(run.exit_lines):
-            said.append((run.ended - 0.01 * (len(run.exit_lines) - at), _filled(line, trace, {}, run.ended)))
-    said.sort(key=lambda row: row[0])
+        last = len(run.exit_lines)
+        said += [(run.ended - 0.01 * (last - n), line, {}) for n, line in enumerate(run.exit_lines)]
+    said += [(at, line, None) for at, line in trace.injected]
+    said = [draft for draft in said if begin <= draft[0] <= end]
+    said += _steady(trace, run, begin, end)
+    said.sort(key=lambda draft: draft[0])
     return said
 
 
-def _steady(trace: Trace, run: Run, begin: float, end: float) -> Iterator[Line]:
+def _steady(trace: Trace, run: Run, begin: float, end: float) -> Iterator[_Draft]:
     first = run.started + trace.program.ready_after + 0.5
     for at, segment in enumerate(run.segments):
         until = run.segments[at + 1].start if at + 1 < len(run.segments) else end
@@ -97,7 +99,7 @@ def _steady(trace: Trace, run: Run, begin: float, end: float) -> Iterator[Line]:
             offset = run.started + 0.37 * order
             step = max(int((start - offset) / row.every), 0) + (1 if start > offset else 0)
             while (moment := offset + step * row.every) <= until:
-                yield moment, _filled(row.line, trace, segment.facts, moment)
+                yield moment, row.line, segment.facts
                 step += 1
 
 
@@ -114,7 +116,10 @@ def _holds(when: str, facts: Facts) -> bool:
 _SLOT = re.compile(r"\{([a-z_.]+)\}")
 
 
-def _filled(line: str, trace: Trace, facts: Facts, moment: float) -> str:
+def _filled(draft: _Draft, trace: Trace) -> Line:
+    moment, line, facts = draft
+    if facts is None or "{" not in line:
+        return moment, line
     dice = (int(moment * 1000) * 2654435761 + int(trace.uid[:6], 16)) & 0xFFFFFFFF
 
     def value(match: re.Match[str]) -> str:
@@ -134,7 +139,7 @@ def _filled(line: str, trace: Trace, facts: Facts, moment: float) -> str:
         }
         return simple.get(name, match[0])
 
-    return _SLOT.sub(value, line)
+    return moment, _SLOT.sub(value, line)
 
 
 def text_of(said: list[Line], *, timestamps: bool, limit_bytes: int | None = None) -> bytes:

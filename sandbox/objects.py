@@ -17,40 +17,46 @@ def clone(obj: Obj) -> Obj:
     return orjson.loads(orjson.dumps(obj))
 
 
-def sub(obj: Mapping[str, Any], *path: str) -> Obj:
-    """The object at `path`, or an empty one when any step is absent or null."""
+def at(obj: Mapping[str, Any], *path: str) -> Any:
+    """The value at `path`, or None when any step is absent or is no object."""
     here: Any = obj
-    for step in path:
-        if not isinstance(here, dict):
-            return {}
-        here = cast(Obj, here).get(step)
-    return cast(Obj, here) if isinstance(here, dict) else {}
+    try:
+        for step in path:
+            here = here[step]
+    except (KeyError, TypeError):
+        return None
+    return here
+
+
+def sub(obj: Mapping[str, Any], *path: str) -> Obj:
+    """The object at `path`, or an empty one."""
+    # `__class__ is` and not isinstance, here and below: history is played through these functions at each start
+    here = at(obj, *path)
+    return here if here.__class__ is dict else {}
 
 
 def rows(obj: Mapping[str, Any], *path: str) -> list[Obj]:
     """The list of objects at `path`, or an empty list."""
-    value = sub(obj, *path[:-1]).get(path[-1])
-    if not isinstance(value, list):
-        return []
-    return [cast(Obj, row) for row in cast(list[Any], value) if isinstance(row, dict)]
+    here = at(obj, *path)
+    return [row for row in here if row.__class__ is dict] if here.__class__ is list else []
 
 
 def texts(obj: Mapping[str, Any], *path: str) -> list[str]:
     """The list of strings at `path`, or an empty list."""
-    value = sub(obj, *path[:-1]).get(path[-1])
-    return [str(item) for item in cast(list[Any], value)] if isinstance(value, list) else []
+    here = at(obj, *path)
+    return [str(item) for item in here] if here.__class__ is list else []
 
 
 def text(obj: Mapping[str, Any], *path: str) -> str:
     """The string at `path`, or ''."""
-    value = sub(obj, *path[:-1]).get(path[-1])
-    return value if isinstance(value, str) else ""
+    here = at(obj, *path)
+    return here if here.__class__ is str else ""
 
 
 def number(obj: Mapping[str, Any], *path: str, default: int = 0) -> int:
     """The integer at `path`, or `default`."""
-    value = sub(obj, *path[:-1]).get(path[-1])
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
+    here = at(obj, *path)
+    return here if here.__class__ is int else default
 
 
 def name_of(obj: Obj) -> str:

@@ -6,9 +6,9 @@ READ = ("get", "list", "watch")
 WRITE = ("create", "delete", "deletecollection", "patch", "update")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Resource:
-    """One kind. `namespaced` objects live at /namespaces/<ns>/<plural>/<name>."""
+    """One kind, the same object wherever it is named. `namespaced` objects live at /namespaces/<ns>/<plural>/<name>."""
 
     group: str
     version: str

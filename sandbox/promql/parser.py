@@ -260,7 +260,7 @@ class _Parser:
         if self.sees("["):
             at = self.take().at
             span = seconds(self.expect("duration").text)
-            if self.sees(":"):
+            if self.now.text.startswith(":"):
                 raise _error(at, "the practice cluster's Prometheus has no subqueries")
             self.expect("]")
             if not isinstance(tree, Selector):
