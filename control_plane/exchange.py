@@ -6,7 +6,8 @@ says when nobody listens any more, long before the deadline.
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,8 @@ _PROBE_S = 1.0
 _ABSENT_AFTER = 5
 """So many probes in a row without a listener: longer than a reconnect takes."""
 _RETRY_AFTER_S = 0.2
+_TRIES_AFTER_OUTAGE = 25
+_UNACCEPTED_S = 3.0
 _MOST_CHUNKS = 128
 _PARSE_HERE = 64 * 1024
 _PROBE = "-probe"
@@ -53,7 +56,9 @@ class _Talk:
     request: CommandRequest
     end: asyncio.Future[CommandResult]
     on_progress: Callable[[str], None] | None
-    tries_left: int
+    once: bool
+    tries_left: int = 1
+    sent_at: float = 0
     accepted: bool = False
     missed: bool = False
     absent: int = 0
@@ -82,12 +87,14 @@ class Exchange:
         self._retries: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
+        self._bus.came_up.append(self._send_all_again)
         self._subscriptions = [
             await self._bus.serve(f"{self._inbox}.*", self._receive),
             await self._bus.serve(subjects.ALL_HELLOS, self._hello),
         ]
 
     async def stop(self) -> None:
+        self._bus.came_up.remove(self._send_all_again)
         for task in tuple(self._retries):
             task.cancel()
         await asyncio.gather(*self._retries, return_exceptions=True)
@@ -101,15 +108,16 @@ class Exchange:
     ) -> CommandResult:
         """Send and wait for the end; whatever goes wrong is in the result. When the caller is cancelled, so is the command.
 
-        `once` sends exactly once. Otherwise it is sent again when NATS knows no listener, under the same id, which a runner
-        never runs twice.
+        `once` sends exactly once. Otherwise it is sent again when NATS knows no listener, when NATS itself was away, and when
+        it is not accepted for some seconds: under the same id, which a runner never runs twice.
         """
         token = new_id()
         end: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
-        talk = _Talk(target, request, end, on_progress, tries_left=0 if once else 1)
+        talk = _Talk(target, request, end, on_progress, once)
         self._talks[token] = talk
         try:
-            await self._send(token, talk)
+            if not await self._send(token, talk):
+                talk.fail(CommandStatus.OFFLINE, words.bus_down(target.cluster_name))
             return await self._await_end(token, talk)
         except asyncio.CancelledError:
             await self._bus.send(subjects.cancel(target.cluster, target.runner), request.id.encode())
@@ -117,12 +125,14 @@ class Exchange:
         finally:
             del self._talks[token]
 
-    async def _send(self, token: str, talk: _Talk) -> None:
+    async def _send(self, token: str, talk: _Talk) -> bool:
+        """False when NATS is down."""
         target, data = talk.target, talk.request.model_dump_json().encode()
+        talk.sent_at = time.monotonic()
         if len(data) > MAX_PAYLOAD:
             talk.fail(CommandStatus.INVALID, words.too_large(target.cluster_name))
-        elif not await self._bus.send(subjects.commands(target.cluster, target.runner), data, reply=f"{self._inbox}.{token}"):
-            talk.fail(CommandStatus.OFFLINE, words.bus_down(target.cluster_name))
+            return True
+        return await self._bus.send(subjects.commands(target.cluster, target.runner), data, reply=f"{self._inbox}.{token}")
 
     async def _await_end(self, token: str, talk: _Talk) -> CommandResult:
         loop = asyncio.get_running_loop()
@@ -137,6 +147,8 @@ class Exchange:
                 lost = talk.accepted or talk.writes
                 status = CommandStatus.LOST if lost else CommandStatus.OFFLINE
                 talk.fail(status, words.silent(talk.target.cluster_name, patience, writes=talk.writes))
+            elif not talk.accepted and not talk.once and time.monotonic() - talk.sent_at >= _UNACCEPTED_S:
+                await self._send(token, talk)
             else:
                 await self._probe(token, talk)
 
@@ -173,18 +185,28 @@ class Exchange:
             talk.absent += 1
             if talk.absent >= _ABSENT_AFTER:
                 _give_up(talk)
-        elif talk.tries_left > 0:
+        elif talk.tries_left > 0 and not talk.once:
             talk.tries_left -= 1
-            retry = asyncio.create_task(self._send_again(token, talk), name=f"retry of command {talk.request.id}")
-            self._retries.add(retry)
-            retry.add_done_callback(self._retries.discard)
+            self._later(self._send_again(token, talk, _RETRY_AFTER_S))
         else:
             talk.fail(CommandStatus.OFFLINE, words.nobody_answers(talk.target.cluster_name))
 
-    async def _send_again(self, token: str, talk: _Talk) -> None:
-        await asyncio.sleep(_RETRY_AFTER_S)
+    def _send_all_again(self) -> None:
+        """NATS was away: requests and answers may have been lost in it, and runners need a moment to come back."""
+        for token, talk in self._talks.items():
+            if not talk.once:
+                talk.tries_left = _TRIES_AFTER_OUTAGE
+                self._later(self._send_again(token, talk, 0))
+
+    async def _send_again(self, token: str, talk: _Talk, after_s: float) -> None:
+        await asyncio.sleep(after_s)
         if not talk.end.done():
             await self._send(token, talk)
+
+    def _later(self, sending: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(sending, name="send a command again")
+        self._retries.add(task)
+        task.add_done_callback(self._retries.discard)
 
     async def _hello(self, message: Incoming) -> None:
         """A runner that says hello with another boot has forgotten what it was doing."""

@@ -1,5 +1,6 @@
 """The bus as the rest of the control plane sees it: publish, subscribe, serve. Embedded or external, one code path."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ class Bus:
         self._link: Link | None = None
         self._feeds: Feeds | None = None
         self._links: WeakSet[Link] = WeakSet()
+        self.came_up: list[Callable[[], None]] = []
+        """Called after each (re)connect, when every subscription stands again: what was under way may have been lost."""
 
     @property
     def url(self) -> str:
@@ -149,6 +152,8 @@ class Bus:
     def _came_up(self) -> None:
         if self._feeds is not None:
             self._feeds.wake_all()
+        for tell in tuple(self.came_up):
+            tell()
 
 
 def _user(url: str, user: str, password: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from protocol.grant import Grant, sign
 from protocol.ids import new_id
 from protocol.objects import ObjectRef
 from protocol.remediation import PlanBody, RestartWorkload
-from tests.integration.fake_runner import FakeRunner, Job
+from tests.integration.fake_runner import FakeRunner, Job, answer_at_once
 from tests.integration.plane import ADMIN, Plane, get_pods, plane
 from tests.integration.waiting import until
 
@@ -269,6 +269,44 @@ async def test_nats_is_killed_and_commands_work_again(here: Plane) -> None:
 
     await until(connected, "the runner is back")
     assert (await here.run()).good
+
+
+async def test_a_read_under_way_when_nats_is_killed_is_sent_again_under_the_same_id(here: Plane) -> None:
+    here.runner.answer = never
+    asked = asyncio.create_task(here.run(deadline_s=60))
+    await until(lambda: here.runner.jobs, "the runner has the command")
+    pid = here.bus.server_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await until(here.runner.closed.is_set, "the runner sees the loss")
+    await here.runner.close()
+    here.runner.answer = answer_at_once
+    await until(lambda: here.bus.connected, "connected again")
+    await here.runner.connect()
+    async with asyncio.timeout(20):
+        result = await asked
+    assert result.good
+    assert len({job.request.id for job in here.runner.jobs}) == 1
+    assert len(here.runner.jobs) >= 2
+
+
+async def test_an_execute_under_way_when_nats_is_killed_is_not_sent_again(here: Plane) -> None:
+    await allow_writes(here)
+    here.runner.answer = never
+    execute = a_restart(here.runner.boot, here.cluster.id)
+    asked = asyncio.create_task(here.commands.execute(here.cluster.id, execute, approval=new_id(), deadline_s=60))
+    await until(lambda: here.runner.jobs, "the runner has it")
+    pid = here.bus.server_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    await until(here.runner.closed.is_set, "the runner sees the loss")
+    await here.runner.close()
+    here.runner.answer = answer_at_once
+    result = await asked
+    assert result.status is CommandStatus.LOST
+    await here.runner.connect()
+    assert (await here.run()).good
+    assert [job.request.command.kind for job in here.runner.jobs] == ["execute", "kubectl"]
 
 
 async def test_the_scope_is_judged_before_anything_is_sent(here: Plane) -> None:
