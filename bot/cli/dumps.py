@@ -8,7 +8,7 @@ from rich.console import Console
 from bot.cli.cards import diagnosis_panel
 from bot.cli.exits import Exit
 from knowledge.diagnosis.engine import diagnose
-from knowledge.dump import DumpError, load_dump
+from knowledge.dump import NoDump, load_dump
 from knowledge.remedies import recommend
 from protocol.commands import Diagnose
 from protocol.objects import ObjectRef
@@ -19,7 +19,7 @@ def run(folder: Path, *, target: str | None, namespace: str | None, as_json: boo
     console = Console(stderr=True)
     try:
         view = load_dump(folder)
-    except (DumpError, OSError) as error:
+    except (NoDump, OSError) as error:
         console.print(f"{folder} can't be read as a cluster dump: {error}", style="red", markup=False)
         return Exit.USAGE
     try:
