@@ -16,6 +16,7 @@ import structlog
 from protocol import subjects
 from protocol.bus import HEARTBEAT_S, ClusterSummary, Heartbeat, Hello
 from protocol.ids import new_id
+from runner.cache.findings import FindingsWatch
 from runner.cache.live import LiveCache
 from runner.cache.summary import summarise
 from runner.commands.prometheus import Prometheus
@@ -100,7 +101,9 @@ class _Parts:
             namespaces=config.watch_namespaces,
             now=_now,
             on_changes=lambda changes: self.spool.put(changes=changes),
+            on_update=self._touched,
         )
+        self.findings = FindingsWatch(self.cache, lambda opened, closed: self.spool.put(findings=opened, closed=closed), _now)
         self.link = Link(
             url=config.nats_url,
             name=config.name,
@@ -157,6 +160,7 @@ class _Parts:
         link = asyncio.create_task(self.link.run(), name="link")
         others = [
             asyncio.create_task(self.cache.run(), name="cache"),
+            asyncio.create_task(self.findings.run(), name="findings"),
             asyncio.create_task(self._heartbeats(), name="heartbeats"),
             asyncio.create_task(self._look_around(), name="look-around"),
             asyncio.create_task(self.spool.run(self._store), name="spool"),
@@ -176,6 +180,9 @@ class _Parts:
                 task.cancel()
             await asyncio.gather(*owned, return_exceptions=True)
         log.info("stopped")
+
+    def _touched(self) -> None:
+        self.findings.touch()
 
     def _take(self, data: bytes, reply: str) -> None:
         self.work.receive(data, reply)
@@ -198,7 +205,7 @@ class _Parts:
     def summary(self) -> ClusterSummary:
         return summarise(
             self.cache.objects(("Node", "Namespace", "Pod")),
-            findings={},
+            findings=self.findings.counts(),
             metrics_api=self.metrics_api,
             prometheus=self.prometheus.configured,
             cache=self.cache.state,

@@ -159,7 +159,8 @@ class Plane:
         await client.subscribe(subjects.ALL_HEARTBEATS, cb=plane._beat)
         stream: Any = client.jetstream()
         await stream.add_stream(name=subjects.STREAM, subjects=list(subjects.STREAM_SUBJECTS))
-        await stream.subscribe(subjects.changes(CLUSTER, RUNNER), cb=plane._batch, ordered_consumer=True)
+        for subject in (subjects.changes(CLUSTER, RUNNER), subjects.findings(CLUSTER, RUNNER)):
+            await stream.subscribe(subject, cb=plane._batch, ordered_consumer=True)
         return plane
 
     async def _hello(self, message: Msg) -> None:

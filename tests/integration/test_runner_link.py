@@ -97,9 +97,18 @@ async def test_hostile_text_arrives_as_harmless_text(here: Stand) -> None:
 
 async def test_changes_reach_the_stream_redacted(here: Stand) -> None:
     await create_config_map(here.cluster, "settings", {"API_TOKEN": "abcdefghijklmnop1234"})
-    batch = await until("a batch of changes", lambda: here.plane.batches and here.plane.batches[-1])
+    batch = await until("a batch of changes", lambda: next((one for one in here.plane.batches if one.changes), None))
     assert batch.changes[0].object == ObjectRef.parse("ConfigMap/shop/settings")
     assert "abcdefghijklmnop1234" not in batch.model_dump_json()
+
+
+async def test_findings_open_and_close_by_watching(tmp_path: Path) -> None:
+    async with stand(tmp_path, "payments-oom") as here:
+        opened = await until("a finding", lambda: [f.code for batch in here.plane.batches for f in batch.findings])
+        assert "memory-limit-too-low" in opened
+        await here.cluster.admin("scenarios/payments-oom/heal")
+        closed = await until("its end", lambda: [key for batch in here.plane.batches for key in batch.closed], 40)
+        assert "memory-limit-too-low@Deployment/shop/payments" in closed
 
 
 async def test_cancel_ends_a_command(here: Stand) -> None:
