@@ -189,10 +189,14 @@ class Approvals:
         Raises Conflict when somebody was faster, when it starts too late (code expired) or under a kill switch (code
         kill_switch), NotAllowed when the table has no row."""
         async with self._db.transaction() as session:
-            row = await transitions.locked(session, approval)
+            now = self._clock()
+            if trigger is Trigger.START:
+                row = await transitions.locked_to_start(session, approval, now)
+            else:
+                row = await transitions.locked(session, approval)
             if from_version is not None and row.version != from_version:
                 raise Conflict(f"approval {approval} is {row.state} at version {row.version} now; look at it again")
-            moved = await transitions.move(session, row, trigger, by=By(by), now=self._clock(), outcome=outcome)
+            moved = await transitions.move(session, row, trigger, by=By(by), now=now, outcome=outcome)
             return await _with_decisions(session, moved)
 
     async def withdraw(self, approval: str, principal: Principal, reason: str = "") -> Approval:

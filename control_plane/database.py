@@ -6,16 +6,19 @@ somebody's transaction take the `Session`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from control_plane.errors import Unavailable
 from control_plane.wakeups import Wakeups
 
 log = structlog.get_logger(__name__)
@@ -67,23 +70,28 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Session]:
-        """Commits at the end, rolls back when an exception leaves the block; wake-ups go out after the commit."""
+        """Commits at the end, rolls back when an exception leaves the block; wake-ups go out after the commit.
+
+        Raises Unavailable when the database does not answer or has no connection free; then nothing was changed, unless the
+        connection was lost in the commit itself."""
         if self._writer is None:
             raise RuntimeError("the database is not started")
-        async with self._write_lock, Session(self._writer) as session, session.begin():
-            yield session
-            await session.flush()
-            for step in list(session.last_steps.values()):
-                await step()
+        with _unavailable_in_words():
+            async with self._write_lock, Session(self._writer) as session, session.begin():
+                yield session
+                await session.flush()
+                for step in list(session.last_steps.values()):
+                    await step()
         await self._publish(session)
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[Session]:
-        """One consistent look. What is changed here is lost."""
+        """One consistent look. What is changed here is lost. Raises Unavailable."""
         if self._engine is None:
             raise RuntimeError("the database is not started")
-        async with Session(self._engine) as session:
-            yield session
+        with _unavailable_in_words():
+            async with Session(self._engine) as session:
+                yield session
 
     async def _publish(self, session: Session) -> None:
         if self._wakeups is None:
@@ -96,6 +104,18 @@ class Database:
                 # The change is committed. Its readers poll, so a broken bus must not turn it into an error.
                 log.warning("wake-up lost", subject=subject, exc_info=True)
                 return
+
+
+@contextmanager
+def _unavailable_in_words() -> Generator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable("the database is too busy to answer; try again in a moment") from error
+    except DBAPIError as error:
+        if error.connection_invalidated or (isinstance(error, OperationalError) and error.statement is None):
+            raise Unavailable("the database does not answer; check that its server runs, and try again") from error
+        raise
 
 
 def _open(url: str, dialect: str) -> AsyncEngine:

@@ -45,7 +45,8 @@ async def open_approval(
 ) -> ApprovalRow:
     """Raises Forbidden (role, scope, policy), Conflict (kill switch, an action under way), Invalid (a plan that does not
     hold together)."""
-    cluster = await transitions.refuse_when_killed(session, plan.body.cluster)
+    # Alone: two plans for one object must see each other.
+    cluster = await transitions.cluster_at_rest(session, plan.body.cluster, alone=True)
     scope = await _conversation_scope(session, conversation, turn, requester, cluster)
     role = _judge(plan, requester, scope)
     there = await _make_room(session, plan, conversation, requester, now)

@@ -1,5 +1,9 @@
 """The approval state machine on rows: each transition is one UPDATE that compares id, state and version, and commits
-together with its audit row and its event in the conversation's log."""
+together with its audit row and its event in the conversation's log.
+
+Rows are locked in one order, so that PostgreSQL never finds two transactions waiting for each other: the cluster, then
+approvals, then conversations, then the head of the audit.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,8 +57,6 @@ async def move(
     """Raises NotAllowed when the table has no such row, Conflict when somebody was faster."""
     before = ApprovalState(row.state)
     after = next_state(before, trigger)
-    if trigger is Trigger.START:
-        await _refuse_late_start(session, row, now)
     outcome = one_line(outcome, 2000) or _WORDS.get(trigger, "")
     moved = await session.scalar(
         update(ApprovalRow)
@@ -104,11 +106,11 @@ async def cancel_open(session: Session, cluster: str, *, by: By, reason: str, no
     return len(found)
 
 
-async def refuse_when_killed(session: Session, cluster: str) -> ClusterRow:
-    """The cluster, whose kill switch then can't be turned before this transaction ends. Raises NotFound, Conflict."""
-    row = await session.scalar(
-        select(ClusterRow).where(ClusterRow.id == cluster).with_for_update(read=True).execution_options(populate_existing=True)
-    )
+async def cluster_at_rest(session: Session, cluster: str, *, alone: bool = False) -> ClusterRow:
+    """The cluster, whose kill switch is off and can't be turned before this transaction ends; with `alone`, no other
+    transaction that asks so either goes on before. Raises NotFound, Conflict."""
+    wanted = select(ClusterRow).where(ClusterRow.id == cluster).with_for_update(read=not alone)
+    row = await session.scalar(wanted.execution_options(populate_existing=True)) if is_id(cluster) else None
     if row is None:
         raise NotFound(f"there is no cluster {one_line(cluster, 40)!r}")
     if row.kill_switch:
@@ -120,10 +122,15 @@ async def refuse_when_killed(session: Session, cluster: str) -> ClusterRow:
     return row
 
 
-async def _refuse_late_start(session: Session, row: ApprovalRow, now: datetime) -> None:
-    if row.expires_at <= now:
+async def locked_to_start(session: Session, approval: str, now: datetime) -> ApprovalRow:
+    """Like `locked`, for an approval whose action is to start. Raises Conflict under a kill switch and when it is late."""
+    row = await session.get(ApprovalRow, approval) if is_id(approval) else None
+    if row is not None and row.state == ApprovalState.APPROVED:
+        await cluster_at_rest(session, row.cluster)
+    row = await locked(session, approval)
+    if row.state == ApprovalState.APPROVED and row.expires_at <= now:
         raise Conflict(f"approval {row.id} expired at {row.expires_at:%H:%M:%S} UTC; propose the change again", code="expired")
-    await refuse_when_killed(session, row.cluster)
+    return row
 
 
 def _times(trigger: Trigger, after: ApprovalState, by: By, now: datetime, outcome: str) -> dict[str, object]:

@@ -216,12 +216,12 @@ async def test_the_story_ends_with_what_happened_and_how_long_it_took(desk: Desk
 
 async def test_the_table_holds_for_every_state_and_trigger(desk: Desk) -> None:
     ann, _, _ = await crew(desk)
+    approval = await desk.propose(ann)
     reached: set[tuple[ApprovalState, Trigger]] = set()
     for state in S:
         for trigger in T:
-            approval = await desk.propose(ann, desk.plan())
             async with desk.database.transaction() as session:
-                await session.execute(update(ApprovalRow).where(ApprovalRow.id == approval.id).values(state=state.value))
+                await session.execute(update(ApprovalRow).values(state=state.value, version=1))
             try:
                 moved = await desk.approvals.move(approval.id, trigger)
             except NotAllowed:
@@ -230,8 +230,6 @@ async def test_the_table_holds_for_every_state_and_trigger(desk: Desk) -> None:
             else:
                 assert (moved.state, moved.version) == (TRANSITIONS[state, trigger], 2)
                 reached.add((state, trigger))
-            async with desk.database.transaction() as session:
-                await session.execute(update(ApprovalRow).values(state=S.FAILED.value))
     assert reached == set(TRANSITIONS)
 
 

@@ -1,11 +1,13 @@
 """Approvals in a race, on both databases: nothing is decided, started or expired twice."""
 
 import asyncio
+from typing import Literal
 
 from control_plane.approvals import Approval
-from control_plane.errors import Conflict
-from protocol.approval import ApprovalState, Role, Trigger
-from protocol.events import ActionStarted
+from control_plane.errors import Conflict, ServiceError
+from control_plane.principals import Principal
+from protocol.approval import ApprovalState, NotAllowed, Role, Trigger
+from protocol.events import ActionStarted, ModelMessage
 from protocol.objects import ObjectRef
 from protocol.remediation import (
     Risk,
@@ -123,6 +125,55 @@ async def test_a_proposal_and_the_kill_switch_at_once_leave_nothing_open(any_des
 async def test_the_same_plan_again_is_the_same_question(any_desk: Desk) -> None:
     ann, _, _ = await crew(any_desk)
     conversation = await any_desk.conversation(ann)
-    opened = await asyncio.gather(*(any_desk.propose(ann, conversation=conversation) for _ in range(5)), return_exceptions=True)
-    assert len({one.id for one in opened if isinstance(one, Approval)}) == 1
+    opened = await asyncio.gather(*(any_desk.propose(ann, conversation=conversation) for _ in range(5)))
+    assert len({one.id for one in opened}) == 1
     assert [entry.event.type for entry in await any_desk.conversations.log(conversation.id)] == ["approval_requested"]
+
+
+async def test_of_many_plans_for_one_object_at_once_one_stays_open(any_desk: Desk) -> None:
+    ann, bob, _ = await crew(any_desk)
+    conversations = [await any_desk.conversation(ann) for _ in range(3)]
+    plans = [any_desk.propose(ann, any_desk.plan(f"{n + 1}Gi"), conversation=conversations[n % 3]) for n in range(9)]
+    opened = await asyncio.gather(*plans)
+    assert len(opened) == 9
+    (left,) = await any_desk.approvals.list(bob, states=(S.PENDING,))
+    states = {one.id: one.state for one in await any_desk.approvals.list(bob)}
+    assert list(states.values()).count(S.SUPERSEDED) == 8
+    assert (await any_desk.decide(left, bob)).state is S.APPROVED
+
+
+async def test_everything_at_once_neither_deadlocks_nor_leaves_a_gap(any_desk: Desk) -> None:
+    ann, bob, carol = await crew(any_desk)
+    conversations = [await any_desk.conversation(ann) for _ in range(3)]
+    words: tuple[tuple[Principal, Literal["approve", "reject"]], ...] = (
+        (bob, "approve"),
+        (carol, "reject"),
+        (carol, "approve"),
+    )
+
+    async def act(worker: int, n: int) -> None:
+        where = conversations[n % 3]
+        target = ObjectRef.parse(f"Deployment/shop/web-{worker if n % 2 else 'shared'}")
+        plan = any_desk.plan(action=ScaleWorkload(target=target, replicas=10 * worker + n + 1), undo=None)
+        approval = await any_desk.propose(ann, plan, conversation=where)
+        await any_desk.decide(approval, *words[(worker + n) % 3])
+        await any_desk.conversations.append(where.id, ModelMessage(text=str(n)))
+        await any_desk.approvals.move(approval.id, T.START)
+        await any_desk.approvals.move(approval.id, T.CHECK_FAILED if n % 2 else T.CHECK_PASSED)
+
+    async def work(worker: int) -> list[BaseException | None]:
+        done: list[BaseException | None] = []
+        for n in range(6):
+            if (worker, n) in ((2, 2), (5, 4)):
+                await any_desk.fleet.set_kill_switch("shop", True, by=bob.account, reason="drill")
+                await any_desk.fleet.set_kill_switch("shop", False, by=bob.account, reason="drill over")
+            done += await asyncio.gather(act(worker, n), return_exceptions=True)
+        return done
+
+    results = [result for done in await asyncio.gather(*map(work, range(8))) for result in done]
+    assert [repr(result) for result in results if not isinstance(result, ServiceError | NotAllowed | None)] == []
+    assert results.count(None) > 0
+    for conversation in conversations:
+        seqs = [entry.seq for entry in await any_desk.conversations.log(conversation.id)]
+        assert seqs == list(range(1, len(seqs) + 1))
+    assert await any_desk.audit.verify() is None

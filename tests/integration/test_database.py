@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -240,3 +241,37 @@ async def test_sqlite_is_set_up_for_one_writer_and_many_readers(tmp_path: Path) 
         found = {name: await session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")}
     await database.stop()
     assert found == {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1}
+
+
+async def test_a_connection_that_is_cut_is_unavailable_and_the_next_is_new(postgres: Postgres) -> None:
+    database = Database(postgres.new_database())
+    await database.start()
+
+    async def cut_in_the_middle() -> None:
+        async with database.transaction() as session:
+            session.add(account("ann"))
+            await session.flush()
+            async with database.read() as other:
+                await other.execute(
+                    text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+                )
+            await session.execute(text("SELECT 1"))
+
+    with pytest.raises(Unavailable, match="does not answer"):
+        await cut_in_the_middle()
+    async with database.transaction() as session:
+        session.add(account("bob"))
+    assert await names(database) == ["bob"]
+    await database.stop()
+
+
+async def test_too_many_at_once_are_told_to_come_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = database.__dict__["_engine"]
+    monkeypatch.setattr(engine.pool, "_timeout", 0.05)
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            session = await stack.enter_async_context(database.read())
+            await session.execute(text("SELECT 1"))
+        with pytest.raises(Unavailable, match="too busy"):
+            await names(database)
+    assert await names(database) == []
