@@ -14,6 +14,7 @@ from control_plane.fleet import Cluster, Runner
 from control_plane.principals import Principal
 from protocol.approval import ApprovalState, Decision, Refusal, Role, role_at_least, weigh
 from protocol.events import LogEntry, ModelMessage, ToolFinished
+from protocol.text import clean
 
 PREVIEW_CHARACTERS = 6_000
 """How much of a tool's text the stream carries; the whole is at /conversations/{id}/log/{seq}."""
@@ -30,15 +31,16 @@ def turn_view(value: Turn) -> View:
 
 
 def entry_view(entry: LogEntry, *, preview: bool = False) -> View:
-    """A log entry; a model message brings `tree`, its Markdown as nodes. With `preview` long tool texts are cut and
-    `cut_at` says where."""
+    """A log entry; a model message brings `tree`, its Markdown as nodes. With `preview` tool texts are cleaned once more
+    for the eye, long ones are cut, and `cut_at` says where."""
     view = entry.model_dump(mode="json")
     match entry.event:
         case ModelMessage(text=text):
             view["tree"] = _tree(text)
-        case ToolFinished(text=text) if preview and len(text) > PREVIEW_CHARACTERS:
-            view["event"]["text"] = text[:PREVIEW_CHARACTERS]
-            view["cut_at"] = PREVIEW_CHARACTERS
+        case ToolFinished(text=text) if preview:
+            view["event"]["text"] = clean(text[:PREVIEW_CHARACTERS])
+            if len(text) > PREVIEW_CHARACTERS:
+                view["cut_at"] = PREVIEW_CHARACTERS
         case _:
             pass
     return view

@@ -1,6 +1,7 @@
 """Debian's Chromium through Playwright; a page that says anything on its console, or breaks the policy, fails the test."""
 
 import os
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Watched:
 
 @asynccontextmanager
 async def chromium() -> AsyncGenerator[Browser]:
-    if not Path(CHROMIUM).exists():
+    if shutil.which(CHROMIUM) is None:
         raise AssertionError(f"{CHROMIUM} is missing; install it: apt-get install -y chromium fonts-noto-cjk")
     async with async_playwright() as playwright:
         args = [*ARGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]

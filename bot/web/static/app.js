@@ -42,6 +42,8 @@ function chat() {
   const list = document.querySelector("[data-thread]");
   const scroller = document.querySelector("[data-scroll]");
   const stop = document.querySelector("[data-stop]");
+  const latest = document.querySelector("[data-latest]");
+  const below = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
   const turns = new Map();
   const dirty = new Set();
   let planned = false;
@@ -53,7 +55,7 @@ function chat() {
     planned = true;
     requestAnimationFrame(() => {
       planned = false;
-      const nearEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+      const nearEnd = below() < NEAR_END;
       const newest = [...dirty].filter((changed) => !turns.has(changed.id)).at(-1);
       for (const changed of dirty) show(changed);
       dirty.clear();
@@ -94,6 +96,10 @@ function chat() {
     },
     gone: (event) => gone(stream, event),
   });
+  const hint = () => latest && (latest.hidden = below() < NEAR_END);
+  scroller.addEventListener("scroll", hint, { passive: true });
+  latest?.addEventListener("click", () => scroller.scrollTo({ top: scroller.scrollHeight, behavior: "smooth" }));
+  new ResizeObserver(hint).observe(list ?? scroller);
   const form = document.querySelector("[data-composer]");
   if (form) enhance(form, { conversation, onAsked: () => (follow = true) });
   stop?.addEventListener("submit", (event) => {

@@ -3,6 +3,9 @@
 import { fill, h, icon } from "../dom.js";
 import { duration, share, t, time, tOr } from "../i18n.js";
 
+const SHOWN = 5; // pieces of evidence before "more"
+const SHORT = 48; // characters that fit beside their source
+
 class Diagnosis extends HTMLElement {
   update(turn) {
     const shown = turn.diagnosis ?? turn.rules;
@@ -42,7 +45,7 @@ function card(event, turn) {
       h("span", { class: "card-origin" }, origin(event, turn)),
     ),
     h("p", { class: "summary" }, diagnosis.summary),
-    diagnosis.root_causes.map(rootCause),
+    diagnosis.root_causes.map((cause) => rootCause(cause, diagnosis.summary)),
     recommendations(diagnosis.recommendations),
     event.dropped_evidence ? h("p", { class: "hint" }, t("diagnosis.dropped", { n: event.dropped_evidence })) : null,
   );
@@ -63,7 +66,7 @@ function earlier(turn) {
   );
 }
 
-function rootCause(cause) {
+function rootCause(cause, summary) {
   return h(
     "section", { class: "cause" },
     h(
@@ -72,10 +75,16 @@ function rootCause(cause) {
       h("code", { class: "chip" }, cause.code),
       confidence(cause.confidence),
     ),
-    h("p", { class: "explanation" }, cause.explanation),
+    summary.includes(cause.explanation) ? null : h("p", { class: "explanation" }, cause.explanation),
     cause.evidence.length ? h("h4", {}, t("diagnosis.evidence")) : null,
-    h("ul", { class: "evidence" }, cause.evidence.map(evidence)),
+    h("ul", { class: "evidence" }, cause.evidence.slice(0, SHOWN).map(evidence)),
+    more(cause.evidence.slice(SHOWN)),
   );
+}
+
+function more(rest) {
+  if (!rest.length) return null;
+  return h("details", { class: "more" }, h("summary", {}, t("diagnosis.more", { n: rest.length })), h("ul", { class: "evidence" }, rest.map(evidence)));
 }
 
 function confidence(value) {
@@ -89,8 +98,9 @@ function confidence(value) {
 }
 
 function evidence(item) {
+  const short = item.excerpt.length <= SHORT && !item.excerpt.includes("\n");
   return h(
-    "li", {},
+    "li", { class: short ? "short" : null },
     h(
       "div", { class: "evidence-head" },
       h("span", { class: `source source-${item.source}` }, tOr(`source.${item.source}`, item.source)),
@@ -98,8 +108,17 @@ function evidence(item) {
       item.field ? h("code", { class: "field" }, item.field) : null,
       item.at ? time(item.at) : null,
     ),
-    h("pre", { class: "excerpt", tabindex: "0" }, item.excerpt),
+    h("pre", { class: "excerpt", tabindex: short ? null : "0" }, item.excerpt),
+    short && item.source === "metric" ? bytes(item) : null,
   );
+}
+
+/** A sample in bytes, in words beside it: the excerpt itself stays as it was read. */
+function bytes(item) {
+  const value = Number(item.excerpt);
+  if (!/bytes/.test(item.field ?? "") || !(value >= 1024)) return null;
+  const power = Math.min(4, Math.floor(Math.log2(value) / 10));
+  return h("span", { class: "hint" }, `≈ ${(value / 1024 ** power).toFixed(power > 2 ? 1 : 0)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]}`);
 }
 
 function recommendations(items) {

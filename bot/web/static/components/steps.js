@@ -39,7 +39,7 @@ class Steps extends HTMLElement {
 
   heading(step) {
     return [
-      h("span", { class: "step-title" }, step.title),
+      h("span", { class: "step-title", title: step.title }, step.title),
       step.status === "running" && step.note ? h("span", { class: "step-note" }, step.note) : null,
       step.status === "running" || GOOD.has(step.status) ? null : h("span", { class: "step-status" }, t(`status.${step.status}`)),
       step.ms ? h("span", { class: "step-time" }, duration(step.ms)) : null,
