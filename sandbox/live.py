@@ -9,7 +9,6 @@ from sandbox.cluster import Cluster
 from sandbox.store import Change
 
 _LONGEST_NAP = 5.0
-_LOG = logging.getLogger("sandbox")
 
 
 class Live:
@@ -53,7 +52,7 @@ class Live:
                 self.moment()
             except Exception:
                 # one controller's mistake must not stop the cluster's time
-                _LOG.exception("the practice cluster stumbled and goes on")
+                logging.exception("the practice cluster stumbled and goes on")
             due = self.cluster.clock.next_due()
             nap = _LONGEST_NAP if due is None else min(max(due - time.time(), 0.001), _LONGEST_NAP)
             with contextlib.suppress(TimeoutError):
