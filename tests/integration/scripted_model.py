@@ -91,12 +91,12 @@ class ScriptedModel:
             case Garbage():
                 response = Response(b"data: {this is no json\n\n", media_type="text/event-stream")
             case Say() | Calls():
-                response = StreamingResponse(_stream(reply, self.tokens), media_type="text/event-stream")
+                response = StreamingResponse(stream(reply, self.tokens), media_type="text/event-stream")
         self.seconds += time.perf_counter() - began
         return response
 
 
-async def _stream(reply: Say | Calls, tokens: int) -> AsyncIterator[bytes]:
+async def stream(reply: Say | Calls, tokens: int) -> AsyncIterator[bytes]:
     pieces: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     words = reply.text.split(" ")
     pieces += [{"content": word if n == 0 else f" {word}"} for n, word in enumerate(words)] if reply.text else []
