@@ -93,8 +93,10 @@ async def test_an_ended_id_that_is_started_again_is_a_new_attempt(launched: tupl
     steps.behave = fail
     await durable.start("turn_v1", "turn:a", "a")
     await ended(durable, "turn:a")
-    steps.behave = None
+    go = asyncio.Event()
+    steps.behave = lambda _: go.wait()
     await asyncio.gather(*(durable.start("turn_v1", "turn:a", "a") for _ in range(4)))
+    go.set()
     await ended(durable, "turn:a")
     await durable.start("turn_v1", "turn:a", "a")
     await ended(durable, "turn:a")
