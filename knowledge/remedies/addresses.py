@@ -26,6 +26,13 @@ def renamed(cause: RootCause) -> str:
 
 
 def missing_service(cause: RootCause) -> Recommendation:
+    if text(cause, "ports"):
+        return by_hand(
+            f"Set the port in {text(cause, 'key')} of {cause.object.kind} {cause.object.name} to one of {text(cause, 'ports')}",
+            why=f"{text(cause, 'missing_service').rpartition('/')[2]} does not serve the port in {text(cause, 'current')}.",
+            effect="Connections reach the Service.",
+            risk=Risk.MEDIUM,
+        )
     parts = (text(cause, "missing_service") or str(cause.object)).split("/")
     namespace, name = (parts[1], parts[2]) if len(parts) == 3 else ("", "")
     return by_hand(

@@ -6,11 +6,11 @@ from difflib import get_close_matches
 
 from knowledge.diagnosis.addresses import addresses_in_value, near_service, service_of
 from knowledge.diagnosis.context import Context
-from knowledge.diagnosis.fields import Obj, rows, strings, text
+from knowledge.diagnosis.fields import Obj, number, rows, strings, text
 from knowledge.diagnosis.graph import Setting
 from knowledge.diagnosis.hit import Fact, Hit, Quote, quote_change, quote_event, quote_field
 from knowledge.diagnosis.rules.registry import rule
-from knowledge.diagnosis.view import Key
+from knowledge.diagnosis.view import ClusterView, Key
 from protocol.diagnosis import Change
 from protocol.objects import valid_name
 
@@ -134,7 +134,7 @@ def _volume_source(context: Context, pod: Key, volume: str, kind: str) -> Key | 
 
 @rule("Deployment", "StatefulSet", "DaemonSet")
 def wrong_address(context: Context, key: Key, _obj: Obj) -> Iterator[Hit]:
-    """A setting of the workload names a Service of the cluster that does not exist.
+    """A setting of the workload names a Service of the cluster that does not exist, or a port that it does not have.
 
     In a ConfigMap that is configmap-wrong-value; in the template env-wrong-value; where nothing similar exists and the
     setting did not change, the Service itself is missing. It counts only where something fails because of it.
@@ -147,16 +147,20 @@ def wrong_address(context: Context, key: Key, _obj: Obj) -> Iterator[Hit]:
             continue
         for address in addresses_in_value(setting.key, setting.value):
             service = service_of(context.view, address.host, key.namespace)
-            if service is None or context.view.has(*service):
+            if service is None or not can_tell(context.view, service, key.namespace):
+                continue
+            ports = ports_of(context.view, service)
+            if context.view.has(*service) and (not ports or address.port is None or address.port in ports):
                 continue
             told.add((setting.holder, setting.key))
-            yield _wrong_address(context, key, setting, service)
+            yield _wrong_address(context, key, setting, service, ports)
             break
 
 
-def _wrong_address(context: Context, workload: Key, setting: Setting, missing: Key) -> Hit:
+def _wrong_address(context: Context, workload: Key, setting: Setting, missing: Key, ports: list[int]) -> Hit:
+    """`ports` are the existing Service's, when only the port is wrong."""
     change = next((c for c in context.changes(setting.holder) if _same_setting(c, setting)), None)
-    near = near_service(context.view, missing)
+    near = near_service(context.view, missing) if not ports else None
     evidence = [quote_field(setting.holder, setting.path, setting.value)]
     facts: dict[str, Fact] = {
         "key": setting.key,
@@ -180,7 +184,12 @@ def _wrong_address(context: Context, workload: Key, setting: Setting, missing: K
         facts["near"] = str(near)
         evidence.append(quote_field(near, "metadata.name", near.name))
     in_map = setting.holder.kind == "ConfigMap"
-    if change is None and near is None:
+    problem = f"there is no Service {missing.name} in namespace {missing.namespace}"
+    if ports:
+        facts["ports"] = ",".join(map(str, ports))
+        evidence.append(quote_field(missing, "spec.ports[*].port", ports))
+        problem = f"Service {missing.name} does not serve that port (it has {facts['ports']})"
+    elif change is None and near is None:
         return Hit(
             code="service-missing",
             object=missing,
@@ -199,8 +208,7 @@ def _wrong_address(context: Context, workload: Key, setting: Setting, missing: K
     return Hit(
         code="configmap-wrong-value" if in_map else "env-wrong-value",
         object=setting.holder if in_map else workload,
-        explanation=f"{setting.key} in {setting.holder.kind} {setting.holder.name} is {setting.value}, but there is no Service "
-        f"{missing.name} in namespace {missing.namespace}.{said}",
+        explanation=f"{setting.key} in {setting.holder.kind} {setting.holder.name} is {setting.value}, but {problem}.{said}",
         evidence=tuple(evidence),
         confidence=0.92 if change is not None else 0.8,
         facts=facts,
@@ -208,6 +216,19 @@ def _wrong_address(context: Context, workload: Key, setting: Setting, missing: K
         affected=(workload,),
         supporting=True,
     )
+
+
+def can_tell(view: ClusterView, service: Key, namespace: str) -> bool:
+    """May a Service's absence be claimed? Not of a namespace of which no Service is seen: it may only be out of sight."""
+    return service.namespace == namespace or bool(view.within("Service", service.namespace))
+
+
+def ports_of(view: ClusterView, service: Key) -> list[int]:
+    """The ports of a Service that has a fixed list of them; none for a headless or external one."""
+    obj = view.get(service) or {}
+    if text(obj, "spec", "clusterIP") == "None" or text(obj, "spec", "type") == "ExternalName":
+        return []
+    return [number(row, "port") for row in rows(obj, "spec", "ports")]
 
 
 def _same_setting(change: Change, setting: Setting) -> bool:

@@ -13,6 +13,7 @@ from knowledge.diagnosis.fields import Obj, rows, text
 from knowledge.diagnosis.hit import Fact, Hit, Quote, quote_change, quote_field, quote_log
 from knowledge.diagnosis.logs import Match
 from knowledge.diagnosis.pods import Container
+from knowledge.diagnosis.rules.configuration import can_tell
 from knowledge.diagnosis.rules.registry import rule
 from knowledge.diagnosis.view import Key
 
@@ -125,7 +126,7 @@ def _dependency_hit(context: Context, key: Key, container: Container, match: Mat
             facts["port"] = address.port
         if target:
             facts["dependency"] = str(target)
-        exists = target is not None and context.view.has(*target)
+        exists = target is None or context.view.has(*target) or not can_tell(context.view, target, key.namespace)
         what = f"{target.kind} {target.name}" if target else address.host
         return Hit(
             code="dependency-unreachable",

@@ -148,6 +148,33 @@ def test_a_caller_of_a_failing_workload_is_an_effect() -> None:
     assert roots(world.ask("checkout")) == [("memory-limit-too-low", "Deployment/shop/payments")]
 
 
+def test_a_wrong_port_in_a_changed_setting_is_the_cause() -> None:
+    world = checkout_config()
+    world.get("ConfigMap", "checkout-config")["data"]["PAYMENTS_URL"] = "http://payments:9999"
+    for key in list(world.logs):
+        world.logs[key] = "dial tcp: http://payments:9999/charge: i/o timeout connecting\n" * 4
+
+    cause = world.ask("checkout").root_causes[0]
+    assert (cause.code, str(cause.object)) == ("configmap-wrong-value", "ConfigMap/shop/checkout-config")
+    assert cause.facts["ports"] == "8080"
+    assert recommend(world.ask("checkout"))[0].remediation is not None
+
+
+def test_a_service_out_of_sight_is_not_called_missing() -> None:
+    world = shop()
+    url = "http://ledger.finance.svc.cluster.local:8080"
+    world.revise(
+        "payments", lambda spec: spec["containers"][0].update(env=[{"name": "LEDGER_URL", "value": url}]), at=ago(minutes=9)
+    )
+    pod = world.pod(world.get("Deployment", "payments"))
+    crashing(pod, 1)
+    world.log(pod, f"connect {url}: connection refused\n", previous=True)
+
+    found = world.ask("payments")
+    assert not {"env-wrong-value", "service-missing"} & {cause.code for cause in found.root_causes}
+    assert "There is no Service" not in found.model_dump_json()
+
+
 def test_a_stuck_roll_out_whose_old_pods_serve_does_not_explain_a_caller() -> None:
     world = catalog_image()
     world.objects = [o for o in world.objects if not (o["kind"] == "Pod" and o["metadata"]["name"].startswith("search-7d9f"))]

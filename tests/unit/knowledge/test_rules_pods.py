@@ -8,6 +8,7 @@ from tests.unit.knowledge.faults import (
     PULL,
     Row,
     crash,
+    edit,
     env_points_nowhere,
     events_were_long_ago,
     evicted,
@@ -191,6 +192,12 @@ TABLE: list[Row] = [
     Row("authentication-failed", PAY, crash(1, 'FATAL: password authentication failed for user "app"'), well),
     Row("disk-full", PAY, crash(1, "write /data/wal: no space left on device"), well),
     Row("port-in-use", PAY, crash(1, "listen tcp :8080: bind: address already in use"), well),
+    Row(
+        "env-wrong-value",
+        PAY,
+        edit(lambda s: s["containers"][0].update(env=[{"name": "SEARCH_URL", "value": "http://search:9200"}])),
+        lambda w: w.get("Service", "search")["spec"]["ports"][0].update(port=9200),
+    ),
 ]
 
 
