@@ -39,6 +39,7 @@ class Durable:
         self._executor_id = settings.executor_id
         self._steps: dict[str, Step] = {}
         self._engine: Engine | None = None
+        self._launching: asyncio.Task[Engine] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._launched = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -48,7 +49,7 @@ class Durable:
         """Before launch. `name` carries its version: `turn_v1`, `action_v1`. The function is ONE step: after a crash it is
         called again with the same id. `close` cancels it: it then leaves the tables as they are, and is called again at the
         next launch. An exception that it raises ends this attempt."""
-        if self._engine is not None:
+        if self._launching is not None:
             raise RuntimeError(f"{name} must be registered before the durable executor is launched")
         if re.fullmatch(r"[a-z_]+_v[1-9][0-9]*", name) is None:
             raise ValueError(f"{name!r} does not carry its version, as turn_v1 does")
@@ -58,7 +59,9 @@ class Durable:
         """Start the executor; workflows of this executor id that a crash interrupted are recovered. Takes a second or two,
         most of it in a thread; `start` waits for it."""
         self._loop = asyncio.get_running_loop()
-        self._engine = await asyncio.to_thread(self._launch)
+        self._launching = asyncio.create_task(asyncio.to_thread(self._launch), name="launch the durable executor")
+        # Shielded: a thread can't be cancelled, and `close` must find what it has made.
+        self._engine = await asyncio.shield(self._launching)
         self._launched.set()
 
     async def start(self, name: str, workflow_id: str, argument: str) -> None:
@@ -84,9 +87,11 @@ class Durable:
             _, late = await asyncio.wait(self._running, timeout=timeout_s)
             for task in late:
                 _log.warning("a durable function did not stop in time", task=task.get_name())
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await asyncio.to_thread(engine.close)
+        launching, self._launching, self._engine = self._launching, None, None
+        if launching is not None:
+            await asyncio.wait({launching}, timeout=timeout_s)
+            if launching.done() and launching.exception() is None:
+                await asyncio.to_thread(launching.result().close)
 
     async def _ready(self) -> "Engine":
         try:

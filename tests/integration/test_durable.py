@@ -221,3 +221,20 @@ async def test_killed_in_the_step_it_is_called_again_and_only_it(tmp_path: Path)
         await until(lambda: noted(tmp_path).count("closed") == 2, "its orderly end", 30)
     lines = noted(tmp_path)
     assert [lines.count(f"{what} {which}") for which in ("a", "b") for what in ("call", "done")] == [2, 1, 2, 1]
+
+
+async def test_closing_in_the_middle_of_the_launch_leaves_nothing_behind(settings: Settings) -> None:
+    durable = Durable(settings)
+    durable.register("turn_v1", Steps())
+    launch = asyncio.create_task(durable.launch())
+    await asyncio.sleep(0)
+    launch.cancel()
+    await asyncio.gather(launch, return_exceptions=True)
+    await durable.close()
+    again, steps = Durable(settings), Steps()
+    again.register("turn_v1", steps)
+    await again.launch()
+    await again.start("turn_v1", "turn:a", "a")
+    await ended(again, "turn:a")
+    await again.close()
+    assert steps.calls == ["a"]
