@@ -12,14 +12,15 @@ from knowledge.diagnosis.context import Context, path_of_template
 from knowledge.diagnosis.fields import Obj, rows, text
 from knowledge.diagnosis.hit import Fact, Hit, Quote, quote_change, quote_field, quote_log
 from knowledge.diagnosis.logs import Match
-from knowledge.diagnosis.pods import Container
+from knowledge.diagnosis.pods import Container, ready_since
 from knowledge.diagnosis.rules.configuration import can_tell
 from knowledge.diagnosis.rules.registry import rule
 from knowledge.diagnosis.view import Key
 
-FRESH = timedelta(minutes=15)
-NEAR_END = 40
+FRESH = timedelta(minutes=3)
+NEAR_END = 5
 REPEATED = 3
+JUST_READY = timedelta(minutes=10)
 
 _SPOKEN_ELSEWHERE = (
     "env-variable-missing",
@@ -109,9 +110,11 @@ def _counts(context: Context, container: Container, match: Match, previous: bool
         return match.at is None or context.now - match.at <= timedelta(hours=1)
     if previous or match.count < REPEATED:
         return False
+    since = ready_since(context.view.get(container.pod) or {})
     if match.at is not None:
-        return context.now - match.at <= FRESH
-    return match.last_index <= NEAR_END
+        return context.now - match.at <= FRESH and (since is None or match.at >= since)
+    # Without times only the place tells: the very end, of a pod that did not just recover from what it complains of.
+    return match.last_index <= NEAR_END and (since is None or context.now - since > JUST_READY)
 
 
 def _dependency_hit(context: Context, key: Key, container: Container, match: Match) -> Hit | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from knowledge.diagnosis import ClusterView, diagnose, fields, needs
+from knowledge.diagnosis import ClusterView, diagnose, fields
 from knowledge.diagnosis.context import Context
 from knowledge.diagnosis.engine import run_rules
 from knowledge.diagnosis.hit import Hit
@@ -146,6 +146,18 @@ def test_a_caller_of_a_failing_workload_is_an_effect() -> None:
         world.log(pod, "POST http://payments:8080/charge: connect: connection refused\n" * 5)
 
     assert roots(world.ask("checkout")) == [("memory-limit-too-low", "Deployment/shop/payments")]
+
+
+def test_complaints_from_before_a_recovery_are_history() -> None:
+    world = checkout_config()
+    world.get("ConfigMap", "checkout-config")["data"]["PAYMENTS_URL"] = "http://payments:8080"
+    for pod in world.pods_named("checkout"):
+        pod["status"]["containerStatuses"][0]["ready"] = True
+        for row in pod["status"]["conditions"]:
+            row.update(status="True", lastTransitionTime=ago(seconds=20))
+    world.logs = {key: f"{text}POST /checkout 200\n" for key, text in world.logs.items() if key.pod.startswith("checkout")}
+
+    assert world.ask("checkout").healthy
 
 
 def test_a_wrong_port_in_a_changed_setting_is_the_cause() -> None:
@@ -360,31 +372,6 @@ def test_target_names_the_object_directly() -> None:
         ("memory-limit-too-low", "Deployment/shop/payments")
     ]
     assert payments_oom().ask(target="Deployment/shop/search").healthy
-
-
-def test_needs_are_the_logs_of_pods_in_trouble_first_and_bounded() -> None:
-    world = checkout_config()
-    wanted = needs(world.view(), Diagnose(words=("web",)))
-    assert {key.pod.split("-")[0] for key in wanted.logs} == {"search"}  # the others' logs are in the view already
-
-    world.logs.clear()
-    first = needs(world.view(), Diagnose(words=("checkout",)))
-    assert [key.pod.split("-")[0] for key in first.logs][:2] == ["checkout", "checkout"]
-    assert len(first.logs) <= 40
-    assert any("container_memory_working_set_bytes" in query.expr for query in first.queries)
-
-    many = shop()
-    for n in range(200):
-        pod = many.pod(many.get("Deployment", "web"), 0)
-        pod["metadata"]["name"] = f"web-7d9f8b6c5d-{n:05x}"
-        crashing(pod, 1)
-    assert len(needs(many.view(), Diagnose(namespace="shop")).logs) == 40
-
-
-def test_needs_of_an_unknown_name_are_nothing() -> None:
-    wanted = needs(shop().view(), Diagnose(words=("zebra-crossing",)))
-    assert wanted.logs == ()
-    assert wanted.queries == ()
 
 
 def test_rules_are_run_on_the_scope_only() -> None:
