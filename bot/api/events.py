@@ -61,7 +61,7 @@ async def list_events(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
-    """Newest first."""
+    """Newest first, read from the cluster at the moment of asking: what it still keeps, an hour by default."""
     found = await _events(plane, me, cluster_id, namespace)
     chosen = [e for e in found if severity is None or e["severity"] == severity]
     page, following = page_after(chosen, cursor, limit)

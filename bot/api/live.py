@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import structlog
 
-from control_plane.clock import utc_now
 from control_plane.conversations import Conversations
 from protocol.events import Live, TextDelta
 
@@ -24,13 +22,15 @@ _RETRY_S = 1.0
 class _TextSoFar:
     text: str
     offset: int
-    since: datetime
 
 
 @dataclass
 class _Channel:
     listeners: list[Listener] = field(default_factory=list[Listener])
     texts: dict[str, _TextSoFar] = field(default_factory=dict[str, _TextSoFar])
+    """By turn: what is being written."""
+    written: dict[str, str] = field(default_factory=dict[str, str])
+    """By turn: the last whole message. A late delta of it is not the beginning of a new one."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -82,13 +82,23 @@ class Hub:
         channel = self._channels.get(conversation)
         if channel is None:
             return []
-        return [TextDelta(turn=turn, text=t.text, offset=t.offset) for turn, t in channel.texts.items()]
+        return [
+            TextDelta(turn=turn, text=so_far.text, offset=so_far.offset)
+            for turn, so_far in channel.texts.items()
+            if so_far.text not in channel.written.get(turn, "")
+        ]
 
-    def written(self, conversation: str, turn: str, at: datetime) -> None:
-        """The message is in the log since `at`: its text so far is over, unless a newer one has begun."""
+    def written(self, conversation: str, turn: str, text: str) -> None:
+        """The log holds the whole message: its text so far is over."""
         channel = self._channels.get(conversation)
-        if channel is not None and turn in channel.texts and channel.texts[turn].since <= at:
-            del channel.texts[turn]
+        if channel is not None:
+            channel.written[turn] = text
+
+    def ended(self, conversation: str, turn: str) -> None:
+        channel = self._channels.get(conversation)
+        if channel is not None:
+            channel.texts.pop(turn, None)
+            channel.written.pop(turn, None)
 
     async def _follow(self, conversation: str, channel: _Channel) -> None:
         while True:
@@ -120,7 +130,7 @@ def _remember(channel: _Channel, live: Live) -> None:
     if known is not None and live.offset > known.offset and live.offset <= known.offset + len(known.text):
         known.text = known.text[: live.offset - known.offset] + live.text
     else:
-        channel.texts[live.turn] = _TextSoFar(live.text, live.offset, utc_now())
+        channel.texts[live.turn] = _TextSoFar(live.text, live.offset)
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

@@ -33,6 +33,9 @@ from protocol.events import (
     Live,
     LogEntry,
     ModelMessage,
+    TurnCancelled,
+    TurnFailed,
+    TurnFinished,
     Wake,
 )
 
@@ -270,13 +273,21 @@ class _Stream:
             for entry in entries:
                 self._cursors[conversation] = entry.seq
                 touched.update(dict.fromkeys(_approvals_in(entry)))
-                if isinstance(entry.event, ModelMessage) and entry.turn is not None:
-                    self._hub.written(conversation, entry.turn, entry.at)
+                self._settle_text(conversation, entry)
                 yield self._event("log", entry_view(entry, preview=True))
         for approval in touched:
             view = await self._approval(approval)
             if view is not None:
                 yield self._event("approval", view)
+
+    def _settle_text(self, conversation: str, entry: LogEntry) -> None:
+        match entry:
+            case LogEntry(turn=str(turn), event=ModelMessage(text=text)):
+                self._hub.written(conversation, turn, text)
+            case LogEntry(turn=str(turn), event=TurnFinished() | TurnFailed() | TurnCancelled()):
+                self._hub.ended(conversation, turn)
+            case _:
+                pass
 
     async def _approval(self, approval: str) -> View | None:
         try:

@@ -73,7 +73,7 @@ async def window(
         locale=locale,
         timezone_id="UTC",
         java_script_enabled=scripts,
-        device_scale_factor=2 if os.environ.get("OPSTHREAD_SCREENSHOTS") else 1,
+        device_scale_factor=1.5 if os.environ.get("OPSTHREAD_SCREENSHOTS") else 1,
     )
     context.set_default_timeout(15_000)
     try:

@@ -22,11 +22,14 @@ class Stage:
     alex: Person
 
     def page(self, person: Person | None, path: str, **how: Any) -> AbstractAsyncContextManager[Watched]:
-        """A window of its own in which `person` is signed in, at `path`. `language`, `at` another address, and what `window` takes."""
+        """A window of its own in which `person` is signed in, at `path`; `language`, `at` (another address), and what
+        `window` takes."""
         return self._page(person, path, **how)
 
     @asynccontextmanager
-    async def _page(self, person: Person | None, path: str, language: str = "", at: str = "", **how: Any) -> AsyncGenerator[Watched]:
+    async def _page(
+        self, person: Person | None, path: str, language: str = "", at: str = "", **how: Any
+    ) -> AsyncGenerator[Watched]:
         async with window(self.browser, **how) as context:
             cookies = {COOKIE: person.session.token} if person else {}
             if language:

@@ -101,8 +101,13 @@ async def test_hostile_text_is_text(stage: Stage) -> None:
     add = here.plane.conversations.append
     await add(conversation.id, ToolStarted(call="c1", name="kubectl_logs", title=story.HOSTILE), turn=turn.id)
     await add(conversation.id, ToolFinished(call="c1", name="kubectl_logs", status="ok", text=story.HOSTILE), turn=turn.id)
-    bad = "<script>alert(1)</script>\n\n[x](javascript:alert(1)) ![p](https://evil.example/p.png)\n\n<button>Approve and run</button>"
-    await add(conversation.id, ModelMessage(text=bad + "\n\n" + story.HOSTILE, final=True), turn=turn.id)
+    bad = (
+        "<script>alert(1)</script>",
+        "[x](javascript:alert(1)) ![p](https://evil.example/p.png)",
+        "<button>Approve and run</button>",
+        story.HOSTILE,
+    )
+    await add(conversation.id, ModelMessage(text="\n\n".join(bad), final=True), turn=turn.id)
     requested: list[str] = []
     async with stage.page(stage.dana, "/") as view:
         view.page.on("request", lambda request: requested.append(request.url))
@@ -129,7 +134,9 @@ async def test_steps_and_text_come_live(stage: Stage) -> None:
         await expect(page.locator(".step")).to_have_count(4)
         await expect(page.locator(".step[data-status=running] .spinner")).to_be_visible()
         await expect(page.locator("ot-diagnosis article")).to_be_visible()
-        await here.plane.conversations.publish_live(conversation.id, LiveProgress(turn=turn.id, call="c4", note="reading 50 lines"))
+        await here.plane.conversations.publish_live(
+            conversation.id, LiveProgress(turn=turn.id, call="c4", note="reading 50 lines")
+        )
         await expect(page.locator(".step-note")).to_have_text("reading 50 lines")
         finished = ToolFinished(call="c4", name="kubectl_logs", status="timeout", text="", duration_ms=30_000)
         await here.plane.conversations.append(conversation.id, finished, turn=turn.id)

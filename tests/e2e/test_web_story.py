@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.e2e.browser import PHONE, WIDE, Watched, chromium, picture, watched, window
+from tests.integration.http_server import COOKIE
 from tests.product import Process
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -78,7 +79,7 @@ async def test_ask_see_refused_approved_healed(product: Process, tmp_path: Path)
             await expect(state).to_have_text("Healed", timeout=HEALED_S)
             await expect(view.page.locator("ot-approval .outcome")).to_contain_text("took")
             await expect(view.page.locator(".healed-yes")).to_be_visible(timeout=SEEN_S)
-            await expect(view.page.locator(".bubble.by-action")).to_be_visible(timeout=SEEN_S)
+            await expect(view.page.locator(".by-action")).to_be_visible(timeout=SEEN_S)
         await expect(hers.page.locator("ot-turn").last.locator(".turn-meta")).to_be_visible(timeout=SEEN_S)
         await picture(hers.page, "healed", tmp_path)
         for view in (hers, his):
@@ -97,10 +98,11 @@ async def in_every_light(browser: Browser, his: Watched, folder: Path) -> None:
         ("chat-ja", TALL, "ja"),
     ):
         async with window(browser, size=size) as context:
+            kept = {str(c.get("name")): str(c.get("value")) for c in cookies if c.get("name") == COOKIE}
             base = url.split("/c/")[0]
-            kept = [{"name": str(c.get("name")), "value": str(c.get("value")), "url": base} for c in cookies]
-            wanted = [c for c in kept if "before" not in c["name"] and c["name"] != "opsthread_language"]
-            await context.add_cookies([*wanted, {"name": "opsthread_language", "value": language, "url": base}])  # pyright: ignore[reportArgumentType]
+            await context.add_cookies(
+                [{"name": n, "value": v, "url": base} for n, v in {**kept, "opsthread_language": language}.items()]
+            )
             view = await watched(context)
             await view.page.goto(url)
             await expect(view.page.locator("ot-approval article")).to_be_visible(timeout=SEEN_S)

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -159,8 +160,6 @@ class Here:
         return Person(self.url, account, session, bearer, principal, self.client)
 
     async def bearer(self, account: Account) -> str:
-        from datetime import timedelta
-
         session = await self.plane.accounts.token_for(account.id, by="system", label="test", valid=timedelta(hours=1))
         return session.token
 
@@ -194,10 +193,12 @@ def memory(limit: str) -> SetResources:
 
 
 def plan_for(cluster: str, *, risk: Risk = Risk.MEDIUM, action: Remediation | None = None, at: Any = None, **more: Any) -> Plan:
-    from datetime import UTC, datetime
-
     body = PlanBody(
-        cluster=cluster, action=action or memory("256Mi"), undo=memory("128Mi"), target_uid="uid-1", fields_hash="0" * 64
+        cluster=cluster,
+        action=action or memory("256Mi"),
+        undo=memory("128Mi") if action is None else None,
+        target_uid="uid-1",
+        fields_hash="0" * 64,
     )
     fields: dict[str, Any] = {
         "diff": (

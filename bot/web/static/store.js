@@ -15,8 +15,9 @@ export function take(thread, entry) {
 /** Take a text delta. A gap (we came late) shows what there is; the log brings the whole message. */
 export function takeDelta(thread, delta) {
   const turn = turnOf(thread, delta.turn);
-  if (delta.offset === 0) turn.streaming = delta.text;
-  else turn.streaming = turn.streaming.slice(0, delta.offset) + delta.text;
+  if (turn.state !== "queued" && turn.state !== "running") return turn;
+  const text = delta.offset === 0 ? delta.text : turn.streaming.slice(0, delta.offset) + delta.text;
+  if (!turn.written.startsWith(text)) turn.streaming = text; // else a late piece of the message that the log has brought
   return turn;
 }
 
@@ -38,7 +39,7 @@ function turnOf(thread, id) {
   if (!thread.turns.has(id)) {
     thread.turns.set(id, {
       id, question: null, at: null, state: "queued", model: "", offline: false, steps: [], rules: null, diagnosis: null,
-      thoughts: [], answer: null, streaming: "", approvals: [], results: [], notes: [], finished: null, failure: null,
+      thoughts: [], answer: null, streaming: "", written: "", approvals: [], results: [], notes: [], finished: null, failure: null,
     });
   }
   return thread.turns.get(id);
@@ -63,6 +64,7 @@ const STEPS = {
   },
   model_message(turn, event, entry) {
     turn.streaming = "";
+    turn.written = event.text;
     const message = { tree: entry.tree, text: event.text, offline: event.offline };
     if (event.tool_calls.length && !event.final) {
       if (event.text.trim()) turn.thoughts.push({ ...message, before: turn.steps.length });

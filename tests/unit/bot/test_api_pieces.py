@@ -11,6 +11,7 @@ from bot.api.throttle import Throttle
 from bot.web.render import local_path
 from bot.web.thread import turns_of
 from control_plane.errors import Invalid, TooMany, Unavailable
+from protocol.events import Language
 
 A, B = "a" * 16, "b" * 16
 
@@ -83,8 +84,8 @@ def test_the_throttle_forgets_the_oldest_key() -> None:
         ("???", "zh", "zh"),
     ],
 )
-def test_the_language_of_a_question(text: str, otherwise: str, language: str) -> None:
-    assert language_of(text, otherwise) == language  # pyright: ignore[reportArgumentType]
+def test_the_language_of_a_question(text: str, otherwise: Language, language: Language) -> None:
+    assert language_of(text, otherwise) == language
 
 
 @pytest.mark.parametrize(("text", "value"), [("30s", 30.0), ("500ms", 0.5), ("2m", 120.0), (15, 15.0), ("15", 15.0)])

@@ -8,6 +8,7 @@ import pytest
 from bot.web.words import LANGUAGES, catalogue, choose, say
 from protocol.approval import ApprovalState, Role
 from protocol.commands import CommandStatus
+from protocol.events import Language
 from protocol.remediation import Risk
 
 WEB = Path(__file__).parents[3] / "bot" / "web"
@@ -23,13 +24,13 @@ def sources() -> str:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_keys_agree(language: str) -> None:
-    assert set(catalogue(language)) == set(catalogue("en"))  # pyright: ignore[reportArgumentType]
+def test_the_keys_agree(language: Language) -> None:
+    assert set(catalogue(language)) == set(catalogue("en"))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_parameters_agree(language: str) -> None:
-    for key, words in catalogue(language).items():  # pyright: ignore[reportArgumentType]
+def test_the_parameters_agree(language: Language) -> None:
+    for key, words in catalogue(language).items():
         assert set(PARAMETER.findall(words)) == set(PARAMETER.findall(catalogue("en")[key])), key
         assert words.strip(), key
 

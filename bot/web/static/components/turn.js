@@ -33,11 +33,14 @@ class Turn extends HTMLElement {
 
   question(turn) {
     if (!turn.question || this.asked.childElementCount) return;
-    const by = turn.question.door === "action" ? t("question.action") : turn.question.by_name;
+    if (turn.question.door === "action") {
+      fill(this.asked, h("details", { class: "by-action" }, h("summary", {}, t("question.action"), " · ", time(turn.at)), h("p", {}, turn.question.text)));
+      return;
+    }
     fill(
       this.asked,
-      h("p", { class: "asked-by" }, by, " · ", time(turn.at)),
-      h("div", { class: turn.question.door === "action" ? "bubble by-action" : "bubble" }, turn.question.text),
+      h("p", { class: "asked-by" }, turn.question.by_name, " · ", time(turn.at)),
+      h("div", { class: "bubble" }, turn.question.text),
     );
   }
 
@@ -54,8 +57,8 @@ class Turn extends HTMLElement {
   }
 
   footer(turn) {
-    const parts = turn.notes.map((note) => h("p", { class: `note note-${note.kind}` }, t(`note.${note.kind}`, { text: note.text })));
-    for (const result of turn.results) parts.push(outcome(result));
+    const parts = turn.results.map(outcome);
+    for (const note of turn.notes) parts.push(h("p", { class: `note note-${note.kind}` }, t(`note.${note.kind}`, { text: note.text })));
     if (turn.failure) parts.push(h("p", { class: "note note-failed", role: "alert" }, icon("warn"), tOr(`turn.failed.${turn.failure.code}`, ""), " ", turn.failure.message));
     if (turn.finished) parts.push(h("p", { class: "turn-meta" }, meta(turn)));
     if (turn.state === "queued") parts.push(h("p", { class: "note waiting" }, h("span", { class: "mark spinner" }), t("turn.queued")));
@@ -71,7 +74,7 @@ function outcome(result) {
   return h(
     "p", { class: `note healed-${good ? "yes" : "no"}` },
     icon(good ? "check" : "warn"),
-    h("span", {}, h("b", {}, t(`state.${result.state}`)), result.took_s ? ` · ${t("approval.took", { time: duration(result.took_s * 1000) })}` : "", " ", result.message),
+    h("span", {}, h("b", {}, t(`state.${result.state}`)), result.took_s ? ` · ${t("approval.took", { time: duration(result.took_s * 1000) })}` : "", " · ", result.message),
   );
 }
 
