@@ -10,6 +10,7 @@ import structlog
 from control_plane.clock import utc_now
 from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
+from protocol.events import TurnFailed
 
 if TYPE_CHECKING:
     from agent_runtime.stack import Stack
@@ -22,6 +23,10 @@ TURN, ACTION = "turn_v1", "action_v1"
 SWEEP_BATCH = 50
 STOP_S = 8.0
 RETRY_S = 5.0
+NOT_LOADED = (
+    "The agent could not be loaded, so nothing can be answered. Opsthread's log says why (a key file that can't be read, "
+    "a package that is missing); mend it and start again."
+)
 
 
 class AgentRuntime:
@@ -97,13 +102,29 @@ class AgentRuntime:
         workflow = f"turn:{turn}"
         self._here.add(workflow)
         try:
-            if self._stack is None:
-                raise RuntimeError("the runtime was not started")
-            stack = await asyncio.shield(self._stack)
+            stack = await self._loaded()
+            if stack is None:
+                await self._give_up(turn)
+                return
             async with self._slots:
                 await stack.turn(turn)
         finally:
             self._here.discard(workflow)
+
+    async def _loaded(self) -> "Stack | None":
+        """The agent stack, once it is there; None when it could not be loaded, which the log then says."""
+        if self._stack is None:
+            return None
+        try:
+            return await asyncio.shield(self._stack)
+        except Exception:
+            log.exception("the agent stack could not be loaded")
+            return None
+
+    async def _give_up(self, turn: str) -> None:
+        if await self._plane.conversations.claim_turn(turn) is not None:
+            failed = TurnFailed(message=NOT_LOADED, code="internal")
+            await self._plane.conversations.end_turn(turn, "failed", failed)
 
     async def _action(self, approval: str) -> None:
         from agent_runtime.actions.step import ActionStep
@@ -111,8 +132,7 @@ class AgentRuntime:
         workflow = f"action:{approval}"
         self._here.add(workflow)
         try:
-            if self._stack is not None:
-                await asyncio.shield(self._stack)
+            await self._loaded()
             await ActionStep(self._plane, cases=lambda: self._cases).run(approval)
         finally:
             self._here.discard(workflow)

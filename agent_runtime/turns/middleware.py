@@ -32,6 +32,10 @@ Model = Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
 Tool = Callable[[ToolCallRequest], Awaitable["ToolMessage | Command[Any]"]]
 
 
+STOP_KNOWN_S = 0.5
+"""A tool that starts within this time of the last look for a Stop does not look again: the next model call does."""
+
+
 class TurnStopped(Exception):
     """Somebody pressed Stop. Raised at a model boundary, so that nothing is half done."""
 
@@ -59,6 +63,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         self._budget = budget
         self._live = live
         self._language: Language = language
+        self._stop, self._looked_at = False, float("-inf")
         self.limit: Limit | None = None
         """The budget that ended the looking around."""
 
@@ -85,7 +90,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
     async def awrap_tool_call(self, request: ToolCallRequest, handler: Tool) -> "ToolMessage | Command[Any]":
         call = request.tool_call
         call_id, name, args = str(call["id"]), call["name"], call["args"]
-        if await self._stopped():
+        if await self._stopped(known_for_s=STOP_KNOWN_S):
             return ToolMessage("Stopped before it ran.", tool_call_id=call_id, name=name, status="error")
 
         async def run() -> ToolAnswer:
@@ -94,8 +99,11 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         refusal = self._budget.take_tool(name, args, time.monotonic())
         return tool_message(await self._recorder.tool(call_id, name, args, run, refusal=refusal))
 
-    async def _stopped(self) -> bool:
-        return (await self._conversations.turn(self._turn.id)).cancel_requested
+    async def _stopped(self, *, known_for_s: float = 0.0) -> bool:
+        now = time.monotonic()
+        if now - self._looked_at >= known_for_s:
+            self._looked_at, self._stop = now, (await self._conversations.turn(self._turn.id)).cancel_requested
+        return self._stop
 
     async def _log_message(self, given: Given) -> AIMessage:
         """The message as it goes into the log and on in the loop: our call ids, no tool calls once tools are withdrawn."""

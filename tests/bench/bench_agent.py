@@ -52,6 +52,8 @@ async def main() -> None:
             raw[f"rounds_{rounds}"] = figures
             p50, p99 = percentile(figures["framework_ms"], 0.5), percentile(figures["framework_ms"], 0.99)
             rows.append((f"framework time a round, {rounds} rounds, p50 / p99", f"{p50:.1f} / {p99:.1f} ms", AIM_MS))
+            cpu = f"{percentile(figures['cpu_ms'], 0.5):.1f} ms"
+            rows.append((f"CPU of a round in this process, tool, runner and log included, {rounds} rounds, p50", cpu, ""))
             rows.append((f"whole turn, {rounds} rounds, p50", f"{percentile(figures['turn_ms'], 0.5):.0f} ms", ""))
             raw["first_request_bytes"] = first
         rows.append(("first model request", f"{raw['first_request_bytes']} B", "< 12,288 B"))
@@ -66,7 +68,7 @@ async def main() -> None:
 
 async def _measure(url: str, rounds: int) -> tuple[dict[str, list[float]], int]:
     """Milliseconds by turn, and the bytes of the first request with the rules' evidence in it."""
-    figures: dict[str, list[float]] = {"framework_ms": [], "turn_ms": [], "server_ms": [], "tools_ms": []}
+    figures: dict[str, list[float]] = {"framework_ms": [], "turn_ms": [], "server_ms": [], "tools_ms": [], "cpu_ms": []}
     settings: dict[str, Any] = {
         "OPENAI_API_KEY": "sk-bench",
         "OPENAI_BASE_URL": f"{url}/v1",
@@ -84,9 +86,9 @@ async def _measure(url: str, rounds: int) -> tuple[dict[str, list[float]], int]:
             for n in range(WARM_UP + TURNS[rounds]):
                 turn = await house.queue(ann, "hello my friend, tell me about the weather please")
                 before = (await _stats(client, url))["seconds"]
-                began = time.perf_counter()
+                began, cpu = time.perf_counter(), time.process_time()
                 await house.turns(model).run(turn.id)
-                took = (time.perf_counter() - began) * 1000
+                took, cpu = (time.perf_counter() - began) * 1000, (time.process_time() - cpu) * 1000
                 spent = ((await _stats(client, url))["seconds"] - before) * 1000
                 told = await house.told(turn.id)
                 tools = _checked(told, rounds)
@@ -94,6 +96,7 @@ async def _measure(url: str, rounds: int) -> tuple[dict[str, list[float]], int]:
                     figures["turn_ms"].append(took)
                     figures["server_ms"].append(spent)
                     figures["tools_ms"].append(tools)
+                    figures["cpu_ms"].append(cpu / (rounds + 1))
                     figures["framework_ms"].append((took - spent - tools) / (rounds + 1))
     return figures, int(first)
 

@@ -13,7 +13,7 @@ from control_plane.assembly import control_plane
 from control_plane.conversations import Turn
 from control_plane.settings import Settings
 from protocol.approval import Role
-from protocol.events import ModelMessage, ToolFinished, TurnResumed, UserMessage
+from protocol.events import ModelMessage, ToolFinished, TurnFailed, TurnResumed, UserMessage
 from tests.integration.agent_house import House, agent_house
 from tests.integration.waiting import until
 
@@ -102,3 +102,13 @@ async def test_a_turn_that_a_stop_interrupted_is_taken_up_at_the_next_start(tmp_
         assert len(told.all(TurnResumed)) == 1
         assert [f.status for f in told.all(ToolFinished)].count("interrupted") >= 1
         assert len([m for m in told.all(ModelMessage) if m.final]) == 1
+
+
+async def test_an_agent_that_cannot_be_loaded_fails_the_turn_with_words_instead_of_silence(tmp_path: Path) -> None:
+    async with agent_house(tmp_path, openai_api_key_file=tmp_path / "no-such-key") as house:
+        turn = await house.queue(await house.person("ann", Role.OPERATOR), WHY)
+        async with running(house):
+            await until(ended(house, turn), "the turn ends", 60)
+        told = await house.told(turn.id)
+        assert told.turn.state == "failed"
+        assert "key file" in told.one(TurnFailed).message
