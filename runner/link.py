@@ -34,6 +34,7 @@ RENEW_AFTER_S = 240.0
 """Credentials live 5 minutes."""
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _HELLO_TIMEOUT_S = 2.0
+_LOOK_S = 0.2
 _HELLO_REFUSED_WAIT_S = 15.0
 _DENIED_TIMES = 5
 """A token is given up after so many refusals in a row (about 4 s): one alone may be a control plane that is just starting."""
@@ -158,7 +159,7 @@ class Link:
         greeting = asyncio.create_task(self._greet(), name="hello")
         try:
             while self._line is not None:
-                lost = await _either(self._line.closed, self._renew_after_s * (0.9 + 0.2 * _JITTER.random()))
+                lost = await _lost(self._line, self._renew_after_s * (0.9 + 0.2 * _JITTER.random()))
                 if lost:
                     self._greeted.clear()
                     log.warning("disconnected", error=repr(self._line.client.last_error))
@@ -339,6 +340,16 @@ async def _end(line: _Line) -> None:
     with contextlib.suppress(*CONNECTION_ERRORS):
         async with asyncio.timeout(2):
             await line.client.close()
+
+
+async def _lost(line: _Line, seconds: float) -> bool:
+    """True when the connection ended within `seconds`. It is looked at besides, because nats-py does not always call back:
+    when a connection breaks with messages still in its buffer, it fails before that, closed and silent."""
+    end = asyncio.get_running_loop().time() + seconds
+    while (left := end - asyncio.get_running_loop().time()) > 0:
+        if await _either(line.closed, min(left, _LOOK_S)) or line.client.is_closed:
+            return True
+    return False
 
 
 async def _either(event: asyncio.Event, seconds: float) -> bool:

@@ -146,6 +146,7 @@ class _Parts:
         client = await stack.enter_async_context(await _client(config))
         prometheus = await stack.enter_async_context(Prometheus(config.prometheus_url, config.prometheus_token_file))
         parts = cls(config, identity, client, prometheus)
+        await parts._ask_version(timeout_s=2)
         stack.callback(parts.memory.close)
         stack.callback(parts.spool.close)
         health, port = await serve_health(config.health_host, config.health_port, parts.metrics, parts.state)
@@ -253,9 +254,8 @@ class _Parts:
         """Version and metrics API, once a minute; after the first lists, memory is settled."""
         settled = False
         while True:
+            await self._ask_version(timeout_s=10)
             with contextlib.suppress(KubeError):
-                found = await self.client.get("/version")
-                self.kubernetes_version = str(found.get("gitVersion") or "")
                 rows = await self.discovery.resources(at_most_s=60)
                 self.metrics_api = any(row.group == "metrics.k8s.io" for row in rows)
             if not settled and await self.cache.wait_settled(30):
@@ -263,6 +263,11 @@ class _Parts:
                 gc.collect()
                 gc.freeze()
             await asyncio.sleep(60 if self.kubernetes_version else 5)
+
+    async def _ask_version(self, timeout_s: float) -> None:
+        with contextlib.suppress(KubeError):
+            found = await self.client.get("/version", timeout=timeout_s)
+            self.kubernetes_version = str(found.get("gitVersion") or "")
 
     async def _store(self, what: str, payload: bytes, message_id: str) -> None:
         subject = {"changes": subjects.changes, "findings": subjects.findings}[what](

@@ -12,7 +12,7 @@ import structlog
 from pydantic import ValidationError
 
 from protocol.chunks import messages_of
-from protocol.commands import Accepted, CommandRequest, CommandResult, CommandStatus, Progress
+from protocol.commands import Accepted, CommandRequest, CommandResult, CommandStatus, Execute, Progress
 
 log = structlog.get_logger("runner.work")
 
@@ -81,8 +81,9 @@ class Work:
             job.task = self._own(self._run(job), f"command-{request.id}")
 
     def cancel(self, command: str) -> None:
+        """Give a command up. An execution is not given up: half of it may be done, and its grant is used."""
         job = self._jobs.get(command)
-        if job is not None and job.task is not None:
+        if job is not None and job.task is not None and not isinstance(job.request.command, Execute):
             job.cancelled = True
             job.task.cancel()
 

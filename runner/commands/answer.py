@@ -8,6 +8,9 @@ from protocol.redaction import redact
 from protocol.text import clean
 from runner.kube.errors import KubeError
 
+_LOOKED_AT = 4
+"""Times `max_bytes`: text further on would be cut whatever redaction does."""
+
 
 class Refusal(Exception):
     """A command that ends without an answer; `status` says how, the message is for people and says what to do next."""
@@ -34,8 +37,10 @@ class Answer:
 
 def result_of(command_id: str, answer: Answer, max_bytes: int) -> CommandResult:
     """Cleaned, then redacted, then cut to `max_bytes` of UTF-8 at a line's end; what was cut is said."""
-    safe = redact(clean(answer.text))
+    safe = redact(clean(answer.text[: _LOOKED_AT * max_bytes]))
     text, cut = cut_text(safe.text, max_bytes)
+    if len(answer.text) > _LOOKED_AT * max_bytes:
+        cut = f"the first {len(text.encode()):,} of about {len(answer.text):,} bytes shown"
     return CommandResult(
         id=command_id,
         status=answer.status or (CommandStatus.EMPTY if answer.empty else CommandStatus.OK),

@@ -1,5 +1,6 @@
 """One command from request to result: judged by the policy with this runner's own mode, run, made safe to send."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,9 @@ from runner.kube.discovery import Discovery
 from runner.kube.errors import KubeError
 from runner.kube.resources import Resource
 from runner.remediation.desk import Desk
+
+IN_THREAD_OVER = 64 * 1024
+"""Characters. Redacting a megabyte takes long enough to hold heartbeats up."""
 
 READS: dict[str, Callable[[Any, Ask], Awaitable[Answer]]] = {
     "get": get,
@@ -82,7 +86,10 @@ class Commands:
             judge_type=lambda resource: _judge_type(request, resource, context),
         )
         try:
-            return result_of(request.id, await self._answer(request, ask), request.max_bytes)
+            answer = await self._answer(request, ask)
+            if len(answer.text) < IN_THREAD_OVER:
+                return result_of(request.id, answer, request.max_bytes)
+            return await asyncio.to_thread(result_of, request.id, answer, request.max_bytes)
         except Refusal as refusal:
             return refused(request.id, refusal.status, refusal.message)
         except KubeError as error:

@@ -16,14 +16,17 @@ from protocol.remediation import (
     CordonNode,
     CreateConfigMap,
     DeletePod,
+    DrainNode,
     PatchConfigMap,
     Plan,
     Remediation,
     RestartWorkload,
+    Risk,
     RollbackWorkload,
     ScaleWorkload,
     SetImage,
     SetResources,
+    UncordonNode,
 )
 from tests.integration.runner_rig import Plane, Stand, empty_stand, runner_process, running_runner, stand, until
 
@@ -111,6 +114,31 @@ async def test_restart_delete_pod_and_cordon(tmp_path: Path) -> None:
         pod = (await here.plane.kubectl("get pods -n shop -l app=web -o jsonpath={.items[0].metadata.name}")).text.strip()
         assert await healed(here.plane, DeletePod(target=ObjectRef(kind="Pod", namespace="shop", name=pod))) == "healthy"
         assert await healed(here.plane, CordonNode(target=ObjectRef.parse("Node//worker-1"))) == "healthy"
+
+
+async def test_a_config_map_put_right_heals_checkout(tmp_path: Path) -> None:
+    async with stand(tmp_path, "checkout-configmap") as here:
+        config = ObjectRef.parse("ConfigMap/shop/checkout-config")
+        plan = await here.plane.plan(PatchConfigMap(target=config, data={"PAYMENTS_URL": "http://payments:8080"}))
+        assert plan.body.undo == PatchConfigMap(target=config, data={"PAYMENTS_URL": "http://payment:8080"})
+        assert "Deployment/checkout" in plan.blast_radius.note
+        assert await healed(here.plane, plan.body.action) == "healthy"
+        status = await here.cluster.admin("scenarios/checkout-configmap", method="GET")
+        assert status["healthy"], status
+
+
+async def test_a_drain_empties_the_node_and_is_undone_by_uncordon(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        node = ObjectRef.parse("Node//worker-1")
+        plan = await here.plane.plan(DrainNode(target=node, delete_emptydir_data=True))
+        assert plan.risk is Risk.HIGH
+        assert plan.body.undo == UncordonNode(target=node)
+        assert plan.blast_radius.pods > 0
+        assert await healed(here.plane, plan.body.action) == "healthy"
+        left = await here.plane.kubectl("get pods -A --field-selector=spec.nodeName=worker-1 -o name")
+        assert "pod/kube-proxy" in left.text
+        # Finished pods stay: they hold nothing, and their logs may still be wanted.
+        assert all("kube-proxy" in line or "nightly-export" in line for line in left.text.split())
 
 
 async def test_a_bad_image_is_worse(tmp_path: Path) -> None:

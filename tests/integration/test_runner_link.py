@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,21 @@ import aiohttp
 import pytest
 
 from protocol import subjects
-from protocol.commands import CommandRequest, CommandStatus, Diagnose, Kubectl
+from protocol.bus import Hello
+from protocol.commands import CommandRequest, CommandResult, CommandStatus, Diagnose, Kubectl
 from protocol.ids import new_id
 from protocol.kubectl import parse
 from protocol.objects import ObjectRef
 from protocol.remediation import ScaleWorkload
+from runner.identity import load_identity
+from runner.link import Link
+from runner.work import Report, Work
 from tests.integration.runner_rig import (
     CLUSTER,
     RUNNER,
+    Bus,
     Cluster,
+    Plane,
     Stand,
     empty_stand,
     free_port,
@@ -27,6 +34,8 @@ from tests.integration.runner_rig import (
     stand,
     until,
 )
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -63,6 +72,46 @@ async def test_a_restart_of_the_bus_in_the_middle_of_a_command_loses_nothing(her
     assert result.status is CommandStatus.OK
     assert "checkout-config" in result.text
     assert len(here.plane.hellos) > hellos
+
+
+async def test_connections_are_renewed_without_a_gap(tmp_path: Path) -> None:
+    bus = Bus(tmp_path / "jetstream")
+    await bus.start()
+    plane = await Plane.connect(bus.url)
+    hello = Hello(cluster=CLUSTER, runner=RUNNER, boot="b" * 16, version="1", started_at=NOW, clock=NOW)
+    identity = load_identity(tmp_path / "identity.json").enrolled_as(CLUSTER, RUNNER)
+
+    async def answer(request: CommandRequest, _: Report) -> CommandResult:
+        return CommandResult(id=request.id, status=CommandStatus.OK)
+
+    def receive(data: bytes, reply: str) -> None:
+        work.receive(data, reply)
+
+    link = Link(
+        url=bus.url,
+        name="renewing",
+        identity=identity,
+        hello=lambda: hello,
+        on_command=receive,
+        on_cancel=lambda _: None,
+        renew_after_s=0.1,
+    )
+    work = Work(answer, link.publish, link.deliver, concurrency=8, finished=lambda _kind, _result: None)
+    task = asyncio.create_task(link.run())
+    try:
+        await asyncio.wait_for(link.wait_ready(), 10)
+        asked = 0
+        while link.connects < 6:
+            result = await plane.result(await plane.start(kubectl_request("version")), 5)
+            assert result.good
+            asked += 1
+        assert asked > 6
+        assert len(plane.hellos) == 1
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await plane.client.close()
+        await bus.stop()
 
 
 async def test_the_same_command_again_gets_the_first_result(here: Stand) -> None:

@@ -30,6 +30,7 @@ async def no_faults(here: Stand) -> AsyncGenerator[None]:
 async def test_a_runner_says_hello_and_what_its_cluster_looks_like(here: Stand) -> None:
     hello, beat = here.plane.hellos[-1], await until("a warm heartbeat", lambda: _warm(here))
     assert hello.mode.writes
+    assert hello.kubernetes_version.startswith("v1.")
     assert hello.boot == beat.boot
     assert beat.summary.nodes == 3
     assert beat.summary.pods_failing >= 1
