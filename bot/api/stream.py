@@ -54,6 +54,8 @@ class Pace:
     """Whether the reader still may read. The promise is 30 s."""
     lists_s: float = 15
     """Clusters going on- and offline; conversations and approvals are told at once."""
+    lists_gap_s: float = 0.25
+    """Many changes at once are one look."""
     streams_per_account: int = 12
 
 
@@ -195,7 +197,6 @@ class _Stream:
         self._signals.put_nowait(signal)
 
     def lists_changed(self) -> None:
-        """Many changes at once are one look."""
         if not self._lists_due:
             self._lists_due = True
             self.signal(_Lists())
@@ -224,7 +225,8 @@ class _Stream:
 
     async def _follow(self) -> AsyncIterator[ServerSentEvent]:
         recheck_at = monotonic() + self._pace.recheck_s
-        lists_at = monotonic() + self._pace.lists_s
+        looked_at = monotonic()
+        lists_at = looked_at + self._pace.lists_s
         while True:
             signal = await self._next(min(recheck_at, lists_at))
             match signal:
@@ -237,7 +239,7 @@ class _Stream:
                 case _Live(conversation, live) if conversation in self._cursors:
                     yield self._event("live", {"conversation": conversation, **live.model_dump(mode="json")})
                 case _Lists():
-                    lists_at = 0
+                    lists_at = min(lists_at, looked_at + self._pace.lists_gap_s)
                 case _Recheck():
                     recheck_at = 0
                 case _:
@@ -250,7 +252,8 @@ class _Stream:
                 for conversation in [c for c in self._cursors if not await self._may_read(c)]:
                     yield self._gone(conversation)
             if monotonic() >= lists_at:
-                lists_at = monotonic() + self._pace.lists_s
+                looked_at = monotonic()
+                lists_at = looked_at + self._pace.lists_s
                 async for event in self._lists():
                     yield event
 

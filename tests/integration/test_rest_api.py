@@ -57,10 +57,8 @@ async def room(here: Here) -> AsyncGenerator[Room]:
                 plan = plan_for(here.cluster.id, action=action)
                 await job.finish("prepared", data={"plan": plan.model_dump(mode="json")})
             case Kubectl(call=call) if "events" in str(call):
-                named = next(
-                    (i for i in EVENTS["items"] if isinstance(i, dict) and f"'{i['metadata']['name']}'" in str(call)), EVENTS
-                )
-                await job.finish(orjson.dumps(named).decode())
+                named = [item for item in ITEMS if f"'{item['metadata']['name']}'" in str(call)]
+                await job.finish(orjson.dumps(named[0] if named else {"kind": "List", "items": ITEMS}).decode())
             case _:
                 await job.finish("NAME\npayments-1", redacted=1)
 

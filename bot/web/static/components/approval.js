@@ -7,6 +7,7 @@ import { duration, t, time, tOr } from "../i18n.js";
 class Approval extends HTMLElement {
   /** `view` from the API; `progress` is what the action does right now. */
   update(view, progress = "") {
+    if (this.view && view.version < this.view.version) return; // an answer that was overtaken
     const key = JSON.stringify([view.version, view.state, view.decisions.length, view.you]);
     this.view = view;
     if (this.key !== key) {
