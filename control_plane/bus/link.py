@@ -20,6 +20,8 @@ from nats.aio.msg import Msg
 LOG = structlog.get_logger("bus")
 _CONNECT_S = 5
 _FINISH_S = 2
+_LOOK_S = 0.2
+_MOST_PENDING = 32 * 1_048_576
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 5.0
 MAX_PAYLOAD = 1_048_576
@@ -126,9 +128,12 @@ class Link:
         return self.connected
 
     async def publish(self, subject: str, data: bytes, *, reply: str = "") -> bool:
-        """False when it could not be sent now: the connection is down, or the message is larger than NATS takes."""
+        """False when it could not be sent now: the connection is down or does not take data, or the message is larger than
+        NATS takes. Never waits for a server that has stalled."""
         client = self._client
         if client is None or not self.connected or len(data) > MAX_PAYLOAD:
+            return False
+        if client.pending_data_size + len(data) > _MOST_PENDING // 2:  # over all of it nats-py waits, deaf to cancellation
             return False
         try:
             await client.publish(subject, data, reply=reply)
@@ -179,7 +184,7 @@ class Link:
                 self._up.set()
                 if self._on_up is not None:
                     self._on_up()
-                await ended.wait()
+                await _ended(client, ended)
                 LOG.warning("the connection to NATS ended", link=self._name, error=self.last_error)
             finally:
                 self._up.clear()
@@ -202,6 +207,7 @@ class Link:
                 max_reconnect_attempts=1,  # these two bound the tries of one connect, which else waits 2 s between them
                 reconnect_time_wait=0.02,
                 connect_timeout=_CONNECT_S,
+                pending_size=_MOST_PENDING,
                 ping_interval=20,
                 max_outstanding_pings=2,
                 closed_cb=closed,
@@ -224,6 +230,14 @@ class Link:
         if error != self.last_error or wait >= _LONGEST_WAIT_S:
             LOG.warning("no connection to NATS", link=self._name, error=error)
         self.last_error = error
+
+
+async def _ended(client: Client, told: asyncio.Event) -> None:
+    """nats-py does not always call back: when the connection breaks with messages still waiting in its buffer, it fails
+    before that, closed and silent. So it is looked at, too."""
+    while not told.is_set() and not client.is_closed:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told.wait(), _LOOK_S)
 
 
 async def _close(client: Client) -> None:

@@ -114,6 +114,24 @@ async def test_publishing_while_the_server_is_down_is_dropped_without_an_error(b
     assert await bus.send("opsthread.test.c", b"x") is True
 
 
+async def test_a_connection_that_breaks_with_much_still_to_send_comes_back(bus: Bus) -> None:
+    """nats-py then closes without a word."""
+    pid = bus.server_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+
+    sent = 0
+    async with asyncio.timeout(10):
+        while await bus.send("opsthread.test.flood", bytes(100_000)):
+            sent += 1
+            await asyncio.sleep(0)
+    assert sent > 100, "a stalled server is buffered for, then not waited for"
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: bus.server_pid not in (None, pid), "a new server")
+    await until(lambda: bus.connected, "connected again")
+    assert await bus.send("opsthread.test.flood", b"x") is True
+
+
 async def test_a_message_over_the_limit_is_dropped_and_the_connection_lives(bus: Bus) -> None:
     assert await bus.send("opsthread.test.d", bytes(1_048_577)) is False
     assert await bus.send("opsthread.test.d", bytes(1_000_000)) is True
