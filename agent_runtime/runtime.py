@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -37,6 +37,7 @@ class AgentRuntime:
         self._slots = asyncio.Semaphore(plane.settings.concurrent_turns)
         self._here: set[str] = set()
         """Workflow ids that this process has started or runs; the sweep does not ask for them again."""
+        self._launched: asyncio.Task[None] | None = None
         self._stack: asyncio.Task[Stack] | None = None
         self._sweep: asyncio.Task[None] | None = None
         self._warm: asyncio.Task[None] | None = None
@@ -44,18 +45,21 @@ class AgentRuntime:
         self._embedder: Embedder | None = None
 
     async def start(self) -> None:
-        """Register turn_v1 and action_v1, launch the durable executor, start the sweep (5 s) and the wake-up listener.
-        The agent stack (LangChain) loads behind it, in a thread: serving starts before it is there."""
+        """Register turn_v1 and action_v1; behind that, in this order, one after the other so that they do not fight over two
+        cores with who is about to be ready: the durable executor, the sweep (5 s) with its wake-ups, the agent stack
+        (LangChain, in a thread), the case store. Serving starts before they are there; questions wait for them."""
         self._plane.durable.register(TURN, self._turn)
         self._plane.durable.register(ACTION, self._action)
-        self._stack = asyncio.create_task(self._load(), name="load the agent stack")
+        self._launched = asyncio.create_task(self._launch(), name="launch the durable executor")
+        self._stack = asyncio.create_task(self._load(self._launched), name="load the agent stack")
         self._warm = asyncio.create_task(self._warm_cases(), name="warm the case store")
-        await self._plane.durable.launch()
-        self._sweep = asyncio.create_task(self._sweep_for_ever(), name="sweep for turns and actions")
+        self._sweep = asyncio.create_task(self._sweep_for_ever(self._launched), name="sweep for turns and actions")
 
     async def stop(self) -> None:
         """What runs is cancelled and taken up at the next start. Within 10 s."""
-        tasks = [task for task in (self._sweep, self._warm, self._stack) if task is not None]
+        tasks: list[asyncio.Task[Any]] = [
+            task for task in (self._sweep, self._warm, self._stack, self._launched) if task is not None
+        ]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -76,7 +80,15 @@ class AgentRuntime:
         """Has the agent stack loaded? Questions that come earlier wait for it."""
         return self._stack is not None and self._stack.done() and self._stack.exception() is None
 
-    async def _load(self) -> "Stack":
+    async def _launch(self) -> None:
+        try:
+            await self._plane.durable.launch()
+        except Exception:
+            log.exception("the durable executor could not be launched: questions and approved fixes will not run")
+            raise
+
+    async def _load(self, after: "asyncio.Task[None]") -> "Stack":
+        await asyncio.wait({after})
         return await asyncio.to_thread(self._import)
 
     async def _warm_cases(self) -> None:
@@ -137,8 +149,9 @@ class AgentRuntime:
         finally:
             self._here.discard(workflow)
 
-    async def _sweep_for_ever(self) -> None:
+    async def _sweep_for_ever(self, after: "asyncio.Task[None]") -> None:
         """At each wake-up, and every 5 s besides. Whatever fails is tried again at the next."""
+        await asyncio.wait({after})
         while True:
             try:
                 async with aclosing(self._plane.conversations.watch_work()) as wakes:

@@ -227,7 +227,7 @@ async def _tell_privately(question: str, wishes: Wishes, *, solo: bool) -> Exit:
     from bot.cli import logs
     from bot.cli.compose import Composition, product, wait_for_cluster
     from bot.cli.people import APPROVER, OPERATOR, cli_token, ensure
-    from bot.cli.serve import settings_for
+    from bot.cli.settings import settings_for
 
     screen = Screen(quiet=wishes.as_json, explain=False)
     name = wishes.cluster or "default"

@@ -4,19 +4,19 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
 
 from agent_runtime.runtime import AgentRuntime
 from bot.api.app import build_app
-from bot.cli.children import Child, ChildFailed
+from bot.cli.children import Child
+from bot.cli.listening import listen
+from bot.cli.practice import Practice
 from control_plane.assembly import control_plane
 from control_plane.errors import NotFound
 from control_plane.services import ControlPlane
@@ -29,14 +29,12 @@ CLUSTER_READY_S = 20
 class Composition:
     """What to start besides the control plane."""
 
-    sandbox: bool = False
-    """The practice cluster, and a runner in it that may write."""
+    practice: Practice | None = None
+    """The practice cluster, already started; a runner in it that may write is ours to add."""
     with_runner: bool = False
     """A runner as our child, on the cluster that KUBECONFIG names."""
     cluster_name: str = "practice"
     runner_writes: bool = True
-    sandbox_args: tuple[str, ...] = ()
-    log_to: Path | None = None
 
 
 @dataclass
@@ -48,12 +46,8 @@ class Product:
     url: str
     cluster: str | None = None
     """Id of the cluster that our own runner serves."""
-    sandbox: dict[str, object] = field(default_factory=dict)
+    sandbox: dict[str, Any] = field(default_factory=dict[str, Any])
     """The practice cluster's ready line: url, prometheus_url, kubeconfigs."""
-
-
-class PortInUse(Exception):
-    """Something else listens there."""
 
 
 @contextlib.asynccontextmanager
@@ -65,7 +59,6 @@ async def product(settings: Settings, what: Composition) -> AsyncGenerator[Produ
     listener = listen(settings.host, settings.port)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listener.close)
-        sandbox = await _spawn_sandbox(settings, what, stack)
         plane = await stack.enter_async_context(control_plane(settings))
         runtime = AgentRuntime(plane)
         stack.push_async_callback(runtime.stop)
@@ -75,10 +68,10 @@ async def product(settings: Settings, what: Composition) -> AsyncGenerator[Produ
         serving = asyncio.create_task(server.serve([listener]), name="http")
         stack.push_async_callback(_stop_server, server, serving)
         running = Product(plane=plane, runtime=runtime, url=url.rstrip("/"))
-        if sandbox is not None:
-            running.sandbox = cast(dict[str, object], json.loads(await sandbox.ready()))
-            sandbox.keep()
-        if sandbox is not None or what.with_runner:
+        if what.practice is not None:
+            what.practice.sweep()
+            running.sandbox = await what.practice.ready()
+        if what.practice is not None or what.with_runner:
             running.cluster = await _add_runner(running, settings, what, stack)
         yield running
 
@@ -97,39 +90,8 @@ async def wait_for_cluster(running: Product, timeout_s: float = CLUSTER_READY_S)
     return False
 
 
-def listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # without it asyncio leaves Nagle on
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise PortInUse(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another: --port N (0 for a free one)."
-        ) from None
-    return listener
-
-
 def _shown(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host
-
-
-async def _spawn_sandbox(settings: Settings, what: Composition, stack: contextlib.AsyncExitStack) -> Child | None:
-    if not what.sandbox:
-        return None
-    folder = settings.data_dir / "sandbox"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    child = Child(
-        "the practice cluster",
-        (sys.executable, "-m", "sandbox", "--port", "0", "--kubeconfig-dir", str(folder), *what.sandbox_args),
-        settings.data_dir / "logs" / "sandbox.log",
-        {},
-        ready_line=True,
-    )
-    await child.spawn()
-    stack.push_async_callback(child.stop, 5)
-    return child
 
 
 async def _add_runner(running: Product, settings: Settings, what: Composition, stack: contextlib.AsyncExitStack) -> str:
@@ -137,7 +99,7 @@ async def _add_runner(running: Product, settings: Settings, what: Composition, s
     try:
         cluster = await fleet.get(what.cluster_name)
     except NotFound:
-        cluster = await fleet.create(what.cluster_name, environment="practice" if what.sandbox else "", by="system")
+        cluster = await fleet.create(what.cluster_name, environment="practice" if what.practice else "", by="system")
     folder = settings.data_dir / f"runner-{cluster.id}"
     env = {
         "OPSTHREAD_RUNNER_NATS_URL": running.plane.bus.url,
@@ -147,9 +109,8 @@ async def _add_runner(running: Product, settings: Settings, what: Composition, s
         "OPSTHREAD_RUNNER_REMEDIATIONS": "all",
         "OPSTHREAD_RUNNER_GRANT_KEYS": json.dumps({running.plane.grant_kid: running.plane.grant_key.verify_key.encode().hex()}),
     }
-    if what.sandbox:
-        kubeconfigs = cast(dict[str, str], running.sandbox["kubeconfigs"])
-        env["OPSTHREAD_RUNNER_KUBECONFIG"] = kubeconfigs["runner"]
+    if what.practice is not None:
+        env["OPSTHREAD_RUNNER_KUBECONFIG"] = str(running.sandbox["kubeconfigs"]["runner"])
         env["OPSTHREAD_RUNNER_PROMETHEUS_URL"] = str(running.sandbox["prometheus_url"])
     enrolled = (folder / "identity.json").exists() and cluster.runner is not None and not cluster.runner.revoked
     if not enrolled:
@@ -188,6 +149,3 @@ async def _stop_server(server: uvicorn.Server, serving: asyncio.Task[None]) -> N
     server.should_exit = True
     with contextlib.suppress(TimeoutError, asyncio.CancelledError):
         await asyncio.wait_for(serving, 6)
-
-
-__all__ = ["ChildFailed", "Composition", "PortInUse", "Product", "listen", "product", "wait_for_cluster"]

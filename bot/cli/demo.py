@@ -3,17 +3,21 @@
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from bot.cli import logs
-from bot.cli.compose import Composition, PortInUse, Product, product, wait_for_cluster
 from bot.cli.connection import Connection, remove_connection, write_connection
 from bot.cli.exits import Exit
-from bot.cli.people import APPROVER, OPERATOR, cli_token, ensure, sign_in_link
+from bot.cli.listening import PortInUse, listen
+from bot.cli.practice import Practice
 from bot.cli.running import run_loop, stop_signal, unless_stopped, write_ready
-from bot.cli.serve import settings_for
+from bot.cli.settings import settings_for
 from control_plane.settings import Settings
+
+if TYPE_CHECKING:
+    from bot.cli.compose import Product
 
 DATA_DIR = Path("data/demo")
 QUESTIONS = ("why does payments keep restarting?", "checkout fails, what is going on?", "is something wrong with search?")
@@ -45,35 +49,44 @@ async def _demo(
     console = Console(stderr=True, highlight=False)
     began = time.monotonic()
     stop = stop_signal()
-    with console.status("Starting the practice cluster, the runner and the control plane …"):
-        stack = product(settings, Composition(sandbox=True))
-        running = await stack.__aenter__()
+    practice = Practice(settings.data_dir)
+    await practice.spawn()
     try:
-        links, tokens = await _people(running, solo=solo)
-        write_connection(settings.data_dir, Connection(url=running.url, token=tokens["asker"], pid=os.getpid()))
-        with console.status("Waiting for the runner to see the practice cluster …"):
-            warm = await wait_for_cluster(running)
-        if not warm:
-            console.print(
-                f"The runner did not come up; its log: {settings.data_dir}/logs/runner.log", style="red", markup=False
-            )
-            return Exit.CLUSTER_UNREACHABLE
-        content = {"url": running.url, "links": links, "tokens": tokens, "sandbox": running.sandbox, "pid": os.getpid()}
-        write_ready(ready_file, content)
-        if ask is not None:
-            story = _story(ask, running, tokens["asker"], approve=approve, as_json=as_json)
-            ended = await unless_stopped(story, stop)
-            return Exit.FAILED if ended is None else ended
-        _say(console, running, links, solo=solo, took_s=time.monotonic() - began)
-        await stop.wait()
-        console.print("Stopping …", style="dim")
+        with console.status("Starting the practice cluster, the runner and the control plane …"):
+            from bot.cli.compose import Composition, product, wait_for_cluster
+
+            stack = product(settings, Composition(practice=practice))
+            running = await stack.__aenter__()
+        try:
+            links, tokens = await _people(running, solo=solo)
+            write_connection(settings.data_dir, Connection(url=running.url, token=tokens["asker"], pid=os.getpid()))
+            with console.status("Waiting for the runner to see the practice cluster …"):
+                warm = await wait_for_cluster(running)
+            if not warm:
+                console.print(
+                    f"The runner did not come up; its log: {settings.data_dir}/logs/runner.log", style="red", markup=False
+                )
+                return Exit.CLUSTER_UNREACHABLE
+            content = {"url": running.url, "links": links, "tokens": tokens, "sandbox": running.sandbox, "pid": os.getpid()}
+            write_ready(ready_file, content)
+            if ask is not None:
+                story = _story(ask, running, tokens["asker"], approve=approve, as_json=as_json)
+                ended = await unless_stopped(story, stop)
+                return Exit.FAILED if ended is None else ended
+            _say(console, running, links, solo=solo, took_s=time.monotonic() - began)
+            await stop.wait()
+            console.print("Stopping …", style="dim")
+        finally:
+            remove_connection(settings.data_dir)
+            await stack.__aexit__(None, None, None)
     finally:
-        remove_connection(settings.data_dir)
-        await stack.__aexit__(None, None, None)
+        await practice.stop()
     return Exit.ANSWERED
 
 
-async def _people(running: Product, *, solo: bool) -> tuple[dict[str, str], dict[str, str]]:
+async def _people(running: "Product", *, solo: bool) -> tuple[dict[str, str], dict[str, str]]:
+    from bot.cli.people import APPROVER, OPERATOR, cli_token, ensure, sign_in_link
+
     plane = running.plane
     asker = await ensure(plane, "dana", "Dana (on call)", APPROVER if solo else OPERATOR)
     links = {"asker": await sign_in_link(plane, asker, running.url)}
@@ -85,14 +98,14 @@ async def _people(running: Product, *, solo: bool) -> tuple[dict[str, str], dict
     return links, tokens
 
 
-async def _story(question: str, running: Product, token: str, *, approve: bool, as_json: bool) -> Exit:
+async def _story(question: str, running: "Product", token: str, *, approve: bool, as_json: bool) -> Exit:
     from bot.cli.ask import Wishes, tell
 
     wishes = Wishes(cluster="practice", approve=approve, as_json=as_json)
     return await tell(question, Connection(url=running.url, token=token), wishes)
 
 
-def _say(console: Console, running: Product, links: dict[str, str], *, solo: bool, took_s: float) -> None:
+def _say(console: Console, running: "Product", links: dict[str, str], *, solo: bool, took_s: float) -> None:
     console.print(f"\nReady in {took_s:.1f} s. Model: {running.runtime.model_name}.", style="bold", markup=False)
     console.print("Each link works once; open the second in another browser or a private window.\n", style="dim")
     names = {
@@ -112,8 +125,6 @@ def _say(console: Console, running: Product, links: dict[str, str], *, solo: boo
 
 def _free_port_if_busy(settings: Settings) -> Settings:
     """The demo's port is a convenience: when it is taken, any free one will do."""
-    from bot.cli.compose import listen
-
     try:
         listen(settings.host, settings.port).close()
     except PortInUse:

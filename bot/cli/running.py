@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bot.cli.children import ChildFailed
 from bot.cli.exits import Exit
+from bot.cli.listening import PortInUse
 from control_plane.errors import ServiceError
 
 Result = TypeVar("Result")
@@ -21,8 +22,6 @@ Result = TypeVar("Result")
 
 def run_loop(main: Coroutine[Any, Any, Exit]) -> Exit:
     """Run on uvloop where it is installed. Start-up failures print one line and exit 1."""
-    from bot.cli.compose import PortInUse
-
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(main)

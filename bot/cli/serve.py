@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -12,6 +11,7 @@ from bot.cli.connection import Connection, remove_connection, write_connection
 from bot.cli.exits import Exit
 from bot.cli.people import ADMIN, cli_token, ensure, sign_in_link
 from bot.cli.running import run_loop, stop_signal, write_ready
+from bot.cli.settings import settings_for
 from control_plane.settings import Settings
 
 
@@ -30,12 +30,6 @@ def run(
     logs.configure(settings.log_level)
     what = Composition(with_runner=with_runner, cluster_name=cluster, runner_writes=not read_only)
     return run_loop(_serve(settings, what, ready_file))
-
-
-def settings_for(*, host: str | None, port: int | None, data_dir: Path | None, solo: bool) -> Settings:
-    """Settings of the environment and opsthread.toml, with what the command line says on top."""
-    said: dict[str, Any] = {"host": host, "port": port, "data_dir": data_dir, "four_eyes": False if solo else None}
-    return Settings(**{key: value for key, value in said.items() if value is not None})
 
 
 async def _serve(settings: Settings, what: Composition, ready_file: Path | None) -> Exit:

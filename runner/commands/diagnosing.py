@@ -27,6 +27,8 @@ CHANGES_LOOKED_AT = timedelta(hours=24)
 _LOGS_AT_ONCE = 8
 _LOGS_WITHIN_S = 8.0
 _METRICS_WITHIN_S = 5.0
+_ROUNDS = 2
+"""Error lines name dependencies, whose own logs are worth a second look; a third has never told more."""
 
 Obj = dict[str, Any]
 
@@ -42,14 +44,29 @@ async def run_diagnosis(command: Diagnose, ask: Ask, cache: LiveCache, prometheu
             f"only the namespaces {', '.join(ask.scope.namespaces)} were looked at; nodes and volumes are outside of your scope"
         )
     changes = _merged(command.changes, cache.changes(now - CHANGES_LOOKED_AT), ask.scope)
-    first = await asyncio.to_thread(ClusterView, objects, now=now, changes=changes, limits=limits)
-    wanted = await asyncio.to_thread(needs, first, command)
-    ask.report(f"reading {len(wanted.logs)} logs and {len(wanted.queries)} metrics")
-    (logs, lost), (metrics, unmeasured) = await asyncio.gather(
-        fetch_logs(ask, wanted.logs), fetch_metrics(prometheus, wanted.queries, now)
-    )
-    limits += lost + unmeasured
-    view = await asyncio.to_thread(ClusterView, objects, now=now, logs=logs, metrics=metrics, changes=changes, limits=limits)
+    view = await asyncio.to_thread(ClusterView, objects, now=now, changes=changes, limits=limits)
+    logs: dict[LogKey, str] = {}
+    metrics: list[Series] = []
+    asked_logs: set[LogKey] = set()
+    asked_queries: set[str] = set()
+    for _ in range(_ROUNDS):
+        wanted = await asyncio.to_thread(needs, view, command)
+        new_logs = [key for key in wanted.logs if key not in asked_logs]
+        new_queries = [query for query in wanted.queries if query.name not in asked_queries]
+        if not new_logs and not new_queries:
+            break
+        ask.report(f"reading {len(new_logs)} logs and {len(new_queries)} metrics")
+        (found_logs, lost), (found_metrics, unmeasured) = await asyncio.gather(
+            fetch_logs(ask, new_logs), fetch_metrics(prometheus, new_queries, now)
+        )
+        asked_logs.update(new_logs)
+        asked_queries.update(query.name for query in new_queries)
+        logs |= found_logs
+        metrics += found_metrics
+        limits += lost + unmeasured
+        view = await asyncio.to_thread(
+            ClusterView, objects, now=now, logs=logs, metrics=metrics, changes=changes, limits=limits
+        )
     found = await asyncio.to_thread(diagnose, view, command)
     data, redacted = safe_tree(found.model_dump(mode="json"))
     return Answer(text=_words(found), data={"diagnosis": data}, redacted=redacted)
