@@ -126,6 +126,10 @@ class CommandStatus(StrEnum):
     FAILED = "failed"
 
 
+RUNNING = "running"
+"""Code of an `unknown` that will become known: the runner is sending the plan right now."""
+
+
 class ExecutionOutcome(Value):
     """What became of a plan that a grant was used for."""
 

@@ -15,6 +15,7 @@ from protocol.commands import (
     CommandResult,
     CommandStatus,
     Execute,
+    RUNNING,
     ExecutionOutcome,
     GrantStatus,
     ScopeLimit,
@@ -27,7 +28,12 @@ Purpose = Literal["action", "undo"]
 EXECUTE_DEADLINE_S = 60.0
 ASK_DEADLINE_S = 10.0
 ASK_EVERY_S = 2.0
-_NOT_HEARD = frozenset({CommandStatus.OFFLINE, CommandStatus.LOST, CommandStatus.TIMEOUT})
+SILENT = "silent"
+"""Code of an `unknown` that is nobody's word: the runner did not answer."""
+_NEVER_BEGUN = frozenset({CommandStatus.DENIED, CommandStatus.INVALID})
+"""Ends without an outcome after which nothing was sent to the API server. Any other leaves that open: a runner that stops in
+the middle says `cancelled`, one that crashes `failed`."""
+_USED_BEFORE = frozenset({"ran_already", "replay"})
 
 
 class ActionCluster:
@@ -54,6 +60,7 @@ class ActionCluster:
         if cluster.runner is None:
             return ExecutionOutcome(outcome="never_seen", message=f"cluster {cluster.name} has no runner")
         body, now = self._approval.plan.body, self._now()
+        begun = now if purpose == "undo" else min(now, self._approval.started_at or now)
         grant = Grant(
             cluster=self._approval.cluster,
             runner_boot=cluster.runner.boot,
@@ -63,30 +70,36 @@ class ActionCluster:
             kid=self._plane.grant_kid,
             nonce=new_id(),
             issued_at=now,
-            expires_at=now + timedelta(seconds=GRANT_SECONDS),
+            # From the start of the action: a process that was held up in between must not send what others have given up.
+            expires_at=begun + timedelta(seconds=GRANT_SECONDS),
         )
         execute = Execute(body=body, grant=sign(grant, self._plane.grant_key))
         result = await self._plane.commands.execute(
             self._approval.cluster, execute, approval=self._approval.id, deadline_s=EXECUTE_DEADLINE_S
         )
-        if result.status in _NOT_HEARD:
-            return await self.became_of(purpose)
         if result.data is not None and "execution" in result.data:
-            return result.execution()
-        return ExecutionOutcome(outcome="refused", message=result.error or f"it ended as {result.status}")
+            outcome = result.execution()
+            return await self.became_of(purpose) if outcome.code in _USED_BEFORE else outcome
+        if result.status in _NEVER_BEGUN:
+            return ExecutionOutcome(outcome="refused", message=result.error or f"it ended as {result.status}")
+        return await self.became_of(purpose)
 
     async def became_of(self, purpose: Purpose) -> ExecutionOutcome:
-        """What became of the grants of this approval. "unknown" when the runner does not answer in time."""
+        """What became of the grants of this approval. `unknown` when the runner does not answer in time (code SILENT), or is
+        still at it."""
         command = GrantStatus(authority=f"approval:{self._approval.id}", purpose=purpose)
-        last = "the runner did not answer"
+        last = ExecutionOutcome(outcome="unknown", code=SILENT, message="the runner did not answer")
         deadline = asyncio.get_running_loop().time() + self._wait_s
         while True:
             result = await self._run(command)
             if result.good and result.data is not None and "execution" in result.data:
-                return result.execution()
-            last = result.error or last
+                last = result.execution()
+                if last.code != RUNNING:
+                    return last
+            elif result.error:
+                last = ExecutionOutcome(outcome="unknown", code=SILENT, message=result.error)
             if asyncio.get_running_loop().time() >= deadline:
-                return ExecutionOutcome(outcome="unknown", message=last)
+                return last
             await self.pause()
 
     async def check(self, started_at: datetime) -> CheckOutcome | None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from agent_runtime.actions.afterwards import afterwards
-from agent_runtime.actions.cluster import ASK_EVERY_S, ActionCluster
+from agent_runtime.actions.cluster import ASK_EVERY_S, SILENT, ActionCluster
 from agent_runtime.actions.recheck import why_not
 from agent_runtime.actions.watch import CHECK_EVERY_S, Watched, watch
 from control_plane.approvals import Approval
@@ -77,7 +77,7 @@ class ActionStep:
         await self._progress(approval, "asking the runner what became of the plan")
         cluster = self._cluster(approval)
         undo = await cluster.became_of("undo") if approval.plan.body.undo else None
-        if undo is not None and undo.outcome != "never_seen":
+        if undo is not None and undo.outcome != "never_seen" and undo.code != SILENT:
             return await self._undone(approval, undo, "It got worse.")
         executed = await cluster.became_of("action")
         if executed.outcome == "never_seen" and self.now() < self._started(approval) + timedelta(seconds=GRANT_SECONDS):

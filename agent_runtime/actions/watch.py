@@ -26,8 +26,10 @@ async def watch(
     progress: Callable[[str], Awaitable[None]],
     every_s: float = CHECK_EVERY_S,
 ) -> Watched:
-    """`unanswered`: the last look got no answer or could not tell. None from `check` means no answer."""
+    """`unanswered`: the last look got no answer or could not tell. None from `check` means no answer. What is healthy or worse
+    for the first time when the time is over is looked at once more: after a crash there may be no time left at all."""
     deadline = time.monotonic() + timeout_s
+    last_look = False
     last: CheckOutcome | None = None
     said, agreed = "", 0
     while True:
@@ -41,5 +43,9 @@ async def watch(
         if last.outcome in ("healthy", "worse") and agreed >= STABLE:
             return Watched("healthy" if last.outcome == "healthy" else "worse", last.message)
         if time.monotonic() >= deadline:
+            if last.outcome in ("healthy", "worse") and not last_look:
+                last_look = True
+                await asyncio.sleep(every_s)
+                continue
             return Watched("unanswered" if last.outcome == "unknown" else "timeout", last.message)
         await asyncio.sleep(every_s)

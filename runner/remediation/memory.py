@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from protocol.commands import ExecutionOutcome
+from protocol.commands import RUNNING, ExecutionOutcome
 from protocol.grant import Grant, GrantRefused
 
 _SCHEMA = """
@@ -95,7 +95,7 @@ class GrantMemory:
         state, code, message, at = row
         if state == "started":
             return ExecutionOutcome(
-                outcome="unknown", code="running", message="it is being sent right now", at=datetime.fromisoformat(at)
+                outcome="unknown", code=RUNNING, message="it is being sent right now", at=datetime.fromisoformat(at)
             )
         return ExecutionOutcome(outcome=state, code=code, message=message, at=datetime.fromisoformat(at))
 

@@ -88,6 +88,9 @@ class ClusterScript:
     undone: Outcome = "applied"
     became: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
     """Purpose to what grant_status says; what was executed when it is not in here."""
+    codes: list[str] = field(default_factory=list[str])
+    """Of the next answers about the action's grant, which are `unknown` as long as the code is not empty."""
+    refused_code: str = ""
     checks: list[Check] = field(default_factory=lambda: ["healthy"])
     """The last one is seen for ever."""
     silent: set[str] = field(default_factory=set[str])
@@ -128,10 +131,13 @@ class ClusterScript:
                 await job.finish("+ memory: 512Mi", data={"plan": self.plan(action).model_dump(mode="json")})
             case Execute(grant=signed):
                 outcome = self.executed if signed.grant.purpose == "action" else self.undone
-                await job.finish(data={"execution": {"outcome": outcome, "message": f"it was {outcome}"}})
+                code = self.refused_code if outcome == "refused" else ""
+                await job.finish(data={"execution": {"outcome": outcome, "code": code, "message": f"it was {outcome}"}})
             case GrantStatus(purpose=purpose):
                 seen = self.executed if purpose in self.executions else "never_seen"
-                await job.finish(data={"execution": {"outcome": self.became.get(purpose, seen), "message": "as recorded"}})
+                code = self.codes.pop(0) if purpose == "action" and self.codes else ""
+                outcome = "unknown" if code else self.became.get(purpose, seen)
+                await job.finish(data={"execution": {"outcome": outcome, "code": code, "message": "as recorded"}})
             case CheckPlan():
                 now = self.checks.pop(0) if len(self.checks) > 1 else self.checks[0]
                 await job.finish(data={"check": {"outcome": now, "message": f"it is {now}"}})

@@ -52,7 +52,8 @@ async def test_an_approved_plan_runs_once_under_a_grant_and_is_healed(house: Hou
     assert grant.authority == f"approval:{approval.id}"
     assert grant.plan_hash == approval.plan.plan_hash
     assert grant.runner_boot == house.runner.boot
-    assert (grant.expires_at - grant.issued_at).total_seconds() == GRANT_SECONDS
+    assert ended.started_at is not None
+    assert (grant.expires_at - ended.started_at).total_seconds() == GRANT_SECONDS
     log = await whole_log(house, approval)
     assert log.types.count("action_started") == log.types.count("action_finished") == 1
     question = log.all(UserMessage)[-1]
@@ -255,3 +256,62 @@ async def test_after_a_crash_a_plan_that_made_it_worse_is_undone_once(house: Hou
     ended = await run(house, approval)
     assert ended.state == "rolled_back"
     assert house.script.executions == ["undo"]
+
+
+@pytest.mark.parametrize("status", [CommandStatus.CANCELLED, CommandStatus.FAILED, CommandStatus.FORBIDDEN])
+async def test_an_execution_that_ends_without_an_outcome_is_asked_about_and_not_called_harmless(
+    house: House, status: CommandStatus
+) -> None:
+    """A runner that is stopped in the middle says `cancelled`: the change may have been made all the same."""
+    approval, _, _ = await approved(house)
+    house.script.failing = {"execute": status}
+    house.script.became = {"action": "unknown"}
+    ended = await run(house, approval)
+    assert ended.state == "unknown"
+    assert "changed nothing" not in ended.outcome
+    assert house.script.executions == ["action"]
+
+
+async def test_after_a_crash_what_the_runner_is_still_doing_is_waited_for(house: House) -> None:
+    approval = await started(house)
+    house.script.codes = ["running", "running", ""]
+    house.script.became = {"undo": "never_seen", "action": "applied"}
+    ended = await run(house, approval)
+    assert ended.state == "succeeded"
+    assert house.script.codes == []
+
+
+async def test_an_undo_that_ran_before_is_not_called_undone_by_hand(house: House) -> None:
+    approval, _, _ = await approved(house)
+    house.script.checks = ["worse"]
+    house.script.undone = "refused"
+    house.script.refused_code = "ran_already"
+    house.script.became = {"undo": "applied"}
+    ended = await run(house, approval)
+    assert ended.state == "rolled_back"
+
+
+async def test_a_runner_that_is_gone_after_a_crash_is_not_said_to_have_made_it_worse(house: House) -> None:
+    approval = await started(house)
+    assert approval.plan.body.undo is not None
+    await house.runner.leave()
+    ended = await run(house, approval)
+    assert ended.state == "unknown"
+    assert "worse" not in ended.outcome
+
+
+async def test_a_process_that_was_held_up_after_the_start_sends_no_fresh_grant(house: House) -> None:
+    """By then another one may have said that the plan never reached the runner."""
+    approval, _, _ = await approved(house)
+    late = utc_now() + timedelta(seconds=GRANT_SECONDS + 5)
+    calls = 0
+
+    def clock() -> Any:
+        nonlocal calls
+        calls += 1
+        return utc_now() if calls == 1 else late
+
+    await run(house, approval, now=clock)
+    sent = next(job.request.command for job in house.runner.jobs if isinstance(job.request.command, Execute))
+    assert isinstance(sent, Execute)
+    assert sent.grant.grant.expires_at < late

@@ -47,6 +47,12 @@ async def test_when_its_time_is_over_it_says_what_was_seen_last(seen: Seen, end:
     assert found.message
 
 
+@pytest.mark.parametrize("seen", ["healthy", "worse"])
+async def test_after_a_crash_that_took_all_its_time_what_is_seen_twice_counts(seen: Seen) -> None:
+    assert (await watched(seen, timeout_s=0))[0].end == seen
+    assert (await watched(seen, "waiting", timeout_s=0))[0].end == "timeout"
+
+
 async def test_progress_is_said_when_it_changes_only() -> None:
     _, said = await watched("waiting", "waiting", "waiting", "healthy", "healthy")
     assert said == ["it is waiting", "it is healthy"]
