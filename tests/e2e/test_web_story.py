@@ -110,7 +110,7 @@ async def in_every_light(browser: Browser, his: Watched, folder: Path) -> None:
             await expect(view.page.locator("html")).to_have_attribute("lang", language)
             await picture(view.page, name, folder)
             if name == "chat-phone":
-                await view.page.locator("ot-approval").scroll_into_view_if_needed()
+                await view.page.locator("ot-approval").evaluate("card => card.scrollIntoView()")
                 await picture(view.page, "chat-phone-approval", folder)
             view.expect_silence()
 

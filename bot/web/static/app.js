@@ -47,6 +47,7 @@ function chat() {
   const turns = new Map();
   const dirty = new Set();
   let planned = false;
+  let unseen = false; // something came below what is on screen
   let follow = true; // until the log has been read to its end, and after one's own question
 
   function plan(turn) {
@@ -61,6 +62,8 @@ function chat() {
       dirty.clear();
       if (stop) stop.hidden = !isBusy(thread);
       if (newest && (nearEnd || follow)) turns.get(newest.id).scrollIntoView({ block: "start" });
+      unseen ||= !follow && below() >= NEAR_END;
+      hint();
     });
   }
 
@@ -96,10 +99,12 @@ function chat() {
     },
     gone: (event) => gone(stream, event),
   });
-  const hint = () => latest && (latest.hidden = below() < NEAR_END);
+  const hint = () => {
+    if (below() < NEAR_END) unseen = false;
+    if (latest) latest.hidden = !unseen;
+  };
   scroller.addEventListener("scroll", hint, { passive: true });
   latest?.addEventListener("click", () => scroller.scrollTo({ top: scroller.scrollHeight, behavior: "smooth" }));
-  new ResizeObserver(hint).observe(list ?? scroller);
   const form = document.querySelector("[data-composer]");
   if (form) enhance(form, { conversation, onAsked: () => (follow = true) });
   stop?.addEventListener("submit", (event) => {
