@@ -37,6 +37,12 @@ def build() -> str:
     return digest.hexdigest()[:16]
 
 
+@cache
+def modules() -> tuple[str, ...]:
+    """The scripts of the application, for modulepreload: without it they load one import deep at a time."""
+    return tuple(sorted(name for name in all_assets() if name.endswith(".js") and name not in ("app.js", "door.js")))
+
+
 def asset(path: str) -> Response:
     """Raises NotFound."""
     content = all_assets().get(path)

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bot.api.access import is_secure, plane_of
-from bot.web.assets import build
+from bot.web.assets import build, modules
 from bot.web.words import choose, say
 from protocol.events import Language
 
@@ -32,6 +32,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
             language=language,
             theme=theme_of_reader(request),
             static=f"/static/{build()}",
+            modules=modules(),
             path=request.url.path,
             **values,
         )
