@@ -14,6 +14,8 @@ from protocol.remediation import (
 
 HEADROOM = 1.3
 """A limit of peak x 1.3 leaves room for what the samples did not see."""
+CUT_OFF = 2
+"""Where the limit itself cuts the peak off, the need is unknown: double it."""
 
 SIZES_MI = (
     32,
@@ -67,7 +69,7 @@ def memory_limit(limit: float, *, peak: float = 0, previous: float = 0) -> tuple
     """A new memory limit in bytes, and the arithmetic in words.
 
     The next size above peak x 1.3; at least the previous limit when that was higher. A peak near the limit was cut off
-    by it, so the limit grows by half at least.
+    by it and says only that it is not enough, so the limit is doubled: a step that is too small costs another incident.
     """
     mib = 2**20
     wanted, said = (
@@ -75,9 +77,9 @@ def memory_limit(limit: float, *, peak: float = 0, previous: float = 0) -> tuple
         if peak
         else (0.0, "no peak was measured")
     )
-    if peak < limit * 1.02 and limit * 1.5 > wanted and previous <= limit:
-        wanted = limit * 1.5
-        said += f"; the limit of {limit / mib:.0f}Mi cuts the peak off, so at least x 1.5 = {wanted / mib:.0f}Mi"
+    if peak < limit * 1.02 and limit * CUT_OFF > wanted and previous <= limit:
+        wanted = limit * CUT_OFF
+        said += f"; the limit of {limit / mib:.0f}Mi cuts the peak off, so at least x {CUT_OFF} = {wanted / mib:.0f}Mi"
     size = next((step * mib for step in SIZES_MI if step * mib >= wanted), wanted)
     if previous > limit and previous >= size:
         return previous, f"{said}; the limit before was {previous / mib:.0f}Mi, which is enough and was used before"

@@ -43,8 +43,8 @@ def test_every_code_has_a_remedy_and_no_remedy_is_without_a_code() -> None:
         (100, 130, 0, 192),  # 130 x 1.3 = 169
         (100, 136, 256, 256),  # the limit before is enough and was used before
         (100, 300, 128, 512),  # the limit before is not enough: 300 x 1.3 = 390
-        (128, 127, 0, 192),  # the limit cuts the peak off: at least half as much again
-        (256, 0, 0, 384),  # nothing measured
+        (128, 127, 0, 256),  # the limit cuts the peak off: doubled
+        (256, 0, 0, 512),  # nothing measured
         (100, 90_000, 0, 117_000),  # beyond the table of sizes
     ],
 )
