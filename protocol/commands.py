@@ -81,6 +81,8 @@ class GrantStatus(Strict):
     kind: Literal["grant_status"] = "grant_status"
     authority: str
     purpose: Literal["action", "undo"] = "action"
+    since: Utc | None = None
+    """When the action began. A runner whose memory begins later can't say that it never saw the grant."""
 
 
 class CheckPlan(Strict):
@@ -128,6 +130,10 @@ class CommandStatus(StrEnum):
 
 RUNNING = "running"
 """Code of an `unknown` that will become known: the runner is sending the plan right now."""
+
+
+FORGOTTEN = "forgotten"
+"""Code of an `unknown`: the runner's memory begins after the action did, so an earlier runner may have run it."""
 
 
 class ExecutionOutcome(Value):

@@ -44,6 +44,7 @@ from protocol.objects import ObjectRef
 from protocol.redaction import holds_secret
 from protocol.remediation import CreateConfigMap, PatchConfigMap, Remediation, Risk, SetEnv
 from protocol.risk import remediation_risk, undo_misfit
+from protocol.text import hides
 
 DEFAULT_NAMESPACE = "default"
 
@@ -268,7 +269,13 @@ def _stopped(context: PolicyContext) -> str | None:
 def _never(action: Remediation) -> str | None:
     if action.type == "delete_configmap":
         return "deleting a ConfigMap is only ever the undo of having created it"
-    if holds_secret(_new_text(action)):
+    text = _new_text(action)
+    if hides(text):
+        return (
+            "the new values hold control, bidirectional or invisible characters, which a card does not show: what is approved "
+            "must be what is seen. Write them without, or change the object by other means"
+        )
+    if holds_secret(text):
         return (
             "the new values hold what looks like a password, token or key; a card can't show it and a log must not keep it. "
             "Put it into a Secret by other means"

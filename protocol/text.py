@@ -31,6 +31,11 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
+def hides(text: str) -> bool:
+    """Does it hold characters that a reader is not shown: escape sequences, controls, bidi and invisible ones?"""
+    return clean(text) != text.replace("\r\n", "\n")
+
+
 def cap(text: str, limit: int) -> str:
     """At most `limit` characters; what was cut is said at the cut."""
     if len(text) <= limit:

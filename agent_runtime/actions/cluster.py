@@ -10,12 +10,12 @@ from control_plane.principals import Principal, ScopedRole
 from control_plane.services import ControlPlane
 from protocol.approval import Role
 from protocol.commands import (
+    RUNNING,
     CheckOutcome,
     CheckPlan,
     CommandResult,
     CommandStatus,
     Execute,
-    RUNNING,
     ExecutionOutcome,
     GrantStatus,
     ScopeLimit,
@@ -87,7 +87,8 @@ class ActionCluster:
     async def became_of(self, purpose: Purpose) -> ExecutionOutcome:
         """What became of the grants of this approval. `unknown` when the runner does not answer in time (code SILENT), or is
         still at it."""
-        command = GrantStatus(authority=f"approval:{self._approval.id}", purpose=purpose)
+        authority = f"approval:{self._approval.id}"
+        command = GrantStatus(authority=authority, purpose=purpose, since=self._approval.started_at)
         last = ExecutionOutcome(outcome="unknown", code=SILENT, message="the runner did not answer")
         deadline = asyncio.get_running_loop().time() + self._wait_s
         while True:

@@ -21,7 +21,7 @@ from control_plane.principals import Principal
 from control_plane.services import ControlPlane
 from knowledge.cases import CaseStore
 from protocol.approval import ApprovalState, Trigger
-from protocol.commands import ExecutionOutcome
+from protocol.commands import FORGOTTEN, ExecutionOutcome
 from protocol.events import LiveProgress
 from protocol.grant import GRANT_SECONDS
 from protocol.text import one_line
@@ -77,7 +77,7 @@ class ActionStep:
         await self._progress(approval, "asking the runner what became of the plan")
         cluster = self._cluster(approval)
         undo = await cluster.became_of("undo") if approval.plan.body.undo else None
-        if undo is not None and undo.outcome != "never_seen" and undo.code != SILENT:
+        if undo is not None and undo.outcome != "never_seen" and undo.code not in (SILENT, FORGOTTEN):
             return await self._undone(approval, undo, "It got worse.")
         executed = await cluster.became_of("action")
         if executed.outcome == "never_seen" and self.now() < self._started(approval) + timedelta(seconds=GRANT_SECONDS):

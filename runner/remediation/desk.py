@@ -39,7 +39,7 @@ class Desk:
         )
 
     def status(self, command: GrantStatus) -> Answer:
-        outcome = self.memory.outcome(command.authority, command.purpose)
+        outcome = self.memory.outcome(command.authority, command.purpose, command.since)
         return Answer(text=outcome.message, data={"execution": outcome.model_dump(mode="json")})
 
     async def check(self, command: CheckPlan, ask: Ask) -> Answer:

@@ -14,6 +14,8 @@ Op = dict[str, Any]
 
 _NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 MAX_DIFF = 16_000
+CUT = "\n… [cut]\n"
+"""The end of a diff that is not whole."""
 
 
 def json_patch(before: Obj, after: Obj) -> list[Op]:
@@ -33,7 +35,7 @@ def unified(before: Obj | None, after: Obj | None, title: str) -> str:
     old, new = _lines(before), _lines(after)
     body = difflib.unified_diff(old, new, fromfile=f"{title} (now)", tofile=f"{title} (planned)", n=3)
     text = redact(clean("".join(body))).text
-    return text if len(text) <= MAX_DIFF else text[:MAX_DIFF] + "\n… [cut]\n"
+    return text if len(text) <= MAX_DIFF else text[:MAX_DIFF] + CUT
 
 
 def minimal(before: Obj | None, after: Obj) -> Obj:

@@ -30,6 +30,8 @@ log = structlog.get_logger("runner.execute")
 _TRIES = 3
 _WRITE_TIMEOUT_S = 20.0
 _EVICT_AGAIN_S = 5.0
+_EVICT_STOP_S = 5.0
+"""Before the grant ends: the answer must be given before the command's own deadline, which is about then."""
 _DEFINITE = frozenset({400, 401, 403, 404, 405, 409, 410, 415, 422, 429})
 """Answers after which nothing was written. Anything else, silence among it, leaves that open."""
 
@@ -95,11 +97,12 @@ class Execution:
         """Run and write down how it ended. From here on the grant is used up."""
         after: AfterState | None = None
         try:
-            after = await self._apply(grant, command.body, ask, until)
-            outcome = ExecutionOutcome(outcome="applied", message=_done_words(grant, command.body), at=ask.now())
+            after, left_over = await self._apply(grant, command.body, ask, until)
+            done = f"{_done_words(grant, command.body)}{left_over}"
+            outcome = ExecutionOutcome(outcome="applied", message=done, at=ask.now())
         except GrantRefused as refusal:
             outcome = ExecutionOutcome(outcome="refused", code=refusal.code, message=str(refusal), at=ask.now())
-        except (Unfit, Refusal, ValueError) as problem:
+        except (Unfit, Refusal) as problem:
             outcome = ExecutionOutcome(outcome="refused", code="unfit", message=str(problem), at=ask.now())
         except KubeError as error:
             failed = error.status in _DEFINITE
@@ -111,13 +114,19 @@ class Execution:
                 grant.nonce, "unknown", ask.now(), code="stopped", message="the runner was stopped while it sent the change"
             )
             raise
+        except Exception as defect:  # whatever it is, the change may have been sent: that must be on record
+            log.exception("execution_crashed", authority=grant.authority, purpose=grant.purpose)
+            words = f"the runner has a defect here ({type(defect).__name__}); its log has the details"
+            outcome = ExecutionOutcome(outcome="unknown", code="defect", message=words, at=ask.now())
         if outcome.outcome in ("applied", "refused", "failed", "unknown"):
             self._memory.end(grant.nonce, outcome.outcome, ask.now(), code=outcome.code, message=outcome.message, after=after)
         log.info("executed", authority=grant.authority, purpose=grant.purpose, outcome=outcome.outcome, code=outcome.code)
         return outcome
 
-    async def _apply(self, grant: Grant, body: PlanBody, ask: Ask, until: float) -> AfterState:
-        """Read, compare with the plan, write under the read's resourceVersion; again at most three times when that moved."""
+    async def _apply(self, grant: Grant, body: PlanBody, ask: Ask, until: float) -> tuple[AfterState, str]:
+        """Read, compare with the plan, write under the read's resourceVersion; again at most three times when that moved.
+
+        What it left behind, and in words what of it is still to be done ("" when nothing)."""
         action = body.undo if grant.purpose == "undo" and body.undo is not None else body.action
         resource = await resource_of(ask.discovery, action.target.kind)
         for attempt in range(_TRIES):
@@ -131,9 +140,8 @@ class Execution:
                 if error.status == 409 and error.reason != "AlreadyExists" and attempt + 1 < _TRIES:
                     continue
                 raise
-            if row_of(action).how == "drain":
-                await _evict_all(situation, ask)
-            return self._after_state(body.action, written, situation)
+            left_over = await _evict_all(situation, ask, until - _EVICT_STOP_S) if row_of(action).how == "drain" else ""
+            return self._after_state(body.action, written, situation), left_over
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _read(self, action: Remediation, resource: Resource, ask: Ask) -> Situation:
@@ -173,25 +181,35 @@ def _hash_now(action: Remediation, situation: Situation) -> str:
         return ""
 
 
-async def _evict_all(situation: Situation, ask: Ask) -> None:
-    """Evict as the budgets allow, until the command's deadline cancels it. The node stays cordoned either way."""
-    version = await eviction_version(ask.discovery)
+async def _evict_all(situation: Situation, ask: Ask, until: float) -> str:
+    """Evict as the budgets allow, for as long as the grant holds. The node is cordoned by now, so nothing that goes wrong here
+    means that nothing was changed: the words say what is left, and the check looks at the pods."""
     waiting = evictable(situation.node_pods)
     total = len(waiting)
-    while waiting:
-        held: list[Obj] = []
-        for pod in waiting:
-            try:
-                await evict(ask.client, version, pod, _WRITE_TIMEOUT_S)
-            except KubeError as error:
-                if error.status == 429:
-                    held.append(pod)
-                elif error.status != 404:
-                    raise
-        ask.report(f"{total - len(held)} of {total} pods evicted")
-        waiting = held
-        if waiting:
-            await asyncio.sleep(_EVICT_AGAIN_S)
+    try:
+        version = await eviction_version(ask.discovery)
+        while waiting:
+            held: list[Obj] = []
+            for at, pod in enumerate(waiting):
+                if asyncio.get_running_loop().time() >= until:
+                    held += waiting[at:]
+                    break
+                try:
+                    await evict(ask.client, version, pod, _WRITE_TIMEOUT_S)
+                except KubeError as error:
+                    if error.status == 429:
+                        held.append(pod)
+                    elif error.status != 404:
+                        raise
+            ask.report(f"{total - len(held)} of {total} pods evicted")
+            waiting = held
+            if waiting and asyncio.get_running_loop().time() + _EVICT_AGAIN_S >= until:
+                return f"; {len(waiting)} of {total} pods could not be evicted in time: their disruption budgets hold them"
+            if waiting:
+                await asyncio.sleep(_EVICT_AGAIN_S)
+    except KubeError as error:
+        return f"; evicting its pods stopped: {error.for_people()}"
+    return ""
 
 
 def _done_words(grant: Grant, body: PlanBody) -> str:

@@ -1,12 +1,13 @@
 """The runner's memory of grants: on disk before anything is sent, so that no grant runs twice, whatever dies in between."""
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from protocol.commands import RUNNING, ExecutionOutcome
+from protocol.commands import FORGOTTEN, RUNNING, ExecutionOutcome
 from protocol.grant import Grant, GrantRefused
 
 _SCHEMA = """
@@ -24,6 +25,7 @@ CREATE TABLE IF NOT EXISTS used_grant (
   after_hash TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS by_authority ON used_grant (authority, purpose);
+CREATE TABLE IF NOT EXISTS birth (one INTEGER PRIMARY KEY CHECK (one = 1), at TEXT NOT NULL);
 """
 
 Ended = Literal["applied", "refused", "failed", "unknown"]
@@ -40,12 +42,14 @@ class AfterState:
 class GrantMemory:
     """SQLite with synchronous=FULL: a commit is on the disk when it returns. Used from the event loop: rows are tiny."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
+        self._db.execute("INSERT OR IGNORE INTO birth (one, at) VALUES (1, ?)", (now().isoformat(),))
+        self._born = datetime.fromisoformat(self._db.execute("SELECT at FROM birth").fetchone()[0])
         self._db.execute(
             "UPDATE used_grant SET state = 'unknown', message = ? WHERE state = 'started'",
             ("the runner stopped between sending the change and learning what became of it",),
@@ -83,13 +87,17 @@ class GrantMemory:
             (outcome, code, message, now.isoformat(), after.uid if after else "", after.fields_hash if after else "", nonce),
         )
 
-    def outcome(self, authority: str, purpose: str) -> ExecutionOutcome:
-        """What became of the latest grant; one that ran counts before one that was refused."""
+    def outcome(self, authority: str, purpose: str, since: datetime | None = None) -> ExecutionOutcome:
+        """What became of the latest grant; one that ran counts before one that was refused. A memory that begins after `since`
+        can't say `never_seen`: the disk of the runner that ran it may be gone."""
         row = self._db.execute(
             "SELECT state, code, message, at FROM used_grant WHERE authority = ? AND purpose = ? "
             "ORDER BY state = 'refused', at DESC LIMIT 1",
             (authority, purpose),
         ).fetchone()
+        if row is None and since is not None and self._born > since:
+            words = f"this runner's memory begins at {self._born:%H:%M:%S} UTC, later than the action; another may have run it"
+            return ExecutionOutcome(outcome="unknown", code=FORGOTTEN, message=words)
         if row is None:
             return ExecutionOutcome(outcome="never_seen", message="no grant of this approval has reached the runner")
         state, code, message, at = row

@@ -11,14 +11,14 @@ from protocol.policy import runner_may
 from protocol.redaction import redact
 from protocol.remediation import Owner, Plan, PlanBody, Remediation, RollbackWorkload, ScaleWorkload
 from protocol.risk import is_protected, remediation_risk
-from protocol.text import clean
+from protocol.text import clean, one_line
 from runner.commands.answer import Refusal
 from runner.commands.ask import Ask
 from runner.commands.cluster import review
 from runner.kube.errors import KubeError
 from runner.kube.resources import NAMESPACE, Resource
 from runner.remediation.blast import blast_radius
-from runner.remediation.diff import minimal, unified
+from runner.remediation.diff import CUT, MAX_DIFF, minimal, unified
 from runner.remediation.owner import owner_of
 from runner.remediation.rows import row_of
 from runner.remediation.situation import read_situation
@@ -56,13 +56,18 @@ async def prepare(action: Remediation, cluster: str, mode: RunnerMode, ask: Ask)
         diff=diff,
         diff_source=source,
         blast_radius=await blast_radius(action, situation, ask),
-        owner=await _owner(action, situation, after, ask),
-        cannot_run=hindrance,
+        owner=_readable(await _owner(action, situation, after, ask)),
+        cannot_run=one_line(redact(hindrance).text, 1000) if hindrance is not None else None,
         expected_effect=row.effect(action, situation),
         check=row.check,
         check_timeout_s=row.check_timeout_s,
         made_at=ask.now(),
     )
+
+
+def _readable(owner: Owner) -> Owner:
+    """Its name and place come from labels and annotations, in which anybody may have written anything."""
+    return owner.model_copy(update={"name": one_line(owner.name, 200), "detail": one_line(redact(owner.detail).text, 600)})
 
 
 def fields_hash(action: Remediation, situation: Situation) -> str:
@@ -99,7 +104,7 @@ async def _diff(
     """The diff, where it comes from, and why the action could not run. Only who may write can ask for a dry run."""
     title = str(action.target)
     computed = unified(situation.obj, after, title)
-    hindrance = runner_may(mode, action) or await _missing_right(action, resource, ask)
+    hindrance = runner_may(mode, action) or _unreadable(computed) or await _missing_right(action, resource, ask)
     if hindrance is not None:
         return computed, "computed", hindrance
     try:
@@ -109,6 +114,15 @@ async def _diff(
             return computed, "computed", None
         return computed, "computed", f"the API server would refuse it: {error.message}"
     return unified(situation.obj, planned or None, title), "server-dry-run", None
+
+
+def _unreadable(diff: str) -> str | None:
+    """Nobody approves what they are not shown."""
+    if not diff.endswith(CUT):
+        return None
+    return (
+        f"its diff is longer than the {MAX_DIFF:,} characters that a card shows; propose smaller changes, one after the other"
+    )
 
 
 async def _missing_right(action: Remediation, resource: Resource, ask: Ask) -> str | None:

@@ -141,6 +141,24 @@ async def test_a_drain_empties_the_node_and_is_undone_by_uncordon(tmp_path: Path
         assert all("kube-proxy" in line or "nightly-export" in line for line in left.text.split())
 
 
+@pytest.mark.parametrize(("status", "words"), [(403, "evicting its pods stopped"), (429, "could not be evicted in time")])
+async def test_a_drain_that_stops_half_way_is_not_said_to_have_changed_nothing(tmp_path: Path, status: int, words: str) -> None:
+    """The node is cordoned by then, and the undo must know it."""
+    async with stand(tmp_path) as here:
+        node = ObjectRef.parse("Node//worker-1")
+        plan = await here.plane.plan(DrainNode(target=node, delete_emptydir_data=True))
+        await here.cluster.fault("/eviction$", status=status, count=1000)
+        authority = f"approval:{new_id()}"
+        soon = datetime.now(UTC) + timedelta(seconds=9)
+        done = await here.plane.execute(plan, here.plane.grant(plan, authority=authority, expires_at=soon))
+        assert done.execution().outcome == "applied"
+        assert words in done.execution().message
+        seen = await here.plane.ask(CheckPlan(body=plan.body, started_at=datetime.now(UTC)))
+        assert seen.check().outcome == "waiting"
+        undone = await here.plane.execute(plan, here.plane.grant(plan, authority=authority, purpose="undo"))
+        assert undone.execution().outcome == "applied"
+
+
 async def test_a_bad_image_is_worse(tmp_path: Path) -> None:
     async with stand(tmp_path) as here:
         action = SetImage(
@@ -160,6 +178,17 @@ async def test_a_plan_shows_what_it_would_do_and_changes_nothing(tmp_path: Path)
         assert plan.verify_hash()
         limit = "get deploy payments -n shop -o jsonpath={.spec.template.spec.containers[0].resources.limits.memory}"
         assert (await here.plane.kubectl(limit)).text.strip() == "256Mi"
+
+
+async def test_a_diff_that_a_card_can_not_show_whole_can_not_be_approved(tmp_path: Path) -> None:
+    """What comes after the cut would run unseen."""
+    async with stand(tmp_path) as here:
+        target = ObjectRef.parse("ConfigMap/shop/many-keys")
+        data = {f"key-{n:04}": "x" * 100 for n in range(150)} | {"zz-last": "unseen"}
+        plan = await here.plane.plan(CreateConfigMap(target=target, data=data))
+        assert "unseen" not in plan.diff
+        assert plan.cannot_run is not None
+        assert "longer than the 16,000 characters" in plan.cannot_run
 
 
 async def test_an_autoscaler_would_revert_a_scale(tmp_path: Path) -> None:

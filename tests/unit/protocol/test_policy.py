@@ -155,6 +155,23 @@ def test_changes_that_are_denied(what: Command | Remediation, more: dict[str, ob
     assert says in verdict.reason
 
 
+@pytest.mark.parametrize("value", ["a\u202eb", "a\u200bb", "a\x1b[2Kb", "a\x00b", "a\rb", "\U000e0041"])
+def test_a_value_with_characters_that_a_card_does_not_show_is_denied(value: str) -> None:
+    """The diff is shown without them, so something else would run than was approved."""
+    context = PolicyContext(scope=SHOP, role=Role.OPERATOR)
+    for action in (
+        SetEnv(target=WEB, container="web", env={"MODE": value}),
+        PatchConfigMap(target=CONFIG, data={"app.conf": value}),
+        CreateConfigMap(target=CONFIG, data={"app.conf": value}),
+    ):
+        verdict = judge(action, context)
+        assert verdict.decision is Decided.DENY
+        assert "invisible" in verdict.reason
+        assert judge(PreparePlan(action=action), context).decision is Decided.DENY
+    fine = PatchConfigMap(target=CONFIG, data={"app.conf": "a = 1\r\n\tb = 设置\n"})
+    assert judge(fine, context).decision is Decided.APPROVE
+
+
 def test_a_change_that_fits_is_approved_and_never_allowed() -> None:
     assert judge(RESTART, _context()) == Verdict(
         decision=Decided.APPROVE, risk=Risk.LOW, reason="a restart rolls the same template out again; it needs an approval"

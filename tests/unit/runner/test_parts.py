@@ -124,6 +124,19 @@ def test_started_without_an_end_is_unknown_after_a_restart(tmp_path: Path) -> No
     assert "stopped" in outcome.message
 
 
+def test_a_memory_that_was_lost_does_not_say_that_nothing_ran(tmp_path: Path) -> None:
+    """A pod on another node comes without the disk: what an earlier one ran is not in it."""
+    fresh = GrantMemory(tmp_path / "grants.db", now=lambda: NOW)
+    authority = "approval:" + "a" * 16
+    before, after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
+    assert fresh.outcome(authority, "action", before).code == "forgotten"
+    assert fresh.outcome(authority, "action", before).outcome == "unknown"
+    assert fresh.outcome(authority, "action", after).outcome == "never_seen"
+    fresh.close()
+    again = GrantMemory(tmp_path / "grants.db", now=lambda: NOW + timedelta(days=1))
+    assert again.outcome(authority, "action", after).outcome == "never_seen", "it keeps the day of its birth"
+
+
 def change(n: int) -> Change:
     return Change(object=WEB, path=f"spec.{n}", before="1", after="2", at=NOW)
 
