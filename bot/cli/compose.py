@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from agent_runtime.runtime import AgentRuntime
 from bot.api.app import build_app
+from bot.api.stream import Streams
 from bot.cli.children import Child
 from bot.cli.listening import listen
 from bot.cli.practice import Practice
@@ -64,9 +65,10 @@ async def product(settings: Settings, what: Composition) -> AsyncGenerator[Produ
         stack.push_async_callback(runtime.stop)
         await runtime.start()
         url = settings.public_url or f"http://{_shown(settings.host)}:{cast(int, listener.getsockname()[1])}"
-        server = _Server(_uvicorn_config(build_app(plane, runtime)))
+        app = build_app(plane, runtime)
+        server = _Server(_uvicorn_config(app))
         serving = asyncio.create_task(server.serve([listener]), name="http")
-        stack.push_async_callback(_stop_server, server, serving)
+        stack.push_async_callback(_stop_server, app, server, serving)
         running = Product(plane=plane, runtime=runtime, url=url.rstrip("/"))
         if what.practice is not None:
             what.practice.sweep()
@@ -145,7 +147,9 @@ def _uvicorn_config(app: FastAPI) -> uvicorn.Config:
     )
 
 
-async def _stop_server(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+async def _stop_server(app: FastAPI, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    """Open streams end first, so that browsers reconnect and the server need not wait for them."""
+    await cast(Streams, app.state.streams).close()
     server.should_exit = True
     with contextlib.suppress(TimeoutError, asyncio.CancelledError):
         await asyncio.wait_for(serving, 6)
