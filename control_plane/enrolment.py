@@ -56,7 +56,8 @@ class Enrolment:
             LOG.info("runner enrolled", cluster=cluster, runner=runner)
             reply = EnrolReply(cluster=cluster, runner=runner, nats_url=self._bus.url, grant_keys=self._grant_keys)
             answer = reply.model_dump_json().encode()
-        await self._bus.send(message.reply, answer)
+        if subjects.is_inbox_of_a_client(message.reply):
+            await self._bus.send(message.reply, answer)
 
     async def _admit(self, request: EnrolRequest) -> tuple[str, str]:
         """(cluster, runner). Raises EnrolmentRefused."""

@@ -1,8 +1,8 @@
 """One request to a runner and everything that comes back: accepted, progress, chunks, the result; or silence.
 
-All replies of this replica come to one inbox, told apart by an unguessable token: runners may publish to inboxes but listen
-only to their own, so none can answer for another. While a command is silent its runner is probed once a second: NATS itself
-says when nobody listens any more, long before the deadline.
+All replies of this replica come to one subscription, told apart by the runner that they are of, in whose part of our inboxes
+only it may publish, and by an unguessable token: none can answer for another. While a command is silent its runner is probed
+once a second: NATS itself says when nobody listens any more, long before the deadline.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class Exchange:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._inbox = bus.new_inbox()
+        self._replica = new_id()
         self._talks: dict[str, _Talk] = {}
         self._subscriptions: list[Subscription] = []
         self._retries: set[asyncio.Task[None]] = set()
@@ -89,7 +89,7 @@ class Exchange:
     async def start(self) -> None:
         self._bus.came_up.append(self._send_all_again)
         self._subscriptions = [
-            await self._bus.serve(f"{self._inbox}.*", self._receive),
+            await self._bus.serve(subjects.all_answers(self._replica), self._receive),
             await self._bus.serve(subjects.ALL_HELLOS, self._hello),
         ]
 
@@ -132,7 +132,12 @@ class Exchange:
         if len(data) > MAX_PAYLOAD:
             talk.fail(CommandStatus.INVALID, words.too_large(target.cluster_name))
             return True
-        return await self._bus.send(subjects.commands(target.cluster, target.runner), data, reply=f"{self._inbox}.{token}")
+        return await self._bus.send(
+            subjects.commands(target.cluster, target.runner), data, reply=self._answer_to(target, token)
+        )
+
+    def _answer_to(self, target: Target, token: str) -> str:
+        return f"{subjects.answers(target.runner, self._replica)}.{token}"
 
     async def _await_end(self, token: str, talk: _Talk) -> CommandResult:
         loop = asyncio.get_running_loop()
@@ -158,12 +163,12 @@ class Exchange:
             talk.absent = 0
         talk.missed = False
         subject = subjects.cancel(talk.target.cluster, talk.target.runner)
-        await self._bus.send(subject, new_id().encode(), reply=f"{self._inbox}.{token}{_PROBE}")
+        await self._bus.send(subject, new_id().encode(), reply=self._answer_to(talk.target, f"{token}{_PROBE}"))
 
     async def _receive(self, message: Incoming) -> None:
         token = message.subject.rpartition(".")[2]
         talk = self._talks.get(token.removesuffix(_PROBE))
-        if talk is None:
+        if talk is None or message.subject != self._answer_to(talk.target, token):
             return
         if message.status == _NO_RESPONDERS:
             self._nobody_there(token, talk)
@@ -249,8 +254,10 @@ async def _collect(chunk: Chunk, talk: _Talk) -> None:
     if not 1 <= chunk.n <= chunk.of <= _MOST_CHUNKS or (talk.chunks and talk.chunks[0].of != chunk.of):
         talk.fail(CommandStatus.FAILED, words.unreadable(cluster, f"piece {chunk.n} of {chunk.of}"))
         return
+    if any(piece.n == chunk.n for piece in talk.chunks):
+        return
     talk.chunks.append(chunk)
-    if len({piece.n for piece in talk.chunks}) < chunk.of:
+    if len(talk.chunks) < chunk.of:
         return
     try:
         result = await asyncio.to_thread(join, talk.chunks)

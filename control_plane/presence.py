@@ -87,7 +87,7 @@ class Presence:
             LOG.warning("a hello came on another runner's subject", subject=message.subject, runner=hello.runner)
             return
         reply = await self._greet(hello)
-        if message.reply:
+        if message.reply.startswith(f"{subjects.inbox_prefix(hello.runner)}."):
             await self._bus.send(message.reply, reply.model_dump_json().encode())
 
     async def _greet(self, hello: Hello) -> HelloReply:

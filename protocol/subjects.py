@@ -6,6 +6,7 @@ PREFIX = "opsthread.v1"
 STREAM = "OPSTHREAD_V1"
 """The JetStream stream of what runners watch; discard=new, so that the runner's spool is the back-pressure."""
 STREAM_SUBJECTS = tuple(f"{PREFIX}.*.*.{kind}" for kind in ("events", "findings", "changes", "metrics"))
+_ANSWERS = "_INBOX.cp"
 ENROL = f"{PREFIX}.enrol"
 ALL_HELLOS = f"{PREFIX}.*.*.hello"
 ALL_HEARTBEATS = f"{PREFIX}.*.*.heartbeat"
@@ -55,11 +56,27 @@ def inbox_prefix(runner: str) -> str:
     return f"_INBOX.{_id(runner)}"
 
 
+def answers(runner: str, replica: str = "*") -> str:
+    """Where one runner answers the commands of a replica of the control plane: it may publish in no other of our inboxes, so
+    that whatever it knows it can't answer for another runner. A token of the command follows."""
+    return f"{_ANSWERS}.{_id(runner)}.{replica}"
+
+
+def all_answers(replica: str) -> str:
+    """What a replica of the control plane listens to."""
+    return f"{_ANSWERS}.*.{_id(replica)}.*"
+
+
+def is_inbox_of_a_client(reply: str) -> bool:
+    """May an answer go there? A reply subject is the asker's word: it must not make us publish where the asker may not."""
+    return reply.startswith("_INBOX.") and not reply.startswith(f"{_ANSWERS}.")
+
+
 def runner_permissions(cluster: str, runner: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(publish, subscribe) patterns of one runner's connection. Replies go to the control plane's inboxes `_INBOX.cp.>`."""
+    """(publish, subscribe) patterns of one runner's connection."""
     own = f"{PREFIX}.{_id(cluster)}.{_id(runner)}.>"
     return (
-        (own, "_INBOX.cp.>"),
+        (own, f"{_ANSWERS}.{_id(runner)}.>"),
         (commands(cluster, runner), cancel(cluster, runner), f"{inbox_prefix(runner)}.>"),
     )
 

@@ -120,9 +120,7 @@ def _unreadable(diff: str) -> str | None:
     """Nobody approves what they are not shown."""
     if not diff.endswith(CUT):
         return None
-    return (
-        f"its diff is longer than the {MAX_DIFF:,} characters that a card shows; propose smaller changes, one after the other"
-    )
+    return f"its diff is longer than the {MAX_DIFF:,} characters that a card shows; propose it in smaller changes, one by one"
 
 
 async def _missing_right(action: Remediation, resource: Resource, ask: Ask) -> str | None:

@@ -152,8 +152,7 @@ class FakeRunner:
             await self.heartbeat()
         return reply
 
-    async def hello(self) -> HelloReply:
-        assert self.client is not None
+    def hello_data(self) -> bytes:
         hello = Hello(
             cluster=self.cluster,
             runner=self.runner,
@@ -165,8 +164,11 @@ class FakeRunner:
             started_at=self.started_at,
             clock=self.now(),
         )
-        data = hello.model_dump_json().encode()
-        answer = await self.client.request(subjects.hello(self.cluster, self.runner), data, timeout=5)
+        return hello.model_dump_json().encode()
+
+    async def hello(self) -> HelloReply:
+        assert self.client is not None
+        answer = await self.client.request(subjects.hello(self.cluster, self.runner), self.hello_data(), timeout=5)
         return HelloReply.model_validate_json(answer.data)
 
     async def heartbeat(self, **summary: Any) -> None:

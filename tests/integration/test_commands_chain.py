@@ -397,7 +397,7 @@ async def test_an_execute_is_denied_in_read_only_mode_and_under_the_kill_switch(
 
 
 async def test_a_hostile_runner_cannot_answer_for_another_cluster(here: Plane) -> None:
-    """It may publish to our inboxes; without the command's own token it hits nothing."""
+    """Not even when it knows the subject on which the answer is awaited: NATS does not let it publish there."""
     other = await here.fleet.create("bank", by="admin")
     spy = FakeRunner(here.bus.url)
     assert await spy.enrol(await here.fleet.enrolment_token(other.id, by="admin")) == ""
@@ -417,6 +417,9 @@ async def test_a_hostile_runner_cannot_answer_for_another_cluster(here: Plane) -
     forged = Job(victim.request, own_reply[0], spy.client) if spy.client else None
     assert forged is not None
     await forged.finish("forged")
+    await Job(victim.request, victim.reply, forged.client).finish("forged")
+    await forged.client.flush(5)
+    await until(lambda: "permissions violation" in " ".join(spy.errors).lower(), "the forged answer is refused")
     assert victim.reply not in own_reply
     await victim.finish("true")
     assert (await asked).text == "true"

@@ -15,6 +15,7 @@ import pytest_asyncio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from control_plane.bus import Incoming
 from control_plane.bus.jwt import seed_of
 from control_plane.errors import Conflict, Invalid, NotFound
 from protocol import subjects
@@ -151,6 +152,8 @@ async def test_a_runner_may_publish_on_its_own_subjects_only(here: Plane) -> Non
         subjects.conversation("a" * 16),
         subjects.ENROL,
         f"{subjects.inbox_prefix(other.runner)}.x",
+        "_INBOX.cp.x",
+        f"{subjects.answers(other.runner, 'a' * 16)}.x",
         "$JS.API.STREAM.DELETE.OPSTHREAD_V1",
         "$SYS.REQ.SERVER.PING",
     ]
@@ -159,6 +162,27 @@ async def test_a_runner_may_publish_on_its_own_subjects_only(here: Plane) -> Non
         await client.publish(subject, b"x")
         await client.flush(5)
         await _sees_violation(here.runner, subject)
+
+
+async def test_a_reply_subject_does_not_make_us_speak_where_the_asker_may_not(here: Plane) -> None:
+    """It is the runner's own word, and we may publish everywhere."""
+    client = here.runner.client
+    assert client is not None
+    heard: list[bytes] = []
+
+    async def hear(message: Incoming) -> None:
+        heard.append(message.data)
+
+    elsewhere = subjects.conversation("a" * 16)
+    listening = await here.bus.serve(elsewhere, hear)
+    await client.publish(subjects.hello(here.runner.cluster, here.runner.runner), here.runner.hello_data(), reply=elsewhere)
+    assert (await here.runner.hello()).accepted
+    assert (await here.run()).good
+    await listening.close()
+    assert heard == []
+    assert not subjects.is_inbox_of_a_client(elsewhere)
+    assert not subjects.is_inbox_of_a_client(f"{subjects.answers('a' * 16, 'b' * 16)}.x")
+    assert subjects.is_inbox_of_a_client(f"{subjects.inbox_prefix('a' * 16)}.x")
 
 
 async def test_a_runner_cannot_listen_to_others(here: Plane) -> None:
