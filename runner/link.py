@@ -333,13 +333,17 @@ async def open_line(url: str, name: str, token: Callable[[], str], inbox: str, t
 
 
 async def _end(line: _Line) -> None:
-    """Unsubscribe, send what is pending, close."""
+    """Unsubscribe, send what is pending, close. A cancellation that comes meanwhile is passed on: nats-py keeps it for itself
+    while it drains, and who is cancelled then would go on for ever."""
     with contextlib.suppress(*CONNECTION_ERRORS):
         async with asyncio.timeout(3):
             await line.client.drain()
     with contextlib.suppress(*CONNECTION_ERRORS):
         async with asyncio.timeout(2):
             await line.client.close()
+    current = asyncio.current_task()
+    if current is not None and current.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _lost(line: _Line, seconds: float) -> bool:
