@@ -71,6 +71,11 @@ def _parts(error: Exception) -> tuple[int, str, str]:
             )
 
 
+def _route(request: Request) -> str:
+    """The path as the route has it: a sign-in link's token is a part of the real one."""
+    return str(getattr(request.scope.get("route"), "path", "")) or "unknown"
+
+
 def _trace(error: Exception) -> str:
     """Where it failed, without the values of variables: headers with tokens are among them."""
     return "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
@@ -103,7 +108,7 @@ def answer_with(page: Page) -> Answer:
     async def answer(request: Request, error: Exception) -> Response:
         problem = problem_of(request.scope.get(REFUSED, error), request_id(request))
         if problem.status >= 500:
-            log.error("request.failed", path=request.url.path, code=problem.code, trace=_trace(error))
+            log.error("request.failed", path=_route(request), code=problem.code, trace=_trace(error))
         if request.url.path.startswith(API_PREFIXES):
             return problem_response(problem)
         return await page(request, problem)

@@ -3,12 +3,14 @@
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from bot.api.access import Me, Plane
+from bot.api.access import Caller, Me, Plane
 from bot.api.approvals import shown
 from bot.api.commands import kubectl_call, run_read
 from bot.api.stream import StreamsOf
 from bot.api.views import View
 from control_plane.errors import Conflict, Forbidden, Invalid, NotFound, ServiceError, Unavailable
+from control_plane.fleet import Cluster
+from protocol.approval import Role, role_at_least
 from protocol.base import Strict
 from protocol.commands import CommandResult, CommandStatus, PreparePlan
 from protocol.kubectl import WriteCall
@@ -43,6 +45,7 @@ async def propose(body: Proposal, me: Me, plane: Plane, streams: StreamsOf, resp
         conversation = await plane.conversations.get(body.conversation, me.principal)
         if conversation.cluster != cluster.id:
             raise Invalid(f"The conversation is about another cluster than {cluster.name}.")
+    _require_operator(me, cluster, action)
     result = await run_read(plane, me, cluster.id, PreparePlan(action=action), timeout_s=PREPARE_S)
     if not result.good:
         raise _failed(result)
@@ -57,6 +60,14 @@ async def propose(body: Proposal, me: Me, plane: Plane, streams: StreamsOf, resp
     streams.nudge()
     response.headers["Location"] = f"/api/v1/approvals/{approval.id}"
     return shown(plane, approval, me)
+
+
+def _require_operator(me: Caller, cluster: Cluster, action: Remediation) -> None:
+    """Before anything reaches the cluster: preparing is a dry run of the write, with all that listens to writes there."""
+    role = me.principal.role_in(cluster.id, action.target.namespace or None)
+    if role is None or not role_at_least(role, Role.OPERATOR):
+        has = f"yours is {role}" if role else f"you have none over {action.target}"
+        raise Forbidden(f"Proposing a change needs the role {Role.OPERATOR}; {has}.")
 
 
 def _action(body: Proposal) -> Remediation:

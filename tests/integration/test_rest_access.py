@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from bot.api.middleware import SECURITY_HEADERS
 from control_plane.approvals import Approval
@@ -280,6 +281,19 @@ async def test_what_nobody_foresaw_is_a_framed_answer_too(room: Room) -> None:
     async with room.here.client.get(room.here.url + "/health/ready") as answer:
         assert answer.status == 503
     await room.here.plane.database.start()
+
+
+async def test_the_log_of_a_failure_does_not_hold_the_token_of_a_link(room: Room) -> None:
+    token = await room.here.plane.accounts.make_link(room.dana.session.account, by="system")
+    jar = {"Cookie": "opsthread_before=abc", "Origin": room.here.url, "Sec-Fetch-Site": "same-origin"}
+    await room.here.plane.database.stop()
+    with structlog.testing.capture_logs() as logs:
+        url = f"{room.here.url}/sign-in/link/{token}"
+        async with room.here.client.post(url, data={"csrf": "abc"}, headers=jar) as answer:
+            assert answer.status >= 500
+    await room.here.plane.database.start()
+    assert any(line["event"] == "request.failed" for line in logs)
+    assert token not in str(logs)
 
 
 async def test_a_body_over_the_limit_is_refused(room: Room) -> None:

@@ -209,6 +209,7 @@ async def test_a_viewer_can_not_propose(room: Room) -> None:
     body = {"cluster_id": "practice", "command": "kubectl scale deployment/payments --replicas=3 -n shop"}
     status, _ = await viewer.call("POST", "/api/v1/proposals", body)
     assert status == 403
+    assert room.jobs == [], "not even a dry run reaches the cluster"
     assert (await room.admin.call("GET", "/api/v1/approvals"))[1]["count"] == 0
 
 
