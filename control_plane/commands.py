@@ -26,7 +26,17 @@ from control_plane.principals import Principal, narrower
 from control_plane.tables.commands import CommandEntryRow
 from protocol.approval import Role, role_at_least
 from protocol.base import Value
-from protocol.commands import Command, CommandRequest, CommandResult, CommandStatus, Execute, ScopeLimit
+from protocol.canonical import digest
+from protocol.commands import (
+    CheckPlan,
+    Command,
+    CommandRequest,
+    CommandResult,
+    CommandStatus,
+    Execute,
+    PreparePlan,
+    ScopeLimit,
+)
 from protocol.ids import new_id
 from protocol.policy import Decided, PolicyContext, judge
 from protocol.redaction import redact
@@ -187,7 +197,7 @@ class Commands:
             raise
         took = round((time.monotonic() - began) * 1000, 2)
         result = result.model_copy(update={"id": request.id, "duration_ms": took})
-        written = self._end(request, target, result)
+        written = self._end(request, target, _to_keep(result, request.command.kind))
         if once:
             await self._kept(written)
         return result
@@ -284,6 +294,12 @@ def _row(request: CommandRequest, target: Cluster, now: datetime) -> CommandEntr
     if isinstance(command, Execute):
         grant = command.grant.grant
         stored = json.dumps({"kind": "execute", "plan_hash": grant.plan_hash, "purpose": grant.purpose, "nonce": grant.nonce})
+    elif isinstance(command, CheckPlan):
+        # Asked every two seconds while an action is watched: the plan stands with its approval.
+        stored = json.dumps({"kind": "check", "plan_hash": digest(command.body)})
+    elif isinstance(command, PreparePlan):
+        # Also one that is denied because of a secret in its values is kept, without them.
+        stored = json.dumps({"kind": "prepare", "action": command.action.type, "target": str(command.action.target)})
     else:
         stored = command.model_dump_json()
     return CommandEntryRow(
@@ -291,7 +307,7 @@ def _row(request: CommandRequest, target: Cluster, now: datetime) -> CommandEntr
         cluster=target.id,
         runner=target.runner.id if target.runner is not None else None,
         kind=command.kind,
-        title=command_words.title(command),
+        title=redact(command_words.title(command)).text,
         request=stored,
         scope=request.scope.model_dump_json(),
         issued_by=request.issued_by,
@@ -329,6 +345,11 @@ def _shown(row: CommandEntryRow) -> CommandRow:
         finished_at=row.finished_at,
         duration_ms=row.duration_ms,
     )
+
+
+def _to_keep(result: CommandResult, kind: str) -> CommandResult:
+    """A plan is kept with its approval, not here: its undo holds values as they were, which nobody has redacted."""
+    return result.model_copy(update={"data": None}) if kind == "prepare" else result
 
 
 def _redacted(result: CommandResult, kind: str) -> CommandResult:

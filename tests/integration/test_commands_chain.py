@@ -11,18 +11,21 @@ import nats.errors
 import pytest
 import pytest_asyncio
 from nacl.signing import SigningKey
+from sqlalchemy import select
 
 from control_plane import exchange
+from control_plane.audit import Audit
 from control_plane.errors import Conflict, NotFound
 from control_plane.principals import Principal, ScopedRole
+from control_plane.tables.commands import CommandEntryRow
 from protocol.approval import Role
 from protocol.bus import RunnerMode
 from protocol.canonical import digest
-from protocol.commands import CommandStatus, Execute, PromQuery, ScopeLimit
+from protocol.commands import CommandStatus, Execute, PreparePlan, PromQuery, ScopeLimit
 from protocol.grant import Grant, sign
 from protocol.ids import new_id
 from protocol.objects import ObjectRef
-from protocol.remediation import PlanBody, RestartWorkload
+from protocol.remediation import PlanBody, RestartWorkload, SetEnv
 from tests.integration.fake_runner import FakeRunner, Job, answer_at_once
 from tests.integration.plane import ADMIN, Plane, get_pods, plane
 from tests.integration.waiting import until
@@ -345,6 +348,30 @@ async def test_a_change_is_refused_as_a_command_and_proposals_are_named(here: Pl
     assert result.status is CommandStatus.DENIED
     assert "proposals" in result.error
     assert here.runner.jobs == []
+
+
+async def test_the_rows_of_plans_keep_no_values(here: Plane) -> None:
+    """Neither a secret that policy refuses, nor what was there before: both would be readable as a command's result."""
+    target = ObjectRef.parse("Deployment/shop/payments")
+
+    async def planned(job: Job) -> None:
+        await job.finish("a diff", data={"plan": {"body": {"undo": {"env": {"MODE": "old-value"}}}}})
+
+    here.runner.answer = planned
+    refused = await here.run(command=PreparePlan(action=SetEnv(target=target, container="app", env={"API_TOKEN": "hunter22"})))
+    assert refused.status == CommandStatus.DENIED
+    good = await here.run(command=PreparePlan(action=SetEnv(target=target, container="app", env={"MODE": "new-value"})))
+    assert good.data is not None, "the asker gets the plan"
+    kept = await here.commands.result(good.id, ADMIN)
+    assert (kept.data, kept.text) == (None, "a diff")
+    async with here.database.read() as session:
+        rows = (await session.scalars(select(CommandEntryRow))).all()
+    shown = " ".join(f"{row.title} {row.request} {row.data}" for row in rows)
+    assert len(rows) == 2
+    assert "hunter22" not in shown
+    assert "old-value" not in shown
+    trail = await Audit(here.database).list(ADMIN)
+    assert "hunter22" not in str(trail)
 
 
 async def test_an_execute_is_sent_once_and_kept_under_its_approval(here: Plane) -> None:
