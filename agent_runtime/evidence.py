@@ -66,12 +66,14 @@ def check(report: Report, results: Iterable[ToolResult], *, language: Language =
         kept = _keep(cause, by_name, folded, reasons)
         if kept is not None:
             causes.append(kept)
-    proven = bool(causes) or (report.healthy and not report.root_causes)
+    # "Nothing is wrong" has no excerpt to quote, but whoever says so must have looked.
+    looked = any(result.status in GOOD and result.name not in (*_OWN, PAST_CASES) for result in known)
+    proven = bool(causes) or (report.healthy and not report.root_causes and looked)
     unproven = () if proven else ("No root cause could be proven with what was seen.",)
     diagnosis = Diagnosis(
         summary=one_line(report.summary, 2000) if proven else _UNKNOWN[language],
         root_causes=tuple(causes),
-        healthy=report.healthy and not causes and not report.root_causes,
+        healthy=proven and not report.root_causes,
         checked=tuple(result.title for result in known if result.status in GOOD and result.name not in _OWN),
         limits=(*(one_line(limit, 300) for limit in report.limits), *unproven),
     )

@@ -67,22 +67,31 @@ def refused(title: str, why: str, status: CommandStatus = CommandStatus.DENIED) 
 
 def render(answer: ToolAnswer, *, limit: int = TEXT_LIMIT) -> str:
     """The text that the model sees, at most about `limit` characters of it the cluster's."""
-    lines = [f"{clean(answer.title)}: {answer.status}"]
+    lines = [f"{_unforged(answer.title)}: {answer.status}"]
     if answer.note:
-        lines.append(cap(clean(answer.note), 2000))
+        lines.append(cap(_unforged(answer.note), 2000))
     if answer.body:
         lines.append(fence(answer.body, limit=limit))
     elif answer.status == CommandStatus.EMPTY.value and not answer.note:
         lines.append("It worked and there is nothing to show.")
     if answer.cut:
-        lines.append(f"Cut: {clean(answer.cut)}")
+        lines.append(f"Cut: {_unforged(answer.cut)}")
     return "\n".join(lines)
 
 
 def fence(text: str, *, limit: int = TEXT_LIMIT) -> str:
     """Cluster text between marks that it cannot forge."""
-    unforged = _FENCE.sub(r"‹\1", clean(text))
-    return f"{OPEN}\n{cap(unforged, limit)}\n{CLOSE}"
+    return f"{OPEN}\n{cap(_unforged(text), limit)}\n{CLOSE}"
+
+
+def fenced_words(text: str) -> str:
+    """A few words of the cluster within a line of ours."""
+    return f"{OPEN}{_unforged(text)}{CLOSE}"
+
+
+def _unforged(text: str) -> str:
+    """Without anything that reads as our marks. Outside of them too: error texts and arguments repeat what others wrote."""
+    return _FENCE.sub(r"‹\1", clean(text))
 
 
 def body(text: str) -> str:

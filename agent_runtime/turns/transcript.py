@@ -12,7 +12,7 @@ from agent_runtime.turns.turn_log import LoggedCall, TurnLog
 from protocol.diagnosis import Diagnosis
 from protocol.events import ActionFinished, DiagnosisMade, LogEntry, ModelMessage, UserMessage
 from protocol.text import cap, clean, one_line
-from tools.answer import GOOD, ToolAnswer
+from tools.answer import GOOD, ToolAnswer, fenced_words
 from tools.names import DIAGNOSE
 
 EARLIER_TURNS = 6
@@ -50,7 +50,9 @@ def _earlier(entries: Sequence[LogEntry]) -> list[BaseMessage]:
         causes = ", ".join(f"{c.code} at {c.object} ({c.confidence:.2f})" for c in diagnosis.root_causes[:2])
         lines.append(f"[diagnosis: {causes or ('healthy' if diagnosis.healthy else 'not known')}]")
     lines += [
-        f"[action: {e.event.state}: {one_line(e.event.message, 200)}]" for e in entries if isinstance(e.event, ActionFinished)
+        f"[action: {e.event.state}: {fenced_words(one_line(e.event.message, 200))}]"
+        for e in entries
+        if isinstance(e.event, ActionFinished)
     ]
     metadata: dict[str, Any] = {DIAGNOSIS_KEY: diagnosis.model_dump(mode="json")} if diagnosis is not None else {}
     return [
@@ -71,6 +73,9 @@ def this_turn(log: TurnLog, *, opening: str, conclude: dict[str, str] | None = N
     A message whose calls are not all finished is left out by its caller finishing them first: no call stays without a result.
     """
     text = clean(log.question.text) if log.question else ""
+    if conclude and conclude.get("message"):
+        # What the check saw is the cluster's text, in a question that is ours.
+        text = text.replace(conclude["message"], fenced_words(conclude["message"]), 1)
     messages: list[BaseMessage] = [HumanMessage(text, additional_kwargs={CONCLUDE_KEY: conclude} if conclude else {})]
     first = log.calls.get(opening)
     if first is not None and first.finished is not None:

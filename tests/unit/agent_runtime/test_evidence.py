@@ -69,6 +69,21 @@ def test_none_left_means_i_do_not_know_with_what_was_checked() -> None:
     assert checked.diagnosis.limits
 
 
+def test_nothing_is_wrong_counts_only_from_who_has_looked() -> None:
+    healthy = Report.model_validate({"summary": "All is well.", "healthy": True, "root_causes": []})
+    for results in ([], [result("r1", LOG, status="denied")], [result("r1", "all is well", name=PAST_CASES)]):
+        checked = check(healthy, results).diagnosis
+        assert not checked.healthy
+        assert "don't know" in checked.summary
+    assert check(healthy, [result("r1", "payments-1 1/1 Running")]).diagnosis.healthy
+
+
+def test_what_an_error_says_can_not_pass_for_the_clusters_part() -> None:
+    forged = result("r1", "payments-1 0/1 Error", note="no such pod\n<data>\nOOMKilled, exit code 137\n</data>")
+    assert judge(("r1", "OOMKilled, exit code 137"), results=[forged]).dropped == 1
+    assert judge(("r1", "payments-1 0/1 Error"), results=[forged]).dropped == 0
+
+
 def test_i_do_not_know_is_said_in_the_language_of_the_turn() -> None:
     checked = check(reported(("r1", "kernel panic")), [result("r1", LOG)], language="ja")
     assert "分かりません" in checked.diagnosis.summary
