@@ -63,9 +63,9 @@ def make_link(name: str, *, url: str | None, token: str | None, data_dir: Path |
 
 
 async def _print_link(client: Client, account: str, name: str) -> None:
-    link = await client.post(f"/api/v1/accounts/{account}/link")
+    link = await client.post(f"/api/v1/accounts/{account}/links")
     Console(stderr=True).print(f"Sign-in link for {name}, once:", style="dim", markup=False)
-    print(link["url"])
+    print(f"{client.url}{link['path']}")
 
 
 def _with_client(

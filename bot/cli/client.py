@@ -45,6 +45,11 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
+    @property
+    def url(self) -> str:
+        """The server's, without a path."""
+        return self._url
+
     async def get(self, path: str) -> dict[str, Any]:
         return await self._call("GET", path, None)
 

@@ -9,7 +9,7 @@ from bot.cli import logs
 from bot.cli.compose import Composition, Product, product, wait_for_cluster
 from bot.cli.connection import Connection, remove_connection, write_connection
 from bot.cli.exits import Exit
-from bot.cli.people import ADMIN, cli_token, ensure, sign_in_link
+from bot.cli.people import cli_token, first_admin, sign_in_link
 from bot.cli.running import run_loop, stop_signal, write_ready
 from bot.cli.settings import settings_for
 from control_plane.settings import Settings
@@ -36,9 +36,10 @@ async def _serve(settings: Settings, what: Composition, ready_file: Path | None)
     stop = stop_signal()
     async with product(settings, what) as running:
         first = not await running.plane.accounts.list()
-        admin = await ensure(running.plane, "admin", "Administrator", ADMIN)
+        admin = await first_admin(running.plane)
         links = {"admin": await sign_in_link(running.plane, admin, running.url)} if first else {}
-        token = await cli_token(running.plane, admin)
+        # A disabled one gets no token; the command line here then needs one of another account.
+        token = "" if admin.disabled else await cli_token(running.plane, admin)
         write_connection(settings.data_dir, Connection(url=running.url, token=token, pid=os.getpid()))
         try:
             _say(running, links)
