@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from protocol.base import Value
 
@@ -30,13 +31,15 @@ def remove_connection(data_dir: Path) -> None:
 
 
 def find_connection(*, url: str | None, token: str | None, data_dir: Path | None) -> Connection | None:
-    """What was said, else a serve that runs here: in `data_dir`, in ./data, or the demo's. None when there is none."""
+    """What was said, else a serve that runs here: in `data_dir`, in ./data, or the demo's. None when there is none.
+
+    A folder that somebody else has filled may name any server: a person's own token goes to none but this machine then."""
     if url:
         return Connection(url=url.rstrip("/"), token=token or "")
     folders = (data_dir,) if data_dir is not None else (Path("data"), Path("data/demo"))
     for folder in folders:
         found = _read(folder / FILE_NAME)
-        if found is not None and _alive(found.pid):
+        if found is not None and _alive(found.pid) and (token is None or data_dir is not None or _is_here(found.url)):
             return found if token is None else found.model_copy(update={"token": token})
     return None
 
@@ -47,6 +50,10 @@ def _read(path: Path) -> Connection | None:
     except (OSError, ValueError):
         return None
     return Connection.model_validate(raw)
+
+
+def _is_here(url: str) -> bool:
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _alive(pid: int) -> bool:

@@ -1,7 +1,9 @@
 """What the terminal makes of a conversation's log."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -187,3 +189,14 @@ def test_a_connection_is_found_while_its_process_lives(tmp_path: object) -> None
 def test_what_was_said_wins_over_what_was_found(tmp_path: object) -> None:
     found = find_connection(url="http://x/", token="mine", data_dir=None)
     assert found == Connection(url="http://x", token="mine")
+
+
+def test_a_folder_that_somebody_else_has_filled_does_not_get_my_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    write_connection(tmp_path / "data", Connection(url="https://evil.example", token="theirs", pid=os.getpid()))
+    assert find_connection(url=None, token="mine", data_dir=None) is None
+    write_connection(tmp_path / "data", Connection(url="http://127.0.0.1:8080", token="here", pid=os.getpid()))
+    found = find_connection(url=None, token="mine", data_dir=None)
+    assert found is not None
+    assert found.token == "mine"
