@@ -10,6 +10,7 @@ from knowledge.cases import Case, CaseStore, CasesUnavailable
 from protocol.approval import ApprovalState
 from protocol.diagnosis import Diagnosis
 from protocol.events import CaseStored, DiagnosisMade, LogEntry
+from protocol.objects import ObjectRef
 from protocol.text import one_line
 
 log = structlog.get_logger(__name__)
@@ -42,24 +43,30 @@ async def _store(plane: ControlPlane, cases: CaseStore | None, approval: Approva
 
 
 def case_of(approval: Approval, entries: tuple[LogEntry, ...]) -> Case:
-    """A healed incident as a case. Its id is the approval's, so that storing it twice is storing it once. Pure."""
+    """A healed incident as a case. Its id is the approval's, so that storing it twice is storing it once. It is read by whoever
+    sees the approval's namespace, so nothing of another one is in it. Pure."""
+
+    def belongs(about: ObjectRef) -> bool:
+        return approval.namespace in ("", about.namespace)
+
     found = _diagnosis(approval, entries)
-    cause = next((c for c in found.root_causes if c.code == approval.case_code), None) if found else None
-    cause = cause or (found.root_causes[0] if found and found.root_causes else None)
+    causes = [cause for cause in found.root_causes if belongs(cause.object)] if found else []
+    cause = next((cause for cause in causes if cause.code == approval.case_code), causes[0] if causes else None)
     target = str(approval.plan.body.action.target)
+    told = cause.explanation if cause else approval.why or approval.command_line
     took = None
     if approval.started_at and approval.finished_at:
         took = round((approval.finished_at - approval.started_at).total_seconds())
     return Case(
         id=f"approval.{approval.id}",
-        title=one_line(found.summary if found else approval.why or approval.command_line, 200),
+        title=one_line(told, 200),
         cluster=approval.cluster,
         namespace=approval.namespace,
-        symptoms=tuple(f"{s.code} on {s.object}: {s.title}" for s in found.symptoms) if found else (),
+        symptoms=tuple(f"{s.code} on {s.object}: {s.title}" for s in found.symptoms if belongs(s.object)) if found else (),
         code=cause.code if cause else approval.case_code,
         object=str(cause.object) if cause else target,
         explanation=cause.explanation if cause else approval.why,
-        evidence=tuple(e.excerpt for e in cause.evidence) if cause else (),
+        evidence=tuple(e.excerpt for e in cause.evidence if belongs(e.object)) if cause else (),
         fix=approval.command_line,
         outcome="provisional",
         opened_at=approval.created_at,
