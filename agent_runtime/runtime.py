@@ -23,6 +23,7 @@ TURN, ACTION = "turn_v1", "action_v1"
 SWEEP_BATCH = 50
 STOP_S = 8.0
 RETRY_S = 5.0
+HELD_BACK_S = 5.0
 NOT_LOADED = (
     "The agent could not be loaded, so nothing can be answered. Opsthread's log says why (a key file that can't be read, "
     "a package that is missing); mend it and start again."
@@ -44,13 +45,14 @@ class AgentRuntime:
         self._cases: CaseStore | None = None
         self._embedder: Embedder | None = None
 
-    async def start(self) -> None:
+    async def start(self, after: Awaitable[object] | None = None) -> None:
         """Register turn_v1 and action_v1; behind that, in this order, one after the other so that they do not fight over two
         cores with who is about to be ready: the durable executor, the sweep (5 s) with its wake-ups, the agent stack
-        (LangChain, in a thread), the case store. Serving starts before they are there; questions wait for them."""
+        (LangChain, in a thread), the case store. Serving starts before they are there; questions wait for them. `after`
+        holds them back until it is done, five seconds at most: our own cluster comes first."""
         self._plane.durable.register(TURN, self._turn)
         self._plane.durable.register(ACTION, self._action)
-        self._launched = asyncio.create_task(self._launch(), name="launch the durable executor")
+        self._launched = asyncio.create_task(self._launch(after), name="launch the durable executor")
         self._stack = asyncio.create_task(self._load(self._launched), name="load the agent stack")
         self._warm = asyncio.create_task(self._warm_cases(), name="warm the case store")
         self._sweep = asyncio.create_task(self._sweep_for_ever(self._launched), name="sweep for turns and actions")
@@ -80,7 +82,9 @@ class AgentRuntime:
         """Has the agent stack loaded? Questions that come earlier wait for it."""
         return self._stack is not None and self._stack.done() and self._stack.exception() is None
 
-    async def _launch(self) -> None:
+    async def _launch(self, after: Awaitable[object] | None) -> None:
+        if after is not None:
+            await asyncio.wait({asyncio.ensure_future(after)}, timeout=HELD_BACK_S)
         try:
             await self._plane.durable.launch()
         except Exception:

@@ -1,21 +1,33 @@
 """`python -m runner`: configured by OPSTHREAD_RUNNER_…; exit 0 after SIGTERM, 2 for a configuration that cannot work."""
 
 import asyncio
+import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
 from runner.config import RunnerConfig
+from runner.kube.access import warm_up
 from runner.link import EnrolmentRefused
 from runner.main import run
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """With `--settings-from-stdin` the settings are one line of JSON on stdin (fields of RunnerConfig), over the environment;
+    everything heavy is loaded before that line is read. No line: whoever started us is gone, and so are we."""
+    given: dict[str, Any] = {}
+    if "--settings-from-stdin" in (sys.argv[1:] if argv is None else argv):
+        warm_up()
+        line = sys.stdin.readline()
+        if not line.strip():
+            return 0
+        given = json.loads(line)
     try:
-        config = RunnerConfig()
+        config = RunnerConfig(**given)
     except ValidationError as error:
         for row in error.errors(include_url=False, include_context=False, include_input=False):
             name = "_".join(str(part) for part in row["loc"]).upper()

@@ -225,17 +225,23 @@ class _Events:
 async def _tell_privately(question: str, wishes: Wishes, *, solo: bool) -> Exit:
     """A private serve on KUBECONFIG's cluster for this one call; what it kept is removed with it."""
     from bot.cli import logs
-    from bot.cli.compose import Composition, product, wait_for_cluster
-    from bot.cli.people import APPROVER, OPERATOR, cli_token, ensure
+    from bot.cli.own_runner import OwnRunner
     from bot.cli.settings import settings_for
 
     screen = Screen(quiet=wishes.as_json, explain=False)
     name = wishes.cluster or "default"
-    with tempfile.TemporaryDirectory(prefix="opsthread-") as folder:
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="opsthread-", ignore_cleanup_errors=True))
         settings = settings_for(host="127.0.0.1", port=0, data_dir=Path(folder), solo=solo)
         logs.configure(settings.log_level, Path(folder) / "logs" / "serve.log")
         screen.working("Nothing runs here; starting a private server for this question …")
-        async with product(settings, Composition(with_runner=True, cluster_name=name)) as running:
+        runner = OwnRunner(settings.data_dir)
+        stack.push_async_callback(runner.stop)
+        await runner.spawn()
+        from bot.cli.compose import Composition, product, wait_for_cluster
+        from bot.cli.people import APPROVER, OPERATOR, cli_token, ensure
+
+        async with product(settings, Composition(runner=runner, cluster_name=name)) as running:
             account = await ensure(running.plane, os.environ.get("USER") or "you", "You", APPROVER if solo else OPERATOR)
             token = await cli_token(running.plane, account)
             if not await wait_for_cluster(running):

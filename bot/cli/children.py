@@ -10,7 +10,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -32,14 +32,16 @@ def _die_with_parent() -> None:
 
 
 class Child:
-    """One program, kept running. `ready_line` programs print one line on stdout when they are ready."""
+    """One program, kept running. `ready_line` programs print one line on stdout when they are ready; `fed` ones load what
+    they need and then wait for one line on stdin, so that they can be started before it is known."""
 
-    def __init__(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str], *, ready_line: bool = False) -> None:
+    def __init__(self, name: str, argv: Sequence[str], log: Path, *, ready_line: bool = False, fed: bool = False) -> None:
         self._name = name
         self._argv = tuple(argv)
         self._log = log
-        self._env = {**os.environ, **env}
         self._ready_line = ready_line
+        self._fed = fed
+        self._food = b""
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.first_line = b""
@@ -48,24 +50,23 @@ class Child:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
-    def forget(self, *names: str) -> None:
-        """Keep these variables from the starts that follow: a single-use token is used up by the first."""
-        for name in names:
-            self._env.pop(name, None)
-
     async def spawn(self) -> None:
         """Start the program without waiting for it. Must be called from the main thread (PDEATHSIG is per thread)."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._argv,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE if self._fed else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if self._ready_line else log,
                 stderr=log,
-                env=self._env,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
+
+    async def feed(self, line: bytes, *, again: bytes) -> None:
+        """Write the line that it waits for. A later start by `keep` gets `again` (without a token that is used up)."""
+        self._food = again
+        await self._write(line)
 
     async def ready(self, timeout_s: float = 30) -> bytes:
         """The ready line. Raises ChildFailed when the program ended or said nothing in time."""
@@ -117,6 +118,17 @@ class Child:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 15)
             await self.spawn()
+            if self._fed:
+                await self._write(self._food)
+
+    async def _write(self, line: bytes) -> None:
+        pipe = self._process.stdin if self._process is not None else None
+        if pipe is None:
+            return
+        with contextlib.suppress(ConnectionError):  # it has ended: `keep` sees to that
+            pipe.write(line + b"\n")
+            await pipe.drain()
+            pipe.close()
 
     def _tail(self) -> str:
         with contextlib.suppress(OSError):

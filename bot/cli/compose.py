@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import json
 import os
-import sys
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -15,8 +13,8 @@ from fastapi import FastAPI
 from agent_runtime.runtime import AgentRuntime
 from bot.api.app import build_app
 from bot.api.stream import Streams
-from bot.cli.children import Child
 from bot.cli.listening import listen
+from bot.cli.own_runner import OwnRunner
 from bot.cli.practice import Practice
 from control_plane.assembly import control_plane
 from control_plane.errors import NotFound
@@ -32,8 +30,8 @@ class Composition:
 
     practice: Practice | None = None
     """The practice cluster, already started; a runner in it that may write is ours to add."""
-    with_runner: bool = False
-    """A runner as our child, on the cluster that KUBECONFIG names."""
+    runner: OwnRunner | None = None
+    """A runner as our child, already started: on the practice cluster, or on the one that KUBECONFIG names."""
     cluster_name: str = "practice"
     runner_writes: bool = True
 
@@ -63,7 +61,6 @@ async def product(settings: Settings, what: Composition) -> AsyncGenerator[Produ
         plane = await stack.enter_async_context(control_plane(settings))
         runtime = AgentRuntime(plane)
         stack.push_async_callback(runtime.stop)
-        await runtime.start()
         url = settings.public_url or f"http://{_shown(settings.host)}:{cast(int, listener.getsockname()[1])}"
         app = build_app(plane, runtime)
         server = _Server(_uvicorn_config(app))
@@ -73,8 +70,11 @@ async def product(settings: Settings, what: Composition) -> AsyncGenerator[Produ
         if what.practice is not None:
             what.practice.sweep()
             running.sandbox = await what.practice.ready()
-        if what.practice is not None or what.with_runner:
-            running.cluster = await _add_runner(running, settings, what, stack)
+        if what.runner is not None:
+            stack.push_async_callback(what.runner.stop)
+            running.cluster = await _configure_runner(what.runner, running, settings, what)
+        seen = asyncio.create_task(wait_for_cluster(running), name="wait for our cluster")
+        await runtime.start(after=seen)
         yield running
 
 
@@ -96,34 +96,31 @@ def _shown(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 
-async def _add_runner(running: Product, settings: Settings, what: Composition, stack: contextlib.AsyncExitStack) -> str:
+async def _configure_runner(runner: OwnRunner, running: Product, settings: Settings, what: Composition) -> str:
     fleet = running.plane.fleet
     try:
         cluster = await fleet.get(what.cluster_name)
     except NotFound:
         cluster = await fleet.create(what.cluster_name, environment="practice" if what.practice else "", by="system")
     folder = settings.data_dir / f"runner-{cluster.id}"
-    env = {
-        "OPSTHREAD_RUNNER_NATS_URL": running.plane.bus.url,
-        "OPSTHREAD_RUNNER_DATA_DIR": str(folder),
-        "OPSTHREAD_RUNNER_NAME": f"{what.cluster_name}-runner",
-        "OPSTHREAD_RUNNER_MODE": "writes" if what.runner_writes else "read-only",
-        "OPSTHREAD_RUNNER_REMEDIATIONS": "all",
-        "OPSTHREAD_RUNNER_GRANT_KEYS": json.dumps({running.plane.grant_kid: running.plane.grant_key.verify_key.encode().hex()}),
+    config: dict[str, Any] = {
+        "nats_url": running.plane.bus.url,
+        "data_dir": str(folder),
+        "name": f"{what.cluster_name}-runner",
+        "mode": "writes" if what.runner_writes else "read-only",
+        "remediations": "all",
+        "grant_keys": {running.plane.grant_kid: running.plane.grant_key.verify_key.encode().hex()},
     }
     if what.practice is not None:
-        env["OPSTHREAD_RUNNER_KUBECONFIG"] = str(running.sandbox["kubeconfigs"]["runner"])
-        env["OPSTHREAD_RUNNER_PROMETHEUS_URL"] = str(running.sandbox["prometheus_url"])
+        config["kubeconfig"] = str(running.sandbox["kubeconfigs"]["runner"])
+        config["prometheus_url"] = str(running.sandbox["prometheus_url"])
     enrolled = (folder / "identity.json").exists() and cluster.runner is not None and not cluster.runner.revoked
+    token = None
     if not enrolled:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "identity.json").unlink(missing_ok=True)
-        env["OPSTHREAD_RUNNER_ENROL_TOKEN"] = await fleet.enrolment_token(cluster.id, by="system")
-    child = Child("the runner", (sys.executable, "-m", "runner"), settings.data_dir / "logs" / "runner.log", env)
-    await child.spawn()
-    child.forget("OPSTHREAD_RUNNER_ENROL_TOKEN")
-    child.keep()
-    stack.push_async_callback(child.stop, 20)
+        token = await fleet.enrolment_token(cluster.id, by="system")
+    await runner.configure(config, enrol_token=token)
     return cluster.id
 
 

@@ -11,6 +11,7 @@ from bot.cli import logs
 from bot.cli.connection import Connection, remove_connection, write_connection
 from bot.cli.exits import Exit
 from bot.cli.listening import PortInUse, listen
+from bot.cli.own_runner import OwnRunner
 from bot.cli.practice import Practice
 from bot.cli.running import run_loop, stop_signal, unless_stopped, write_ready
 from bot.cli.settings import settings_for
@@ -49,13 +50,14 @@ async def _demo(
     console = Console(stderr=True, highlight=False)
     began = time.monotonic()
     stop = stop_signal()
-    practice = Practice(settings.data_dir)
+    practice, runner = Practice(settings.data_dir), OwnRunner(settings.data_dir)
     await practice.spawn()
+    await runner.spawn()
     try:
         with console.status("Starting the practice cluster, the runner and the control plane …"):
             from bot.cli.compose import Composition, product, wait_for_cluster
 
-            stack = product(settings, Composition(practice=practice))
+            stack = product(settings, Composition(practice=practice, runner=runner))
             running = await stack.__aenter__()
         try:
             links, tokens = await _people(running, solo=solo)
@@ -80,6 +82,7 @@ async def _demo(
             remove_connection(settings.data_dir)
             await stack.__aexit__(None, None, None)
     finally:
+        await runner.stop()
         await practice.stop()
     return Exit.ANSWERED
 

@@ -22,7 +22,6 @@ class Practice:
             "the practice cluster",
             (sys.executable, "-m", "sandbox", "--port", "0", "--kubeconfig-dir", str(self._folder), *more),
             data_dir / "logs" / "sandbox.log",
-            {},
             ready_line=True,
         )
 

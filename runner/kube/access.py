@@ -45,6 +45,12 @@ async def load_access(kubeconfig: Path | None, context: str | None, *, in_cluste
     return await asyncio.to_thread(_load, kubeconfig, context, in_cluster)
 
 
+def warm_up() -> None:
+    """Load the official package now: half a second that is better spent before anybody waits."""
+    importlib.import_module("kubernetes.client")
+    importlib.import_module("kubernetes.config.kube_config")
+
+
 def _load(kubeconfig: Path | None, context: str | None, in_cluster: bool) -> Access:
     # Imported here: 9 MiB that nothing else needs. It has no types worth the name.
     package: Any = importlib.import_module("kubernetes.config.kube_config")
