@@ -3,12 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 ARGS ?=
-export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
-ifeq ($(UV_DEFAULT_INDEX),)
-unexport UV_DEFAULT_INDEX
-endif
 export UV_CUSTOM_COMPILE_COMMAND = make lock
-UV := .uv/bin/uv
+UV := scripts/uv
+UV_READY := .uv/bin/uv
 BIN := .venv/bin
 SYNC := $(UV) pip sync --python $(BIN)/python --require-hashes
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
@@ -42,7 +39,7 @@ images: packages setup-dev  ## Renew the screenshots of docs/images
 fmt: setup-dev  ## Format and sort imports
 	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
 
-lock: $(UV)  ## Renew requirements.lock and requirements-dev.lock
+lock: $(UV_READY)  ## Renew requirements.lock and requirements-dev.lock
 	$(UV) pip compile pyproject.toml --extra embeddings --group build --universal --python-version 3.11 --generate-hashes \
 	  --override overrides.txt --no-emit-index-url --upgrade -q -o requirements.lock
 	$(UV) pip compile pyproject.toml --extra embeddings --group build --group dev -c requirements.lock --universal --python-version 3.11 \
@@ -53,19 +50,19 @@ clean:  ## Remove what make made (not your data directory)
 
 # --- set-up: uv by pip into a private venv, everything else from the hash-pinned locks
 
-$(UV):
+$(UV_READY):
 	@scripts/bootstrap-uv $(PYTHON)
 
 setup: .venv/.synced
 setup-dev: .venv/.synced-dev
 
 # The development set holds the runtime set, so whoever has the first needs no second sync.
-.venv/.synced: requirements.lock pyproject.toml | $(UV)
+.venv/.synced: requirements.lock pyproject.toml | $(UV_READY)
 	@if [ -e .venv/.synced-dev ] && [ .venv/.synced-dev -nt requirements.lock ] && [ .venv/.synced-dev -nt pyproject.toml ]; then touch $@; exit 0; fi; \
 	echo "Installing Opsthread's packages into .venv (about 700 MB; the first time takes a minute or two) ..."; \
 	{ [ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON) .venv; } && $(SYNC) requirements.lock && $(INSTALL) && rm -f .venv/.synced-dev && touch $@
 
-.venv/.synced-dev: requirements-dev.lock pyproject.toml | $(UV)
+.venv/.synced-dev: requirements-dev.lock pyproject.toml | $(UV_READY)
 	@echo "Installing Opsthread's packages and development tools into .venv (about 1.1 GB) ..."; \
 	{ [ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON) .venv; } && $(SYNC) requirements-dev.lock && $(INSTALL) && touch $@
 
