@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from agent_runtime.models.phrases import phrase
 from agent_runtime.models.view import Seen, View
-from knowledge.wording import remedy_text, say
+from knowledge.wording import localized, remedy_text, say, translate
 from protocol.diagnosis import Diagnosis
 from protocol.events import Language
 from protocol.text import cap, one_line
@@ -32,7 +32,9 @@ def fix(found: Diagnosis, view: View, language: Language, *, may_propose: bool) 
     best = next(iter(found.recommendations), None)
     if best is not None and best.remediation is not None and not may_propose:
         return phrase("may_not", language)
-    why = (best.instructions or best.why) if best is not None else one_line(found.summary)
+    said = localized(found, language)
+    best = next(iter(said.recommendations), None)
+    why = (best.instructions or best.why) if best is not None else one_line(said.summary)
     return phrase("no_remedy", language, why=why)
 
 
@@ -47,7 +49,7 @@ def shown(seen: Seen, language: Language, *, only: tuple[str, ...] = ()) -> str:
 
 
 def failed(seen: Seen, language: Language) -> str:
-    return phrase("failed", language, title=seen.title, status=seen.status, why=one_line(seen.why, 500))
+    return phrase("failed", language, title=seen.title, status=seen.status, why=translate(one_line(seen.why, 500), language))
 
 
 def concluded(facts: Mapping[str, str], seen: Seen | None, language: Language) -> str:
@@ -55,7 +57,12 @@ def concluded(facts: Mapping[str, str], seen: Seen | None, language: Language) -
     took = f"{facts['took']} s"
     key = _ENDED.get(facts["state"], "unknown_action")
     text = phrase(
-        key, language, command=facts["command"], target=facts["target"], took=took, message=_sentence(facts["message"])
+        key,
+        language,
+        command=facts["command"],
+        target=facts["target"],
+        took=took,
+        message=_sentence(facts["message"], language),
     )
     if seen is not None and seen.good and seen.body:
         text += f"\n\n{phrase('seen', language)}\n\n{_block(seen.body)}"
@@ -75,9 +82,9 @@ def _proposal(proposal: Seen, found: Diagnosis, language: Language) -> str:
         what = remedy_text(found.recommendations[0], language) if found.recommendations else ""
         cannot = _cannot_run(proposal.why)
         if cannot:
-            return phrase("proposed_only", language, what=what, why=_sentence(cannot))
+            return phrase("proposed_only", language, what=what, why=_sentence(translate(cannot, language), language))
         return phrase("proposed", language, what=what)
-    return phrase("not_proposed", language, why=one_line(proposal.why, 500))
+    return phrase("not_proposed", language, why=translate(one_line(proposal.why, 500), language))
 
 
 def _cannot_run(note: str) -> str:
@@ -86,9 +93,9 @@ def _cannot_run(note: str) -> str:
     return after.split("\n", 1)[0].strip() if found else ""
 
 
-def _sentence(text: str) -> str:
+def _sentence(text: str, language: Language) -> str:
     line = one_line(text, 800)
-    return line if not line or line.endswith((".", "。", "!", "?")) else f"{line}."
+    return line if not line or line.endswith((".", "。", "!", "?")) else line + ("." if language == "en" else "。")
 
 
 def _lines_with(text: str, words: tuple[str, ...]) -> str:

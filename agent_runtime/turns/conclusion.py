@@ -4,6 +4,7 @@ import re
 
 from control_plane.approvals import Approval
 from control_plane.services import ControlPlane
+from knowledge.wording import translate
 from prompts import prompt
 from protocol.events import Language, UserMessage
 
@@ -12,11 +13,13 @@ _APPROVAL = re.compile(r"[(（](?:approval|审批|承認) ([a-z2-7]{16,32})[)）
 
 def question(approval: Approval, language: Language) -> str:
     """What the runtime asks in the requester's name once the action has ended. Pure."""
-    return prompt("conclude", language, **facts(approval), approval=approval.id)
+    said = facts(approval, language)
+    said["state"] = translate(said["state"], language)
+    return prompt("conclude", language, **said, approval=approval.id)
 
 
-def facts(approval: Approval) -> dict[str, str]:
-    """The end of an action in strings. Pure."""
+def facts(approval: Approval, language: Language = "en") -> dict[str, str]:
+    """The end of an action in strings, what became of it in the words of the language. Pure."""
     took = "?"
     if approval.started_at and approval.finished_at:
         took = f"{(approval.finished_at - approval.started_at).total_seconds():.0f}"
@@ -25,7 +28,7 @@ def facts(approval: Approval) -> dict[str, str]:
         "target": str(approval.plan.body.action.target),
         "state": approval.state.value,
         "took": took,
-        "message": approval.outcome,
+        "message": translate(approval.outcome, language),
     }
 
 
@@ -34,4 +37,4 @@ async def facts_of(plane: ControlPlane, asked: UserMessage | None) -> dict[str, 
     if asked is None or asked.door != "action":
         return None
     found = _APPROVAL.search(asked.text)
-    return facts(await plane.approvals.get(found.group(1))) if found else None
+    return facts(await plane.approvals.get(found.group(1)), asked.language) if found else None

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from bot.api.access import Caller, Me, Plane
+from bot.api.language import Reader
 from bot.api.paging import Limit, listing
 from bot.api.stream import StreamsOf
 from bot.api.views import View, approval_view
@@ -14,6 +15,7 @@ from control_plane.clock import utc_now
 from control_plane.services import ControlPlane
 from protocol.approval import ApprovalState, Decision
 from protocol.base import Strict
+from protocol.events import Language
 
 router = APIRouter(prefix="/api/v1/approvals", tags=["approvals"])
 
@@ -34,6 +36,7 @@ class Withdrawal(Strict):
 async def list_approvals(
     me: Me,
     plane: Plane,
+    reader: Reader,
     state: Annotated[list[ApprovalState] | None, Query()] = None,
     conversation: Annotated[str | None, Query(max_length=64)] = None,
     limit: Limit = 50,
@@ -42,28 +45,28 @@ async def list_approvals(
     found = await plane.approvals.list(
         me.principal, states=tuple(state) if state else None, conversation=conversation, limit=limit
     )
-    return listing("approvals", [shown(plane, a, me) for a in found])
+    return listing("approvals", [shown(plane, a, me, reader) for a in found])
 
 
 @router.get("/{approval}")
-async def get_approval(approval: ApprovalId, me: Me, plane: Plane) -> View:
-    return shown(plane, await plane.approvals.get(approval, me.principal), me)
+async def get_approval(approval: ApprovalId, me: Me, plane: Plane, reader: Reader) -> View:
+    return shown(plane, await plane.approvals.get(approval, me.principal), me, reader)
 
 
 @router.post("/{approval}/decide")
-async def decide(approval: ApprovalId, body: Verdict, me: Me, plane: Plane, streams: StreamsOf) -> View:
+async def decide(approval: ApprovalId, body: Verdict, me: Me, plane: Plane, streams: StreamsOf, reader: Reader) -> View:
     """One person's word about one plan. 403 with the reason where it does not count, 409 where somebody was faster."""
     decided = await decide_as(plane, me, approval, body)
     streams.nudge()
-    return shown(plane, decided, me)
+    return shown(plane, decided, me, reader)
 
 
 @router.post("/{approval}/withdraw")
-async def withdraw(approval: ApprovalId, body: Withdrawal, me: Me, plane: Plane, streams: StreamsOf) -> View:
+async def withdraw(approval: ApprovalId, body: Withdrawal, me: Me, plane: Plane, streams: StreamsOf, reader: Reader) -> View:
     await plane.approvals.get(approval, me.principal)
     withdrawn = await plane.approvals.withdraw(approval, me.principal, body.reason)
     streams.nudge()
-    return shown(plane, withdrawn, me)
+    return shown(plane, withdrawn, me, reader)
 
 
 async def decide_as(plane: ControlPlane, me: Caller, approval: str, body: Verdict) -> Approval:
@@ -81,5 +84,6 @@ async def decide_as(plane: ControlPlane, me: Caller, approval: str, body: Verdic
     return await plane.approvals.decide(approval, decision, me.principal)
 
 
-def shown(plane: ControlPlane, approval: Approval, me: Caller) -> View:
-    return approval_view(approval, me.principal, utc_now(), plane.approvals.may_decide(approval, me.principal))
+def shown(plane: ControlPlane, approval: Approval, me: Caller, reader: Language = "en") -> View:
+    why_not = plane.approvals.may_decide(approval, me.principal)
+    return approval_view(approval, me.principal, utc_now(), why_not, language=reader)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from bot.api.access import Caller, Me, Plane
-from bot.api.language import language_of
+from bot.api.language import Reader, language_of
 from bot.api.paging import Cursor, Limit, listing
 from bot.api.stream import StreamsOf
 from bot.api.views import conversation_view, entry_view, turn_view
@@ -62,6 +62,7 @@ async def get_log(
     conversation: ConversationId,
     me: Me,
     plane: Plane,
+    reader: Reader,
     after: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> dict[str, Any]:
@@ -70,16 +71,18 @@ async def get_log(
     entries = await plane.conversations.log(conversation, after=after, limit=limit)
     last = entries[-1].seq if entries else after
     following = str(last) if len(entries) == limit and last < found.last_seq else None
-    return listing("entries", [entry_view(e) for e in entries], following)
+    return listing("entries", [entry_view(e, language=reader) for e in entries], following)
 
 
 @router.get("/{conversation}/log/{seq}")
-async def get_entry(conversation: ConversationId, seq: Annotated[int, Path(ge=1)], me: Me, plane: Plane) -> dict[str, Any]:
+async def get_entry(
+    conversation: ConversationId, seq: Annotated[int, Path(ge=1)], me: Me, plane: Plane, reader: Reader
+) -> dict[str, Any]:
     await plane.conversations.get(conversation, me.principal)
     entries = await plane.conversations.log(conversation, after=seq - 1, limit=1)
     if not entries or entries[0].seq != seq:
         raise NotFound(f"There is no entry {seq} in this conversation.")
-    return entry_view(entries[0])
+    return entry_view(entries[0], language=reader)
 
 
 @router.post("/{conversation}/ask", status_code=202)

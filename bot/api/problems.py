@@ -10,9 +10,12 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from bot.api.language import language_of_reader
 from control_plane.errors import ServiceError
+from knowledge.wording import translate
 from protocol.approval import NotAllowed
 from protocol.base import Value
+from protocol.events import Language
 
 log = structlog.get_logger(__name__)
 
@@ -47,10 +50,16 @@ class Problem(Value):
     request_id: str
 
 
-def problem_of(error: Exception, request_id: str) -> Problem:
-    """What `error` is for people. What we did not raise ourselves says nothing of the inside."""
+def problem_of(error: Exception, request_id: str, language: Language = "en") -> Problem:
+    """What `error` is for people, in their language. What we did not raise ourselves says nothing of the inside."""
     status, code, detail = _parts(error)
-    return Problem(title=_TITLES.get(status, "Failed"), status=status, detail=detail, code=code, request_id=request_id)
+    return Problem(
+        title=translate(_TITLES.get(status, "Failed"), language),
+        status=status,
+        detail=translate(detail, language),
+        code=code,
+        request_id=request_id,
+    )
 
 
 def _parts(error: Exception) -> tuple[int, str, str]:
@@ -106,7 +115,7 @@ def answer_with(page: Page) -> Answer:
     """The one answer to every error: problem+json for programs, `page` where a person is asking."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        problem = problem_of(request.scope.get(REFUSED, error), request_id(request))
+        problem = problem_of(request.scope.get(REFUSED, error), request_id(request), language_of_reader(request))
         if problem.status >= 500:
             log.error("request.failed", path=_route(request), code=problem.code, trace=_trace(error))
         if request.url.path.startswith(API_PREFIXES):

@@ -6,6 +6,7 @@ from pydantic import Field
 from bot.api.access import Caller, Me, Plane
 from bot.api.approvals import shown
 from bot.api.commands import kubectl_call, run_read
+from bot.api.language import Reader
 from bot.api.stream import StreamsOf
 from bot.api.views import View
 from control_plane.errors import Conflict, Forbidden, Invalid, NotFound, ServiceError, Unavailable
@@ -37,7 +38,7 @@ class Proposal(Strict):
 
 
 @router.post("", status_code=201)
-async def propose(body: Proposal, me: Me, plane: Plane, streams: StreamsOf, response: Response) -> View:
+async def propose(body: Proposal, me: Me, plane: Plane, streams: StreamsOf, reader: Reader, response: Response) -> View:
     """Freeze the plan by a dry run, and open an approval about exactly it. Nothing is changed."""
     action = _action(body)
     cluster = await plane.fleet.get(body.cluster_id, me.principal)
@@ -59,7 +60,7 @@ async def propose(body: Proposal, me: Me, plane: Plane, streams: StreamsOf, resp
     )
     streams.nudge()
     response.headers["Location"] = f"/api/v1/approvals/{approval.id}"
-    return shown(plane, approval, me)
+    return shown(plane, approval, me, reader)
 
 
 def _require_operator(me: Caller, cluster: Cluster, action: Remediation) -> None:

@@ -18,8 +18,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from bot.api.access import Caller, Me
 from bot.api.cursors import encode, parse
+from bot.api.language import Reader
 from bot.api.live import Hub
-from bot.api.views import View, approval_view, conversation_view, entry_view
+from bot.api.views import View, approval_view, conversation_view, entry_view, live_view
 from control_plane.clock import utc_now
 from control_plane.errors import NotFound, NotSignedIn, ServiceError, TooMany
 from control_plane.services import ControlPlane
@@ -30,6 +31,7 @@ from protocol.events import (
     ActionStarted,
     ApprovalDecided,
     ApprovalRequested,
+    Language,
     Live,
     LogEntry,
     ModelMessage,
@@ -69,12 +71,12 @@ class Streams:
         self._open: set[_Stream] = set()
         self._closing = False
 
-    def open(self, me: Caller, cursors: dict[str, int]) -> AsyncIterator[ServerSentEvent]:
+    def open(self, me: Caller, cursors: dict[str, int], reader: Language = "en") -> AsyncIterator[ServerSentEvent]:
         """Raises TooMany when the account has its share of streams."""
         mine = Counter(s.account for s in self._open)[me.account]
         if mine >= self._pace.streams_per_account:
             raise TooMany(f"You have {mine} live pages open. Close some tabs.")
-        stream = _Stream(self._plane, self._hub, self._pace, me, cursors)
+        stream = _Stream(self._plane, self._hub, self._pace, me, cursors, reader)
         self._open.add(stream)
         self._hub.watch_lists()
         return self._run(stream)
@@ -124,12 +126,13 @@ StreamsOf = Annotated[Streams, Depends(streams_of)]
 async def stream(
     me: Me,
     streams: StreamsOf,
+    reader: Reader,
     c: Annotated[list[str] | None, Query(description="`<conversation>:<after>`, up to eight")] = None,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", max_length=2000)] = None,
 ) -> EventSourceResponse:
     """Everything that a tab shows, live. Resumes with Last-Event-ID, without loss or repetition."""
     return EventSourceResponse(
-        streams.open(me, parse(c or [], last_event_id)),
+        streams.open(me, parse(c or [], last_event_id), reader),
         ping=HEARTBEAT_S,
         ping_message_factory=_heartbeat,
         send_timeout=30,
@@ -169,12 +172,15 @@ _Signal = _Live | _Lists | _Recheck | _End
 class _Stream:
     """One tab."""
 
-    def __init__(self, plane: ControlPlane, hub: Hub, pace: Pace, me: Caller, cursors: dict[str, int]) -> None:
+    def __init__(
+        self, plane: ControlPlane, hub: Hub, pace: Pace, me: Caller, cursors: dict[str, int], reader: Language
+    ) -> None:
         self._plane = plane
         self._hub = hub
         self._pace = pace
         self._me = me
         self._cursors = cursors
+        self._reader: Language = reader
         self._signals: asyncio.Queue[_Signal] = asyncio.Queue(_QUEUE)
         self._joined: list[str] = []
         self._lists_digest = ""
@@ -237,7 +243,7 @@ class _Stream:
                     async for event in self._drain(conversation):
                         yield event
                 case _Live(conversation, live) if conversation in self._cursors:
-                    yield self._event("live", {"conversation": conversation, **live.model_dump(mode="json")})
+                    yield self._event("live", {"conversation": conversation, **live_view(live, self._reader)})
                 case _Lists():
                     lists_at = min(lists_at, looked_at + self._pace.lists_gap_s)
                 case _Recheck():
@@ -277,7 +283,7 @@ class _Stream:
                 self._cursors[conversation] = entry.seq
                 touched.update(dict.fromkeys(_approvals_in(entry)))
                 self._settle_text(conversation, entry)
-                yield self._event("log", entry_view(entry, preview=True))
+                yield self._event("log", entry_view(entry, preview=True, language=self._reader))
         for approval in touched:
             view = await self._approval(approval)
             if view is not None:
@@ -298,7 +304,7 @@ class _Stream:
         except NotFound:
             return None
         why_not = self._plane.approvals.may_decide(found, self._me.principal)
-        return approval_view(found, self._me.principal, utc_now(), why_not)
+        return approval_view(found, self._me.principal, utc_now(), why_not, language=self._reader)
 
     async def _lists(self) -> AsyncIterator[ServerSentEvent]:
         self._lists_due = False

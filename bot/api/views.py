@@ -12,8 +12,22 @@ from control_plane.commands import CommandRow
 from control_plane.conversations import Conversation, Turn
 from control_plane.fleet import Cluster, Runner
 from control_plane.principals import Principal
+from knowledge.wording import localized, translate
 from protocol.approval import ApprovalState, Decision, Refusal, Role, role_at_least, weigh
-from protocol.events import LogEntry, ModelMessage, ToolFinished
+from protocol.events import (
+    ActionFinished,
+    ApprovalDecided,
+    DiagnosisMade,
+    Language,
+    Live,
+    LiveProgress,
+    LogEntry,
+    ModelMessage,
+    ToolFinished,
+    ToolStarted,
+    TurnFailed,
+    TurnResumed,
+)
 from protocol.text import clean
 
 PREVIEW_CHARACTERS = 6_000
@@ -30,9 +44,10 @@ def turn_view(value: Turn) -> View:
     return value.model_dump(mode="json")
 
 
-def entry_view(entry: LogEntry, *, preview: bool = False) -> View:
+def entry_view(entry: LogEntry, *, preview: bool = False, language: Language = "en") -> View:
     """A log entry; a model message brings `tree`, its Markdown as nodes. With `preview` tool texts are cleaned once more
-    for the eye, long ones are cut, and `cut_at` says where."""
+    for the eye, long ones are cut, and `cut_at` says where. Our own sentences are in the reader's language."""
+    entry = entry if language == "en" else _in_words(entry, language)
     view = entry.model_dump(mode="json")
     match entry.event:
         case ModelMessage(text=text):
@@ -46,14 +61,48 @@ def entry_view(entry: LogEntry, *, preview: bool = False) -> View:
     return view
 
 
+def _in_words(entry: LogEntry, language: Language) -> LogEntry:
+    """The stored entry is not touched: this is a copy for one reader."""
+    match entry.event:
+        case DiagnosisMade(stage=stage, diagnosis=diagnosis):
+            said: View = {"diagnosis": localized(diagnosis, language, own_words=stage == "model")}
+        case ToolStarted(title=title):
+            said = {"title": translate(title, language)}
+        case ToolFinished(cut=cut):
+            said = {"cut": translate(cut, language)}
+        case ActionFinished(message=message) | TurnFailed(message=message):
+            said = {"message": translate(message, language)}
+        case ApprovalDecided(reason=reason):
+            said = {"reason": translate(reason, language)}
+        case TurnResumed(note=note):
+            said = {"note": translate(note, language)}
+        case _:
+            return entry
+    return entry.model_copy(update={"event": entry.event.model_copy(update=said)})
+
+
+def live_view(live: Live, language: Language = "en") -> View:
+    """What is never stored: text deltas as they are, notes of progress in the reader's language."""
+    if isinstance(live, LiveProgress):
+        live = live.model_copy(update={"note": translate(live.note, language)})
+    return live.model_dump(mode="json")
+
+
 @lru_cache(maxsize=256)
 def _tree(text: str) -> list[Node]:
     return tree(text)
 
 
-def approval_view(value: Approval, principal: Principal, at: datetime, why_not: str | None) -> View:
-    """The record with what the card needs to be honest towards this person. `why_not` is the service's word on it."""
+def approval_view(
+    value: Approval, principal: Principal, at: datetime, why_not: str | None, *, language: Language = "en"
+) -> View:
+    """The record with what the card needs to be honest towards this person. `why_not` is the service's word on it. Our own
+    sentences are in the reader's language; the plan, its hash, its commands and its diff are what they are."""
     plan = value.plan
+
+    def said(text: str | None) -> str | None:
+        return translate(text, language) if text else text
+
     refusal = refusal_of(value, principal, at)
     return {
         "id": value.id,
@@ -71,18 +120,22 @@ def approval_view(value: Approval, principal: Principal, at: datetime, why_not: 
         "risk": plan.risk,
         "diff": plan.diff,
         "diff_source": plan.diff_source,
-        "blast_radius": plan.blast_radius.model_dump(mode="json"),
-        "owner": plan.owner.model_dump(mode="json"),
-        "cannot_run": plan.cannot_run,
-        "expected_effect": plan.expected_effect,
-        "check": plan.check,
+        "blast_radius": {
+            **plan.blast_radius.model_dump(mode="json"),
+            "budgets": [said(budget) for budget in plan.blast_radius.budgets],
+            "note": said(plan.blast_radius.note),
+        },
+        "owner": {**plan.owner.model_dump(mode="json"), "detail": said(plan.owner.detail)},
+        "cannot_run": said(plan.cannot_run),
+        "expected_effect": said(plan.expected_effect),
+        "check": said(plan.check),
         "check_timeout_s": plan.check_timeout_s,
         "plan_hash": plan.plan_hash,
         "quorum": value.quorum.model_dump(mode="json"),
         "four_eyes": value.four_eyes,
         "requester": value.requester,
         "requester_name": value.requester_name,
-        "why": value.why,
+        "why": said(value.why),
         "case_code": value.case_code,
         "decisions": [_decision_view(d) for d in value.decisions],
         "created_at": value.created_at.isoformat(),
@@ -90,10 +143,10 @@ def approval_view(value: Approval, principal: Principal, at: datetime, why_not: 
         "decided_at": _time(value.decided_at),
         "started_at": _time(value.started_at),
         "finished_at": _time(value.finished_at),
-        "outcome": value.outcome,
+        "outcome": said(value.outcome),
         "you": {
             "may_approve": value.state is ApprovalState.PENDING and why_not is None and refusal is None,
-            "refusal": why_not or (refusal.message if refusal else None),
+            "refusal": said(why_not or (refusal.message if refusal else None)),
             "refusal_code": refusal.code if refusal else None,
             "may_reject": value.state is ApprovalState.PENDING and _may_reject(value, principal),
             "may_withdraw": value.state in (ApprovalState.PENDING, ApprovalState.APPROVED)

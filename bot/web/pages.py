@@ -9,18 +9,19 @@ from fastapi.responses import RedirectResponse
 from bot.api.access import Caller, authenticate, plane_of, require_intent
 from bot.api.approvals import Verdict, decide_as, shown
 from bot.api.conversations import NewConversation, Question, ask_in, cancel_open_turns, open_conversation
-from bot.api.language import language_of
+from bot.api.language import language_of, language_of_reader
 from bot.api.problems import Problem
 from bot.api.stream import StreamsOf
 from bot.api.throttle import Throttle
 from bot.api.views import View, cluster_view, conversation_view, entry_view
 from bot.web import sign_in
 from bot.web.assets import asset, build
-from bot.web.render import language_of_reader, page
+from bot.web.render import page
 from bot.web.thread import turns_of
 from control_plane.errors import NotFound, NotSignedIn
 from control_plane.services import ControlPlane
 from protocol.approval import ApprovalState
+from protocol.events import Language
 
 router = APIRouter(include_in_schema=False)
 
@@ -93,7 +94,8 @@ async def stop(request: Request, conversation: Id, csrf: Text = "") -> Response:
 async def inbox(request: Request) -> Response:
     who = await authenticate(request)
     found = await plane_of(request).approvals.list(who.principal, limit=100)
-    views = [shown(plane_of(request), a, who) for a in found]
+    language = language_of_reader(request)
+    views = [shown(plane_of(request), a, who, language) for a in found]
     waiting = [v for v in views if v["state"] == ApprovalState.PENDING]
     return await _with_frame(
         request,
@@ -109,7 +111,9 @@ async def inbox(request: Request) -> Response:
 @router.get("/approvals/{approval}")
 async def approval_page(request: Request, approval: Id) -> Response:
     who = await authenticate(request)
-    view = shown(plane_of(request), await plane_of(request).approvals.get(approval, who.principal), who)
+    plane = plane_of(request)
+    found = await plane.approvals.get(approval, who.principal)
+    view = shown(plane, found, who, language_of_reader(request))
     return await _with_frame(request, who, "approvals.html", page="approval", waiting=[], others=[], single=view)
 
 
@@ -168,18 +172,19 @@ async def _chat(request: Request, who: Caller, *, conversation: View | None, cho
     if conversation is not None:
         after = max(0, int(conversation["last_seq"]) - _PLAIN_LOG)
         entries = await plane.conversations.log(str(conversation["id"]), after=after, limit=_PLAIN_LOG)
-        turns = turns_of([entry_view(e, preview=True) for e in entries])
-        approvals = await _approvals_of(plane, who, turns)
+        language = language_of_reader(request)
+        turns = turns_of([entry_view(e, preview=True, language=language) for e in entries])
+        approvals = await _approvals_of(plane, who, turns, language)
     return await _with_frame(
         request, who, "chat.html", page="chat", conversation=conversation, chosen=chosen, turns=turns, approvals=approvals
     )
 
 
-async def _approvals_of(plane: ControlPlane, who: Caller, turns: list[View]) -> dict[str, View]:
+async def _approvals_of(plane: ControlPlane, who: Caller, turns: list[View], language: Language) -> dict[str, View]:
     views: dict[str, View] = {}
     for approval in [a for turn in turns for a in turn["approvals"]]:
         try:
-            views[approval] = shown(plane, await plane.approvals.get(approval, who.principal), who)
+            views[approval] = shown(plane, await plane.approvals.get(approval, who.principal), who, language)
         except NotFound:
             continue
     return views

@@ -8,12 +8,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bot.api.access import is_secure, plane_of
+from bot.api.language import language_of_reader
 from bot.web.assets import build, modules
-from bot.web.words import choose, say
-from protocol.events import Language
+from bot.web.words import say
 
 THEME_COOKIE = "opsthread_theme"
-LANGUAGE_COOKIE = "opsthread_language"
 THEMES = ("auto", "light", "dark")
 _YEAR_S = 365 * 24 * 3600
 
@@ -38,10 +37,6 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
         )
     )
     return HTMLResponse(html, status_code=status)
-
-
-def language_of_reader(request: Request) -> Language:
-    return choose(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("Accept-Language", ""))
 
 
 def theme_of_reader(request: Request) -> str:

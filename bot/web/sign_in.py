@@ -11,10 +11,10 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bot.api.access import CsrfRefused, authenticate, is_secure, plane_of, require_intent, session_cookie
+from bot.api.language import LANGUAGE_COOKIE, LANGUAGES
 from bot.api.stream import StreamsOf
 from bot.api.throttle import Throttle
-from bot.web.render import LANGUAGE_COOKIE, THEME_COOKIE, THEMES, local_path, page, remember
-from bot.web.words import LANGUAGES
+from bot.web.render import THEME_COOKIE, THEMES, local_path, page, remember
 from control_plane.accounts import Session
 from control_plane.clock import utc_now
 from control_plane.errors import NotSignedIn, ServiceError

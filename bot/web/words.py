@@ -2,13 +2,10 @@
 
 from functools import cache
 from importlib.resources import files
-from typing import get_args
 
 import orjson
 
 from protocol.events import Language
-
-LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 @cache
@@ -22,16 +19,3 @@ def say(language: Language, key: str, **values: object) -> str:
     for name, value in values.items():
         text = text.replace("{" + name + "}", str(value))
     return text
-
-
-def choose(cookie: str | None, accept: str) -> Language:
-    """What the person chose, else the first of ours that the browser accepts, else English."""
-    for language in LANGUAGES:
-        if cookie == language:
-            return language
-    for part in accept.split(","):
-        wanted = part.split(";")[0].strip().lower()[:2]
-        for language in LANGUAGES:
-            if wanted == language:
-                return language
-    return "en"

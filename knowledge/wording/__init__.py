@@ -3,6 +3,20 @@
 Evidence is quoted verbatim in code spans, whatever it holds; only our own sentences are in the reader's language.
 """
 
-from knowledge.wording.say import Language, action_text, explanation, language, remedy_text, say, texts_of, title
+from knowledge.wording.codes import explanation, texts_of, title
+from knowledge.wording.localize import localized
+from knowledge.wording.say import action_text, language, remedy_text, say
+from knowledge.wording.translate import Language, translate
 
-__all__ = ["Language", "action_text", "explanation", "language", "remedy_text", "say", "texts_of", "title"]
+__all__ = [
+    "Language",
+    "action_text",
+    "explanation",
+    "language",
+    "localized",
+    "remedy_text",
+    "say",
+    "texts_of",
+    "title",
+    "translate",
+]

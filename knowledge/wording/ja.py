@@ -25,6 +25,9 @@ TEXTS = Texts(
         "cluster": "クラスター",
         "removed": "（削除）",
         "absent": "（なし）",
+        "colon": "：",
+        "comma": "、",
+        "semicolon": " / ",
         "risk_none": "なし",
         "risk_low": "低",
         "risk_medium": "中",
@@ -44,9 +47,9 @@ TEXTS = Texts(
         "restart": "{target} を再起動する",
         "scale": "{target} を {replicas} レプリカにする",
         "rollback": "{target} をリビジョン {to_revision} に戻す",
-        "set_image": "{target} のコンテナー {container} のイメージを {image} にする",
-        "set_resources": "{target} のコンテナー {container} のリソースを {settings} にする",
-        "set_env": "{target} のコンテナー {container} の環境変数を {settings} にする",
+        "set_image": "{target} のコンテナ {container} のイメージを {image} にする",
+        "set_resources": "{target} のコンテナ {container} のリソースを {settings} にする",
+        "set_env": "{target} のコンテナ {container} の環境変数を {settings} にする",
         "patch_configmap": "{target} に {settings} を設定する",
         "delete_pod": "{target} を削除する",
         "cordon": "{target} をスケジュール対象外にする",
@@ -60,31 +63,31 @@ TEXTS = Texts(
     },
     codes={
         "memory-limit-too-low": C(
-            "メモリー上限が低すぎる",
+            "メモリ上限が低すぎる",
             (
-                "コンテナー {container} は上限 {limit} より多くのメモリーを必要とし、"
+                "コンテナ {container} は上限 {limit} より多くのメモリを必要とし、"
                 "カーネルに繰り返し終了されています（OOMKilled、再起動 {restarts} 回）。"
             ),
-            "メモリー上限を上げる（ピークの 1.3 倍）か、前のリビジョンに戻す。",
+            "メモリ上限を上げる（ピークの 1.3 倍）か、前のリビジョンに戻す。",
         ),
         "out-of-memory-on-node": C(
-            "ノードのメモリー不足",
-            "メモリー上限のないコンテナー {container} が、ノード {node} のメモリー不足で終了されました。",
-            "メモリーの request と limit を設定し、ノードの他の使用量を調べる。",
+            "ノードのメモリ不足",
+            "メモリ上限のないコンテナ {container} が、ノード {node} のメモリ不足で終了されました。",
+            "メモリの request と limit を設定し、ノードの他の使用量を調べる。",
         ),
         "crash-on-start": C(
-            "コンテナーが繰り返し終了する",
-            "コンテナー {container} が終了コード {exit_code} で終わり、再起動を繰り返しています（{restarts} 回）。",
+            "コンテナが繰り返し終了する",
+            "コンテナ {container} が終了コード {exit_code} で終わり、再起動を繰り返しています（{restarts} 回）。",
             "前回のログの末尾を見る。リリース直後なら戻す。",
         ),
         "command-not-found": C(
             "コマンドを起動できない",
-            "コンテナー {container} のコマンド {command} がイメージにないか、実行できません。",
+            "コンテナ {container} のコマンド {command} がイメージにないか、実行できません。",
             "コマンドを直すか、前のリビジョンに戻す。",
         ),
         "env-variable-missing": C(
             "環境変数がない",
-            "環境変数 {env} が設定されていないため、コンテナー {container} が終了しています。",
+            "環境変数 {env} が設定されていないため、コンテナ {container} が終了しています。",
             "変数を設定するか、設定のあるリビジョンに戻す。",
         ),
         "env-wrong-value": C(
@@ -93,28 +96,28 @@ TEXTS = Texts(
             "正しいアドレスに戻す。",
         ),
         "liveness-probe-wrong": C(
-            "liveness プローブがコンテナーを終了させる",
-            "コンテナー {container} の {probe} が失敗し、kubelet が再起動を繰り返しています。ほかに終了の原因はありません。",
+            "liveness プローブがコンテナを終了させる",
+            "コンテナ {container} の {probe} が失敗し、kubelet が再起動を繰り返しています。ほかに終了の原因はありません。",
             "プローブのパス、ポート、時間を直す。",
         ),
         "readiness-probe-failing": C(
             "readiness プローブが失敗している",
-            "コンテナー {container} は動いていますが準備完了でないため、通信が届きません。",
+            "コンテナ {container} は動いていますが Ready でないため、通信が届きません。",
             "プローブの宛先に自分でアクセスして理由を調べる。",
         ),
         "readiness-probe-wrong": C(
             "readiness プローブの設定が誤っている",
-            "コンテナー {container} のプローブは、提供されていないパスまたはポートを見ています。",
+            "コンテナ {container} のプローブは、提供されていないパスまたはポートを見ています。",
             "提供されているパスとポートに直す。",
         ),
         "init-container-waiting": C(
-            "init コンテナーが終わらない",
-            "init コンテナー {container} が待ち続けているため、Pod が起動しません。",
+            "init コンテナが終わらない",
+            "init コンテナ {container} が待ち続けているため、Pod が起動しません。",
             "待っている宛先を直し、タイムアウトを付ける。",
         ),
         "container-create-error": C(
-            "コンテナーを作成できない",
-            "コンテナー {container} を作成できません（{reason}）。",
+            "コンテナを作成できない",
+            "コンテナ {container} を作成できません（{reason}）。",
             "kubelet のメッセージに従って設定を直す。",
         ),
         "sandbox-failed": C(
@@ -157,45 +160,45 @@ TEXTS = Texts(
         ),
         "image-tag-not-found": C(
             "イメージのタグがない",
-            "コンテナー {container} のイメージ {image} がレジストリーにありません。",
+            "コンテナ {container} のイメージ {image} がレジストリにありません。",
             "前のイメージに戻すか、存在するタグにする。",
         ),
         "image-pull-unauthorized": C(
             "イメージ取得が許可されていない",
-            "レジストリーがコンテナー {container} のイメージ {image} の取得を拒否しています。",
+            "レジストリがコンテナ {container} のイメージ {image} の取得を拒否しています。",
             "取得用の資格情報（imagePullSecrets）を更新する。",
         ),
         "image-pull-rate-limited": C(
             "イメージ取得が制限されている", "イメージ {image} の取得回数が制限されています。", "認証付きの取得かミラーを使う。"
         ),
         "image-registry-unreachable": C(
-            "レジストリーに接続できない",
-            "ノードからイメージ {image} のレジストリーに接続できません。",
-            "DNS、プロキシー、証明書、ネットワークを調べる。",
+            "レジストリに接続できない",
+            "ノードからイメージ {image} のレジストリに接続できません。",
+            "DNS、プロキシ、証明書、ネットワークを調べる。",
         ),
         "image-name-invalid": C(
             "イメージ名の形式が誤っている",
-            "コンテナー {container} のイメージ名 {image} を解釈できません。",
+            "コンテナ {container} のイメージ名 {image} を解釈できません。",
             "イメージ名を直す。",
         ),
         "image-architecture-mismatch": C(
-            "イメージがノードのアーキテクチャーに対応していない",
-            "このノードのアーキテクチャー用のイメージがありません。",
+            "イメージがノードのアーキテクチャに対応していない",
+            "このノードのアーキテクチャ用のイメージがありません。",
             "対応するイメージを使うか、ノードを限定する。",
         ),
         "image-pull-failed": C(
             "イメージを取得できない",
-            "コンテナー {container} のイメージ {image} を取得できません。",
+            "コンテナ {container} のイメージ {image} を取得できません。",
             "ノード上で取得を試してエラーを見る。",
         ),
         "insufficient-cpu": C(
             "CPU が足りない",
-            "コンテナー {container} は CPU {request} を要求していますが、空きのあるノードがありません。",
+            "コンテナ {container} は CPU {request} を要求していますが、空きのあるノードがありません。",
             "request を下げるか、ノードを増やす。",
         ),
         "insufficient-memory": C(
-            "メモリーが足りない",
-            "コンテナー {container} はメモリー {request} を要求していますが、空きのあるノードがありません。",
+            "メモリが足りない",
+            "コンテナ {container} はメモリ {request} を要求していますが、空きのあるノードがありません。",
             "request を下げるか、ノードを増やす。",
         ),
         "node-selector-unmatched": C(
@@ -244,13 +247,13 @@ TEXTS = Texts(
             "Service を作成するか、アドレスを直す。",
         ),
         "service-no-endpoints": C(
-            "Service に準備完了の Pod がない",
-            "Service {name} の背後に準備完了の Pod がありません。",
-            "背後の Pod を準備完了にする。",
+            "Service に Ready の Pod がない",
+            "Service {name} の背後に Ready の Pod がありません。",
+            "背後の Pod を Ready にする。",
         ),
         "dependency-unreachable": C(
             "依存先に接続できない",
-            "コンテナー {container} から {host} に接続できません。",
+            "コンテナ {container} から {host} に接続できません。",
             "依存先、ポート、ネットワークポリシーを調べる。",
         ),
         "upstream-errors": C(
@@ -261,9 +264,7 @@ TEXTS = Texts(
             "Ingress {name} の宛先 Service {service} がありません。",
             "宛先を直すか、Service を作成する。",
         ),
-        "port-in-use": C(
-            "ポートが使用中", "コンテナー {container} が使うポートは、すでに使われています。", "別のポートにする。"
-        ),
+        "port-in-use": C("ポートが使用中", "コンテナ {container} が使うポートは、すでに使われています。", "別のポートにする。"),
         "scaled-to-zero": C(
             "レプリカ数がゼロ", "必要とされている {kind} {name} のレプリカ数がゼロです。", "意図を確認し、レプリカ数を戻す。"
         ),
@@ -283,12 +284,12 @@ TEXTS = Texts(
         ),
         "disk-full": C(
             "ディスクの空きがない",
-            "ディスクの空きがなく、コンテナー {container} が書き込めません。",
+            "ディスクの空きがなく、コンテナ {container} が書き込めません。",
             "空きを作るか、拡張する。",
         ),
         "node-not-ready": C(
-            "ノードが準備完了でない",
-            "ノード {name} が準備完了ではありません（{reason}）。",
+            "ノードが Ready でない",
+            "ノード {name} が Ready ではありません（{reason}）。",
             "ノード、kubelet、ランタイムを調べる。",
         ),
         "node-pressure": C(
@@ -302,8 +303,8 @@ TEXTS = Texts(
             "前のリビジョンに戻す。",
         ),
         "workload-unavailable": C(
-            "準備完了の Pod が足りない",
-            "{kind} {name} の準備完了 Pod は {wanted} 個中 {ready} 個です。",
+            "Ready の Pod が足りない",
+            "{kind} {name} の Ready な Pod は {wanted} 個中 {ready} 個です。",
             "Pod の理由を調べる。",
         ),
         "pods-not-created": C(
@@ -315,15 +316,15 @@ TEXTS = Texts(
             "ServiceAccount がない", "{workload} が指定する ServiceAccount {name} がありません。", "作成するか、名前を直す。"
         ),
         "job-failed": C("Job が失敗した", "Job {job} が失敗しました（{reason}）。", "ログを見る。失敗した Job は作り直す。"),
-        "permission-denied": C("権限がない", "コンテナー {container} の操作が拒否されています。", "ログにある権限を与える。"),
+        "permission-denied": C("権限がない", "コンテナ {container} の操作が拒否されています。", "ログにある権限を与える。"),
         "certificate-invalid": C(
             "証明書が受け入れられない",
-            "コンテナー {container} で TLS 証明書のエラーが出ています。",
+            "コンテナ {container} で TLS 証明書のエラーが出ています。",
             "証明書を更新するか、発行者を信頼する。",
         ),
         "authentication-failed": C(
             "依存先の認証に失敗している",
-            "コンテナー {container} の資格情報が依存先に拒否されています。",
+            "コンテナ {container} の資格情報が依存先に拒否されています。",
             "資格情報を確かめる。更新後は Pod を再起動する。",
         ),
         "hpa-cannot-scale": C(

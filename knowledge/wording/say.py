@@ -2,16 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
-from importlib import import_module
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, cast
 
+from knowledge.wording.codes import texts_of, title
+from knowledge.wording.localize import localized
 from knowledge.wording.texts import Texts
+from knowledge.wording.translate import Language, translate
 from protocol.diagnosis import Change, Diagnosis, Evidence, Recommendation, RootCause
 from protocol.objects import ObjectRef
 from protocol.remediation import Remediation
-
-Language: TypeAlias = Literal["en", "zh", "ja"]
 
 MAX_EVIDENCE = 6
 MAX_CHANGES = 5
@@ -28,24 +27,6 @@ def language(text: str) -> Language:
     return "zh" if _HAN.search(text) else "en"
 
 
-def title(code: str, lang: Language = "en") -> str:
-    """The code's short name; the code itself when it is not known (a newer runner may know more)."""
-    row = texts_of(lang).codes.get(code)
-    return row.title if row else code
-
-
-def explanation(cause: RootCause, lang: Language = "en") -> str:
-    """The cause in one or two sentences. In English the rule's own words; else the language's, if its facts are all there."""
-    row = texts_of(lang).codes.get(cause.code)
-    if lang == "en" or row is None:
-        return cause.explanation
-    facts = {key: str(value) for key, value in cause.facts.items()}
-    facts |= {"name": cause.object.name, "namespace": cause.object.namespace, "kind": cause.object.kind}
-    if any(not facts.get(name) for name in _FIELD.findall(row.explanation)):
-        return cause.explanation
-    return _FIELD.sub(lambda match: facts[match[1]], row.explanation)
-
-
 def action_text(action: Remediation, lang: Language = "en") -> str:
     """A typed action in words."""
     fields: dict[str, Any] = action.model_dump(mode="json")
@@ -57,22 +38,24 @@ def action_text(action: Remediation, lang: Language = "en") -> str:
 
 
 def remedy_text(recommendation: Recommendation, lang: Language = "en") -> str:
-    """What to do, in words: the action, or the instructions (which hold commands and stay as they are)."""
+    """What to do, in words: the action, or the instructions, whose commands stay as they are."""
     if recommendation.remediation is not None:
         return action_text(recommendation.remediation, lang)
-    return recommendation.instructions or ""
+    return translate(recommendation.instructions or "", lang)
 
 
 def say(diagnosis: Diagnosis, lang: Language = "en") -> str:
     """The whole diagnosis as Markdown: cause, evidence with sources, confidence, effects, advice, similar cases, limits."""
     texts = texts_of(lang)
+    colon = texts.phrases["colon"]
+    diagnosis = localized(diagnosis, lang)
     parts: list[str] = []
     if not diagnosis.root_causes:
-        parts.append(_without_cause(diagnosis, lang))
+        parts.append(diagnosis.summary)
     parts += [_cause(cause, lang) for cause in diagnosis.root_causes]
     if diagnosis.symptoms and not diagnosis.healthy:
         label = texts.phrases["explains" if diagnosis.root_causes else "seen"]
-        found = dict.fromkeys(f"- {title(symptom.code, lang)}: `{symptom.object}`" for symptom in diagnosis.symptoms[:8])
+        found = dict.fromkeys(f"- {title(symptom.code, lang)}{colon}`{symptom.object}`" for symptom in diagnosis.symptoms[:8])
         parts.append(f"**{label}**\n" + "\n".join(found))
     if diagnosis.changes and not diagnosis.healthy:
         parts.append(
@@ -88,26 +71,18 @@ def say(diagnosis: Diagnosis, lang: Language = "en") -> str:
         rows = [f"- {_code(case.title)} ({texts.phrases[f'outcome_{case.outcome}']})" for case in diagnosis.similar_cases[:3]]
         parts.append(f"**{texts.phrases['similar']}**\n" + "\n".join(rows))
     if diagnosis.checked:
-        parts.append(f"{texts.phrases['checked']}: {', '.join(diagnosis.checked)}")
+        parts.append(f"{texts.phrases['checked']}{colon}{texts.phrases['comma'].join(diagnosis.checked)}")
     if diagnosis.limits:
-        parts.append(f"{texts.phrases['limits']}: {'; '.join(diagnosis.limits)}")
+        parts.append(f"{texts.phrases['limits']}{colon}{texts.phrases['semicolon'].join(diagnosis.limits)}")
     return "\n\n".join(parts)
-
-
-def _without_cause(diagnosis: Diagnosis, lang: Language) -> str:
-    if lang == "en":
-        return diagnosis.summary
-    texts = texts_of(lang)
-    subject = next((part for part in diagnosis.checked if part.count("/") == 2), texts.phrases["cluster"])
-    return texts.phrases["healthy" if diagnosis.healthy else "unknown"].format(subject=f"`{subject}`")
 
 
 def _cause(cause: RootCause, lang: Language) -> str:
     texts = texts_of(lang)
     sure = texts.phrases["confidence"].format(percent=round(cause.confidence * 100))
-    head = f"**{texts.phrases['root_cause']}: {title(cause.code, lang)}** · `{cause.object}` · {sure}"
+    head = f"**{texts.phrases['root_cause']}{texts.phrases['colon']}{title(cause.code, lang)}** · `{cause.object}` · {sure}"
     rows = [_evidence(one, texts) for one in cause.evidence[:MAX_EVIDENCE]]
-    body = f"{head}\n\n{explanation(cause, lang)}"
+    body = f"{head}\n\n{cause.explanation}"
     return f"{body}\n\n**{texts.phrases['evidence']}**\n" + "\n".join(rows) if rows else body
 
 
@@ -128,10 +103,15 @@ def _change(change: Change, texts: Texts) -> str:
 
 def _advice(number: int, one: Recommendation, lang: Language) -> str:
     texts = texts_of(lang)
-    about = f", {texts.phrases['about'].format(seconds=one.expected_duration_s)}" if one.expected_duration_s else ""
+    about = (
+        f"{texts.phrases['comma']}{texts.phrases['about'].format(seconds=one.expected_duration_s)}"
+        if one.expected_duration_s
+        else ""
+    )
     risk = texts.phrases["risk"].format(risk=texts.phrases[f"risk_{one.risk.value}"])
     said = f"{number}. {remedy_text(one, lang)} ({risk}{about})"
-    return f"{said}\n   {texts.phrases['why']}: {one.why} {texts.phrases['effect']}: {one.expected_effect}"
+    why, effect = (f"{texts.phrases[key]}{texts.phrases['colon']}" for key in ("why", "effect"))
+    return f"{said}\n   {why}{one.why} {effect}{one.expected_effect}"
 
 
 def _settings(fields: dict[str, Any]) -> Iterator[str]:
@@ -156,8 +136,3 @@ def _code(text: str) -> str:
     ticks = "`" * (longest + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{ticks}{pad}{text}{pad}{ticks}"
-
-
-@lru_cache(maxsize=3)
-def texts_of(lang: Language) -> Texts:
-    return cast(Texts, import_module(f"knowledge.wording.{lang}").TEXTS)

@@ -25,6 +25,9 @@ TEXTS = Texts(
         "cluster": "集群",
         "removed": "（已删除）",
         "absent": "（无）",
+        "colon": "：",
+        "comma": "、",
+        "semicolon": "；",
         "risk_none": "无",
         "risk_low": "低",
         "risk_medium": "中",
@@ -60,13 +63,13 @@ TEXTS = Texts(
     },
     codes={
         "memory-limit-too-low": C(
-            "内存上限过低",
-            "容器 {container} 需要的内存超过上限 {limit}，被内核反复终止（OOMKilled，重启 {restarts} 次）。",
-            "提高内存上限（峰值的 1.3 倍），或回滚到之前的版本。",
+            "内存限制过低",
+            "容器 {container} 需要的内存超过限制 {limit}，被内核反复终止（OOMKilled，重启 {restarts} 次）。",
+            "提高内存限制（峰值的 1.3 倍），或回滚到之前的版本。",
         ),
         "out-of-memory-on-node": C(
             "节点内存耗尽",
-            "容器 {container} 没有内存上限，节点 {node} 内存耗尽时被内核终止。",
+            "容器 {container} 没有内存限制，节点 {node} 内存耗尽时被内核终止。",
             "为容器设置内存 request 和 limit，并检查节点上的其他用量。",
         ),
         "crash-on-start": C(

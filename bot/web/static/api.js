@@ -1,6 +1,6 @@
 // REST with the double-submit token. A failure is an ApiError with the problem's code, already in words.
 
-import { t, tOr } from "./i18n.js";
+import { language, t, tOr } from "./i18n.js";
 
 export class ApiError extends Error {
   constructor(status, code, detail) {
@@ -16,13 +16,15 @@ export const post = (path, body) => call("POST", path, body ?? {});
 
 async function call(method, path, body) {
   const headers = { Accept: "application/json" };
+  const url = new URL(path, location.origin);
+  url.searchParams.set("lang", language);
   if (body !== undefined) {
     headers["Content-Type"] = "application/json";
     headers["X-CSRF-Token"] = document.body.dataset.csrf;
   }
   let answer;
   try {
-    answer = await fetch(path, {
+    answer = await fetch(url, {
       method,
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),

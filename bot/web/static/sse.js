@@ -1,5 +1,7 @@
 // One stream a tab. The browser resumes by Last-Event-ID; when it gives up, we open again from the cursor that we kept.
 
+import { language } from "./i18n.js";
+
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const KINDS = ["hello", "log", "approval", "live", "lists", "gone"];
 
@@ -20,8 +22,8 @@ export class Stream {
   }
 
   open() {
-    const query = this.conversation ? `?c=${this.conversation}:${this.after}` : "";
-    const source = new EventSource(`/api/v1/stream${query}`);
+    const query = new URLSearchParams({ lang: language, ...(this.conversation ? { c: `${this.conversation}:${this.after}` } : {}) });
+    const source = new EventSource(`/api/v1/stream?${query}`);
     this.source = source;
     this.heard = Date.now();
     for (const kind of KINDS) source.addEventListener(kind, (event) => source === this.source && this.take(kind, event));

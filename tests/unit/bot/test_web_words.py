@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.web.words import LANGUAGES, catalogue, choose, say
+from bot.api.language import LANGUAGES, choose
+from bot.web.words import catalogue, say
 from protocol.approval import ApprovalState, Role
 from protocol.commands import CommandStatus
 from protocol.events import Language

@@ -177,7 +177,7 @@ function owner(value) {
 }
 
 function refusal(view) {
-  if (view.you.refusal_code === "cannot_run") return t("approval.cannot_run", { why: view.you.refusal });
+  if (view.you.refusal_code === "cannot_run") return t("approval.cannot_run", { why: view.cannot_run ?? view.you.refusal });
   return t("approval.would_not_count", { why: tOr(`refusal.${view.you.refusal_code}`, view.you.refusal) });
 }
 

@@ -1,7 +1,7 @@
 // One question and everything that came of it. Slots keep their place, so nothing jumps while the turn runs.
 
 import { fill, h, icon } from "../dom.js";
-import { duration, t, time, tOr } from "../i18n.js";
+import { duration, language, t, time, tOr } from "../i18n.js";
 
 class Turn extends HTMLElement {
   cards = new Map();
@@ -58,7 +58,7 @@ class Turn extends HTMLElement {
 
   footer(turn) {
     const parts = turn.results.map(outcome);
-    for (const note of turn.notes) parts.push(h("p", { class: `note note-${note.kind}` }, t(`note.${note.kind}`, { text: note.text })));
+    for (const note of turn.notes) parts.push(h("p", { class: `note note-${note.kind}` }, t(`note.${note.kind}`, { text: noteText(note, turn) })));
     if (turn.failure) parts.push(h("p", { class: "note note-failed", role: "alert" }, icon("warn"), tOr(`turn.failed.${turn.failure.code}`, ""), " ", turn.failure.message));
     if (turn.finished) parts.push(h("p", { class: "turn-meta" }, meta(turn)));
     if (turn.state === "queued") parts.push(h("p", { class: "note waiting" }, h("span", { class: "mark spinner" }), t("turn.queued")));
@@ -67,6 +67,12 @@ class Turn extends HTMLElement {
     }
     fill(this.end, parts);
   }
+}
+
+/** A case's title is the English sentence that it is found by: other readers get the diagnosis that it was made from. */
+function noteText(note, turn) {
+  if (note.kind !== "case" || language === "en") return note.text;
+  return (turn.diagnosis ?? turn.rules)?.diagnosis.summary ?? note.text;
 }
 
 function outcome(result) {
