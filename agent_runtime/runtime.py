@@ -1,12 +1,14 @@
 """AgentRuntime: turns and actions over a control plane. The surfaces ask through Conversations; this picks the work up."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from agent_runtime.patience import Patience
 from control_plane.clock import utc_now
 from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
@@ -38,6 +40,7 @@ class AgentRuntime:
         self._slots = asyncio.Semaphore(plane.settings.concurrent_turns)
         self._here: set[str] = set()
         """Workflow ids that this process has started or runs; the sweep does not ask for them again."""
+        self._conclusions = Patience(time.monotonic)
         self._launched: asyncio.Task[None] | None = None
         self._stack: asyncio.Task[Stack] | None = None
         self._sweep: asyncio.Task[None] | None = None
@@ -172,9 +175,15 @@ class AgentRuntime:
             _Work(TURN, "turn", lambda: conversations.startable_turns(SWEEP_BATCH)),
             _Work(ACTION, "action", approvals.startable),
             _Work(ACTION, "action", approvals.running),
+            _Work(ACTION, "action", self._unconcluded),
         ):
             await self._start_all(row)
         await approvals.expire_due(utc_now())
+
+    async def _unconcluded(self) -> tuple[str, ...]:
+        """Actions that have ended and whose conclusion or case is missing, and nobody here is about to see to it."""
+        missing = await self._plane.approvals.unconcluded()
+        return self._conclusions.due(item for item in missing if f"action:{item}" not in self._here)
 
     async def _start_all(self, work: "_Work") -> None:
         for item in await work.find():

@@ -1,9 +1,9 @@
 """Approvals: the record, the state machine by compare-and-set, the sweep. Two views show it; nobody else keeps it."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from control_plane import transitions
 from control_plane.accounts import principal_in
@@ -14,12 +14,22 @@ from control_plane.principals import Principal
 from control_plane.proposals import open_approval, sound
 from control_plane.settings import Settings
 from control_plane.tables.approvals import ApprovalRow, DecisionRow
+from control_plane.tables.conversations import LogEntryRow, TurnRow
 from control_plane.transitions import By
 from protocol.approval import ApprovalState, Decision, Quorum, Refusal, Role, Trigger, role_at_least, weigh
 from protocol.base import Value
 from protocol.ids import is_id, new_id
 from protocol.remediation import Plan
 from protocol.text import one_line
+
+ENDED = frozenset({ApprovalState.SUCCEEDED, ApprovalState.FAILED, ApprovalState.ROLLED_BACK, ApprovalState.UNKNOWN})
+"""What an action ends in: its conversation is owed a conclusion, and a healed one a case."""
+OWED_FOR = timedelta(hours=24)
+
+
+def conclusion_of(approval: str) -> str:
+    """The client id of the turn that concludes from an action: the same for every attempt to ask for it."""
+    return f"conclude:{approval}"
 
 
 class Approval(Value):
@@ -221,6 +231,26 @@ class Approvals:
 
     async def running(self) -> tuple[str, ...]:
         return await self._in_state(ApprovalState.RUNNING)
+
+    async def unconcluded(self) -> tuple[str, ...]:
+        """Ended in the last 24 hours, of a conversation, and something that follows is missing: the concluding turn, or the
+        case of a healed one. A process may have ended in between, or the conversation's queue was full."""
+        turn = select(TurnRow.id).where(
+            TurnRow.conversation == ApprovalRow.conversation, TurnRow.client_id == conclusion_of("") + ApprovalRow.id
+        )
+        case = select(LogEntryRow.seq).where(
+            LogEntryRow.conversation == ApprovalRow.conversation,
+            LogEntryRow.kind == "case_stored",
+            LogEntryRow.event.contains(ApprovalRow.id, autoescape=False),
+        )
+        query = select(ApprovalRow.id).where(
+            ApprovalRow.state.in_([state.value for state in ENDED]),
+            ApprovalRow.conversation.is_not(None),
+            ApprovalRow.finished_at > self._clock() - OWED_FOR,
+            or_(~turn.exists(), and_(ApprovalRow.state == ApprovalState.SUCCEEDED.value, ~case.exists())),
+        )
+        async with self._db.read() as session:
+            return tuple(await session.scalars(query.order_by(ApprovalRow.finished_at, ApprovalRow.id)))
 
     async def expire_due(self, now: datetime) -> tuple[str, ...]:
         """Pending and approved ones whose time is over become expired."""

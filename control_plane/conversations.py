@@ -25,7 +25,7 @@ from protocol import subjects
 from protocol.approval import ApprovalState
 from protocol.base import Value
 from protocol.commands import ScopeLimit
-from protocol.events import AgentEvent, Language, Live, LogEntry, UserMessage, Wake
+from protocol.events import AgentEvent, CaseStored, Language, Live, LogEntry, UserMessage, Wake
 from protocol.ids import is_id, new_id
 from protocol.text import one_line
 
@@ -149,6 +149,18 @@ class Conversations:
         """The only way into the log. Publishes a wake-up after the commit. Raises NotFound."""
         async with self._db.transaction() as session:
             return await log.append(session, conversation, event, at=self._clock(), turn=turn)
+
+    async def append_case(self, conversation: str, event: CaseStored, *, turn: str | None = None) -> None:
+        """Like `append`, but once a case: the second time nothing happens. Raises NotFound."""
+        same = (
+            LogEntryRow.conversation == conversation,
+            LogEntryRow.kind == event.type,
+            LogEntryRow.event.contains(event.case, autoescape=True),
+        )
+        async with self._db.transaction() as session:
+            await log.lock(session, conversation)
+            if await session.scalar(select(LogEntryRow.seq).where(*same).limit(1)) is None:
+                await log.append(session, conversation, event, at=self._clock(), turn=turn)
 
     async def log(self, conversation: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]:
         query = select(LogEntryRow).where(LogEntryRow.conversation == conversation, LogEntryRow.seq > after)

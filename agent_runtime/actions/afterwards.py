@@ -1,9 +1,11 @@
-"""What follows the end of an action: the case is stored, the agent is asked to conclude. Each once, also on re-entry."""
+"""What follows the end of an action: the case is stored, the agent is asked to conclude. Each once, also on re-entry.
+
+What did not come to be (the queue was full, the case store away, the process gone) the sweep finds by its absence."""
 
 import structlog
 
 from agent_runtime.turns.conclusion import question
-from control_plane.approvals import Approval
+from control_plane.approvals import Approval, conclusion_of
 from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
 from knowledge.cases import Case, CaseStore, CasesUnavailable
@@ -20,9 +22,11 @@ async def afterwards(plane: ControlPlane, cases: CaseStore | None, approval: App
     if approval.conversation is None:
         return
     turn = await plane.conversations.turn_log(approval.turn) if approval.turn else ()
-    if approval.state is ApprovalState.SUCCEEDED:
-        await _store(plane, cases, approval, turn)
-    await _conclude(plane, approval)
+    try:
+        if approval.state is ApprovalState.SUCCEEDED:
+            await _store(plane, cases, approval, turn)
+    finally:
+        await _conclude(plane, approval)
 
 
 async def _store(plane: ControlPlane, cases: CaseStore | None, approval: Approval, entries: tuple[LogEntry, ...]) -> None:
@@ -37,7 +41,7 @@ async def _store(plane: ControlPlane, cases: CaseStore | None, approval: Approva
     except CasesUnavailable as error:
         log.warning("the case was not stored", approval=approval.id, why=str(error))
         return
-    await plane.conversations.append(
+    await plane.conversations.append_case(
         approval.conversation, CaseStored(case=stored.id, title=one_line(stored.title, 200)), turn=approval.turn
     )
 
@@ -94,7 +98,7 @@ async def _conclude(plane: ControlPlane, approval: Approval) -> None:
             question(approval, language),
             door="action",
             language=language,
-            client_id=f"conclude:{approval.id}",
+            client_id=conclusion_of(approval.id),
             may_propose=False,
         )
     except ServiceError as error:

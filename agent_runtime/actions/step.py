@@ -14,7 +14,7 @@ from agent_runtime.actions.afterwards import afterwards
 from agent_runtime.actions.cluster import ASK_EVERY_S, SILENT, ActionCluster
 from agent_runtime.actions.recheck import why_not
 from agent_runtime.actions.watch import CHECK_EVERY_S, Watched, watch
-from control_plane.approvals import Approval
+from control_plane.approvals import ENDED, Approval
 from control_plane.clock import utc_now
 from control_plane.errors import Conflict, ServiceError
 from control_plane.principals import Principal
@@ -30,8 +30,6 @@ log = structlog.get_logger(__name__)
 
 ANSWER_WAIT_S = 60.0
 """How long a runner that was lost may stay silent before nobody can tell."""
-
-_ENDED = frozenset({ApprovalState.SUCCEEDED, ApprovalState.FAILED, ApprovalState.ROLLED_BACK, ApprovalState.UNKNOWN})
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class ActionStep:
                 approval = await self._first(approval)
             elif approval.state is ApprovalState.RUNNING:
                 approval = await self._again(approval)
-            if approval.state in _ENDED:
+            if approval.state in ENDED:
                 await afterwards(self.plane, self.cases(), approval)
         except Exception:
             log.exception("the action failed", approval=approval_id)
