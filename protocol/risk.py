@@ -47,12 +47,13 @@ _TABLE: dict[str, Callable[[Any, int | None], _Judged]] = {
 
 
 def remediation_risk(
-    action: Remediation, *, has_undo: bool, replicas: int | None = None, protected: bool = False
+    action: Remediation, *, has_undo: bool, replicas: int | None = None, protected: bool | None = False
 ) -> tuple[Risk, str]:
     """Risk and the reason for it. An action without undo is at least medium; in a protected namespace it is high.
 
-    `replicas` is the present number for a scale. `protected` is what the namespace's labels say (see `is_protected`);
-    the namespaces of the cluster itself are protected whatever they say.
+    `replicas` is the present number for a scale. `protected` is what the namespace's labels say (see `is_protected`), None
+    when nobody could read them: then the risk is at least medium. The namespaces of the cluster itself are protected
+    whatever they say.
     """
     namespace = action.target.namespace
     if is_protected(namespace) or protected:
@@ -60,6 +61,8 @@ def remediation_risk(
     risk, reason = _TABLE[action.type](action, replicas)
     if not has_undo and RISK_ORDER.index(risk) < RISK_ORDER.index(Risk.MEDIUM):
         return Risk.MEDIUM, f"{reason}, but it can't be undone"
+    if protected is None and RISK_ORDER.index(risk) < RISK_ORDER.index(Risk.MEDIUM):
+        return Risk.MEDIUM, f"{reason}, but whether the namespace {namespace} is protected can't be seen"
     return risk, reason
 
 

@@ -84,6 +84,7 @@ class Commands:
             max_bytes=request.max_bytes,
             report=report,
             judge_type=lambda resource: _judge_type(request, resource, context),
+            seen_namespace=lambda name: self.cache.get("Namespace", "", name),
         )
         try:
             answer = await self._answer(request, ask)

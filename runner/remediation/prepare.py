@@ -1,9 +1,11 @@
 """PreparePlan: freeze an action as a plan that a person can decide about. It reads and dry-runs; it changes nothing."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import yaml
 
+from knowledge.diagnosis.fields import sub
 from protocol.bus import RunnerMode
 from protocol.canonical import digest
 from protocol.commands import CommandStatus
@@ -161,12 +163,15 @@ async def _owner(action: Remediation, situation: Situation, after: Obj | None, a
     return owner_of(action, situation.obj, hpas=hpas or (), vpas=vpas, git_patch=patch)
 
 
-async def _protected(action: Remediation, ask: Ask) -> bool:
+async def _protected(action: Remediation, ask: Ask) -> bool | None:
+    """None when nobody can tell: the namespace can't be read now, and was never seen."""
     namespace = action.target.namespace
     if not namespace:
         return False
     try:
-        found = await ask.client.get(NAMESPACE.path(name=namespace))
+        found: Mapping[str, Any] | None = await ask.client.get(NAMESPACE.path(name=namespace))
     except KubeError:
-        return False
-    return is_protected(namespace, found["metadata"].get("labels"))
+        found = ask.seen_namespace(namespace)
+    if found is None:
+        return is_protected(namespace) or None
+    return is_protected(namespace, sub(found, "metadata").get("labels"))

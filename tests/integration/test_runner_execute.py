@@ -1,11 +1,13 @@
 """Plans and grants against the practice cluster: what runs once, what never runs, and what nobody can tell."""
 
 import contextlib
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from protocol.commands import CheckPlan, CommandRequest, CommandStatus, Execute, GrantStatus, PreparePlan
@@ -53,6 +55,20 @@ async def healed(plane: Plane, action: Remediation, within_s: float = 60) -> str
 
 async def replicas(here: Stand, name: str) -> str:
     return (await here.plane.kubectl(f"get deploy {name} -n shop -o jsonpath={{.spec.replicas}}")).text.strip()
+
+
+async def patched(here: Stand, path: str, change: dict[str, Any]) -> None:
+    """Somebody else changes an object."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.patch(
+            f"{here.cluster.url}{path}",
+            data=json.dumps(change),
+            ssl=False,
+            headers={"Authorization": f"Bearer {here.cluster.token}", "Content-Type": "application/merge-patch+json"},
+        ) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
 
 
 async def test_more_memory_heals_payments(tmp_path: Path) -> None:
@@ -316,3 +332,22 @@ async def _until_started(here: Stand) -> None:
             return bool(database.execute("SELECT count(*) FROM used_grant WHERE state = 'started'").fetchone()[0])
 
     await until("the grant is marked as started", started)
+
+
+SHOP_ALONE = "^/api/v1/namespaces/shop$"
+
+
+async def test_a_protected_namespace_that_cannot_be_read_now_is_known_from_the_cache(tmp_path: Path) -> None:
+    async with empty_stand(tmp_path) as here:
+        labels = {"metadata": {"labels": {"opsthread.dev/protected": "true"}}}
+        await patched(here, "/api/v1/namespaces/shop", labels)
+        async with running_runner(here.plane, here.values):
+            await here.cluster.fault(SHOP_ALONE, status=403, count=100)
+            assert (await here.plane.plan(SCALE_WEB)).risk is Risk.HIGH
+
+
+async def test_a_namespace_that_nobody_has_seen_is_no_low_risk(tmp_path: Path) -> None:
+    async with stand(tmp_path, watch_namespaces=("shop",)) as here:
+        assert (await here.plane.plan(SCALE_WEB)).risk is Risk.LOW
+        await here.cluster.fault(SHOP_ALONE, status=403, count=100)
+        assert (await here.plane.plan(SCALE_WEB)).risk is Risk.MEDIUM

@@ -301,6 +301,16 @@ def test_the_clusters_own_namespaces_are_high_risk(namespace: str) -> None:
     assert judge(action, _context()).risk is Risk.HIGH
 
 
+@pytest.mark.parametrize(
+    ("replicas", "risk"), [(3, Risk.MEDIUM), (0, Risk.HIGH)], ids=["low becomes medium", "high stays high"]
+)
+def test_a_namespace_that_nobody_could_read_is_at_least_medium_risk(replicas: int, risk: Risk) -> None:
+    action = ScaleWorkload(target=ObjectRef.parse("Deployment/shop/web"), replicas=replicas)
+    found, reason = remediation_risk(action, has_undo=True, replicas=2, protected=None)
+    assert found is risk
+    assert ("can't be seen" in reason) is (risk is Risk.MEDIUM)
+
+
 def test_a_label_protects_a_namespace() -> None:
     assert is_protected("shop", {"opsthread.dev/protected": "true"})
     assert not is_protected("shop", {"opsthread.dev/protected": "false"})
