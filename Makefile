@@ -59,11 +59,11 @@ setup-dev: .venv/.synced-dev
 # The development set holds the runtime set, so whoever has the first needs no second sync.
 .venv/.synced: requirements.lock pyproject.toml | $(UV_READY)
 	@if [ -e .venv/.synced-dev ] && [ .venv/.synced-dev -nt requirements.lock ] && [ .venv/.synced-dev -nt pyproject.toml ]; then touch $@; exit 0; fi; \
-	echo "Installing Opsthread's packages into .venv (about 700 MB; the first time takes a minute or two) ..."; \
+	echo "Installing Opsthread's packages into .venv (640 MB; the first time about 300 MB to download) ..."; \
 	{ [ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON) .venv; } && $(SYNC) requirements.lock && $(INSTALL) && rm -f .venv/.synced-dev && touch $@
 
 .venv/.synced-dev: requirements-dev.lock pyproject.toml | $(UV_READY)
-	@echo "Installing Opsthread's packages and development tools into .venv (about 1.1 GB) ..."; \
+	@echo "Installing Opsthread's packages and development tools into .venv (1.2 GB; the first time about 450 MB to download) ..."; \
 	{ [ -x $(BIN)/python ] || $(UV) venv --quiet --python $(PYTHON) .venv; } && $(SYNC) requirements-dev.lock && $(INSTALL) && touch $@
 
 packages:
