@@ -10,20 +10,24 @@ from protocol.text import cap, clean
 TEXT_LIMIT = 12_000
 """Characters of a tool's text; a result is cut before it costs a turn."""
 
+NOTE_LIMIT = 2000
+
 OPEN, CLOSE = "<data>", "</data>"
 _FENCE = re.compile(r"<(/?data)\b", re.IGNORECASE)
+_QUOTE, _UNQUOTE = "\ue000", "\ue001"
+_MARKS = str.maketrans("", "", _QUOTE + _UNQUOTE)
 _BODY = re.compile(rf"{OPEN}\n(.*)\n{CLOSE}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolAnswer:
-    """The end of a tool call. `body` is cluster text, everything else is ours."""
+    """The end of a tool call. `body` is cluster text, everything else is ours, but for what a note quotes."""
 
     title: str
     status: str = CommandStatus.OK.value
     body: str = ""
     note: str = ""
-    """Our own words: what it means, or what went wrong and how to go on."""
+    """Our own words: what it means, or what went wrong and how to go on. Words of the cluster in it go through `quoted`."""
     cut: str = ""
     command: str | None = None
     diagnosis: Diagnosis | None = None
@@ -57,7 +61,9 @@ def from_result(title: str, result: CommandResult, *, note: str = "") -> ToolAns
     if result.good:
         return ToolAnswer(title, result.status.value, result.text, note, cut=result.cut, command=result.id)
     why = result.error or f"it ended as {result.status.value}"
-    return ToolAnswer(title, result.status.value, result.text, f"{why} {_GO_ON[result.status]}", result.cut, result.id)
+    # The API server, its webhooks and Prometheus put into an error what others wrote.
+    said = f"{quoted(why)} {_GO_ON[result.status]}"
+    return ToolAnswer(title, result.status.value, result.text, said, result.cut, result.id)
 
 
 def refused(title: str, why: str, status: CommandStatus = CommandStatus.DENIED) -> ToolAnswer:
@@ -69,7 +75,7 @@ def render(answer: ToolAnswer, *, limit: int = TEXT_LIMIT) -> str:
     """The text that the model sees, at most about `limit` characters of it the cluster's."""
     lines = [f"{_unforged(answer.title)}: {answer.status}"]
     if answer.note:
-        lines.append(cap(_unforged(answer.note), 2000))
+        lines.append(_note(answer.note))
     if answer.body:
         lines.append(fence(answer.body, limit=limit))
     elif answer.status == CommandStatus.EMPTY.value and not answer.note:
@@ -87,6 +93,26 @@ def fence(text: str, *, limit: int = TEXT_LIMIT) -> str:
 def fenced_words(text: str) -> str:
     """A few words of the cluster within a line of ours."""
     return f"{OPEN}{_unforged(text)}{CLOSE}"
+
+
+def quoted(text: str) -> str:
+    """The same for a ToolAnswer's note, whose marks are set when it is rendered. What stands in it is no evidence."""
+    return f"{_QUOTE}{text.translate(_MARKS)}{_UNQUOTE}"
+
+
+def own_words(text: str) -> str:
+    """The note of a rendered answer for people, without marks: its lines between the title and the data."""
+    lines = text.splitlines()[1:]
+    note = "\n".join(lines[: lines.index(OPEN)] if OPEN in lines else lines)
+    return note.replace(OPEN, "").replace(CLOSE, "")
+
+
+def _note(note: str) -> str:
+    """At most about 2,000 characters; a quotation that is cut is closed all the same."""
+    text = cap(_unforged(note), NOTE_LIMIT)
+    if text.rfind(_QUOTE) > text.rfind(_UNQUOTE):
+        text += _UNQUOTE
+    return text.replace(_QUOTE, OPEN).replace(_UNQUOTE, CLOSE)
 
 
 def _unforged(text: str) -> str:

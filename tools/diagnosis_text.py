@@ -3,6 +3,7 @@
 from protocol.canonical import canonical_json
 from protocol.diagnosis import Diagnosis, Evidence, RootCause
 from protocol.text import one_line
+from tools.answer import quoted
 
 ROOT_CAUSES, EVIDENCE, SYMPTOMS, CHANGES, RECOMMENDATIONS, CASES = 3, 5, 6, 4, 3, 2
 
@@ -27,14 +28,15 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
 
 
 def recommendations_text(diagnosis: Diagnosis) -> str:
-    """The remedies that fit, as arguments for propose_remediation. Typed by us, so it stands outside the fence."""
+    """The remedies that fit, as arguments for propose_remediation: a note. Values in them are the cluster's, so they are
+    quoted."""
     lines: list[str] = []
     for item in diagnosis.recommendations[:RECOMMENDATIONS]:
         if item.remediation is not None:
             action = canonical_json(item.remediation).decode()
-            lines.append(f"- action={action} (risk {item.risk}): {one_line(item.why, 160)}")
+            lines.append("- " + quoted(f"action={action} (risk {item.risk}): {one_line(item.why, 160)}"))
         elif item.instructions:
-            lines.append(f"- for a person: {one_line(item.instructions, 200)}")
+            lines.append("- for a person: " + quoted(one_line(item.instructions, 200)))
     return "Remedies that fit:\n" + "\n".join(lines) if lines else ""
 
 

@@ -12,7 +12,7 @@ from protocol.kubectl import parse
 from protocol.kubectl.calls import GrammarError, WriteCall
 from protocol.remediation import DeleteConfigMap, Plan, Remediation
 from protocol.text import one_line
-from tools.answer import ToolAnswer, from_result, refused
+from tools.answer import ToolAnswer, from_result, quoted, refused
 from tools.context import ToolContext
 from tools.reads import send
 from tools.titles import title_of
@@ -113,14 +113,14 @@ def proposed(title: str, approval: Approval, *, command: str | None = None) -> T
     """What the model is told about an open approval. Pure."""
     plan: Plan = approval.plan
     facts = [f"Approval {approval.id} is {approval.state}. Nothing has changed in the cluster yet."]
-    facts.append(f"Action: {one_line(approval.command_line, 300)}. Risk: {plan.risk}.")
-    facts.append(f"Undo: {one_line(approval.undo_line, 300) if plan.body.undo else 'none'}.")
+    facts.append(f"Action: {quoted(one_line(approval.command_line, 300))}. Risk: {plan.risk}.")
+    facts.append(f"Undo: {quoted(one_line(approval.undo_line, 300)) if plan.body.undo else 'none'}.")
     if plan.cannot_run:
-        facts.append(f"{CANNOT_RUN} {one_line(plan.cannot_run, 300)}\nPeople see the card with the diff all the same.")
+        facts.append(f"{CANNOT_RUN} {quoted(one_line(plan.cannot_run, 300))}\nPeople see the card with the diff all the same.")
     else:
         facts.append(f"Who may approve: {who_may_approve(approval.quorum)}. It expires at {approval.expires_at:%H:%M:%S} UTC.")
     if plan.owner.reverts:
-        facts.append(f"{plan.owner.kind} {one_line(plan.owner.name, 80)} would revert it; the card says so.")
+        facts.append(f"{plan.owner.kind} {quoted(one_line(plan.owner.name, 80))} would revert it; the card says so.")
     return ToolAnswer(title, body=plan.diff, note=" ".join(facts), command=command, approval=approval.id)
 
 

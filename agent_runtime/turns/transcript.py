@@ -12,7 +12,7 @@ from agent_runtime.turns.turn_log import LoggedCall, TurnLog
 from protocol.diagnosis import Diagnosis
 from protocol.events import ActionFinished, DiagnosisMade, LogEntry, ModelMessage, UserMessage
 from protocol.text import cap, clean, one_line
-from tools.answer import GOOD, ToolAnswer, fenced_words
+from tools.answer import GOOD, ToolAnswer, fenced_words, own_words
 from tools.names import DIAGNOSE
 
 EARLIER_TURNS = 6
@@ -96,7 +96,7 @@ def tool_message(call: LoggedCall) -> ToolMessage:
     done, title = call.finished, call.started.title if call.started else call.name
     status = done.status if done else "interrupted"
     answer = ToolAnswer(
-        title, status, note=_own_words(done.text if done else ""), diagnosis=call.diagnosis, approval=call.approval
+        title, status, note=own_words(done.text if done else ""), diagnosis=call.diagnosis, approval=call.approval
     )
     return ToolMessage(
         done.text if done else "interrupted",
@@ -105,8 +105,3 @@ def tool_message(call: LoggedCall) -> ToolMessage:
         artifact=answer,
         status="success" if status in GOOD else "error",
     )
-
-
-def _own_words(text: str) -> str:
-    """The note of a rendered answer: its lines between the title and the data."""
-    return "\n".join(text.split("<data>")[0].splitlines()[1:])
