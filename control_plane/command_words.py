@@ -102,6 +102,13 @@ def too_large(cluster: str) -> str:
     return f"The command to cluster {cluster} is larger than the bus takes (1 MiB). Ask for fewer things at once."
 
 
+def answer_too_large(cluster: str, most: int) -> str:
+    return (
+        f"The runner of cluster {cluster} sent more than was asked for (over {most / 1024 / 1024:.0f} MiB); it was given up. "
+        "Ask for fewer things at once; a runner that cuts its answers does not do this, so update it."
+    )
+
+
 def unreadable(cluster: str, why: str) -> str:
     return (
         f"The answer of the runner of cluster {cluster} could not be read ({why}). "

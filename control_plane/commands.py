@@ -78,7 +78,7 @@ class Commands:
         self._database = database
         self._fleet = fleet
         self._clock = clock
-        self._exchange = Exchange(bus)
+        self._exchange = Exchange(bus, fleet.boot_of)
         self._log = CommandLog(database)
 
     async def start(self) -> None:

@@ -7,12 +7,13 @@ once a second: NATS itself says when nobody listens any more, long before the de
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane import command_words as words
 from control_plane.bus import Bus, Incoming, Subscription
@@ -34,6 +35,10 @@ _RETRY_AFTER_S = 0.2
 _TRIES_AFTER_OUTAGE = 25
 _UNACCEPTED_S = 3.0
 _MOST_CHUNKS = 128
+_DATA_BYTES = 8 * 1024 * 1024
+"""Room for structured data (a diagnosis, a plan) beside the text that `max_bytes` is about."""
+_GREETED_WITHIN_S = (0.1, 0.4, 1.5, 8)
+"""A hello reaches us and who answers it at once: so long until the table says what came of it."""
 _PARSE_HERE = 64 * 1024
 _PROBE = "-probe"
 _NO_RESPONDERS = "503"
@@ -63,6 +68,12 @@ class _Talk:
     missed: bool = False
     absent: int = 0
     chunks: list[Chunk] = field(default_factory=list[Chunk])
+    collected: int = 0
+
+    @property
+    def most_bytes(self) -> int:
+        """JSON may write a character of the text as two."""
+        return 2 * self.request.max_bytes + _DATA_BYTES
 
     @property
     def writes(self) -> bool:
@@ -79,12 +90,14 @@ class _Talk:
 class Exchange:
     """The asking end of the bus."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, boot_of: Callable[[str], Awaitable[str | None]]) -> None:
+        """`boot_of`: the start of a runner that was greeted last, from the table."""
         self._bus = bus
+        self._boot_of = boot_of
         self._replica = new_id()
         self._talks: dict[str, _Talk] = {}
         self._subscriptions: list[Subscription] = []
-        self._retries: set[asyncio.Task[None]] = set()
+        self._later_tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         self._bus.came_up.append(self._send_all_again)
@@ -95,9 +108,9 @@ class Exchange:
 
     async def stop(self) -> None:
         self._bus.came_up.remove(self._send_all_again)
-        for task in tuple(self._retries):
+        for task in tuple(self._later_tasks):
             task.cancel()
-        await asyncio.gather(*self._retries, return_exceptions=True)
+        await asyncio.gather(*self._later_tasks, return_exceptions=True)
         for subscription in self._subscriptions:
             await subscription.close()
         for talk in self._talks.values():
@@ -208,22 +221,40 @@ class Exchange:
         if not talk.end.done():
             await self._send(token, talk)
 
-    def _later(self, sending: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(sending, name="send a command again")
-        self._retries.add(task)
-        task.add_done_callback(self._retries.discard)
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="later, for a command")
+        self._later_tasks.add(task)
+        task.add_done_callback(self._later_tasks.discard)
 
     async def _hello(self, message: Incoming) -> None:
-        """A runner that says hello with another boot has forgotten what it was doing."""
+        """A runner that was greeted with another boot has forgotten what it was doing. A hello alone proves nothing: that of a
+        second process with the same identity is refused, and comes again every few seconds."""
         try:
             hello = Hello.model_validate_json(message.data)
         except ValidationError:
             return
         if message.subject != subjects.hello(hello.cluster, hello.runner):
             return
-        for talk in tuple(self._talks.values()):
-            if talk.target.runner == hello.runner and talk.target.boot != hello.boot:
-                talk.fail(CommandStatus.LOST, words.restarted(talk.target.cluster_name, writes=talk.writes))
+        if self._of_another_boot(hello.runner, hello.boot):
+            self._later(self._end_forgotten(hello.runner, hello.boot))
+
+    def _of_another_boot(self, runner: str, boot: str) -> tuple[_Talk, ...]:
+        return tuple(talk for talk in self._talks.values() if talk.target.runner == runner and talk.target.boot != boot)
+
+    async def _end_forgotten(self, runner: str, boot: str) -> None:
+        for pause_s in _GREETED_WITHIN_S:
+            await asyncio.sleep(pause_s)
+            try:
+                greeted = await self._boot_of(runner)
+            except (SQLAlchemyError, OSError) as error:
+                LOG.warning(
+                    "which start of a runner is the greeted one could not be read", runner=runner, error=str(error)[:300]
+                )
+                continue
+            if greeted == boot:
+                for talk in self._of_another_boot(runner, boot):
+                    talk.fail(CommandStatus.LOST, words.restarted(talk.target.cluster_name, writes=talk.writes))
+                return
 
 
 async def _read(data: bytes) -> Any:
@@ -251,10 +282,17 @@ async def _take(reply: Any, talk: _Talk) -> None:
 async def _collect(chunk: Chunk, talk: _Talk) -> None:
     talk.accepted = True
     cluster = talk.target.cluster_name
+    if talk.end.done():
+        return
     if not 1 <= chunk.n <= chunk.of <= _MOST_CHUNKS or (talk.chunks and talk.chunks[0].of != chunk.of):
         talk.fail(CommandStatus.FAILED, words.unreadable(cluster, f"piece {chunk.n} of {chunk.of}"))
         return
     if any(piece.n == chunk.n for piece in talk.chunks):
+        return
+    talk.collected += len(chunk.data) * 3 // 4
+    if talk.collected > talk.most_bytes:
+        talk.chunks.clear()
+        talk.fail(CommandStatus.FAILED, words.answer_too_large(cluster, talk.most_bytes))
         return
     talk.chunks.append(chunk)
     if len(talk.chunks) < chunk.of:

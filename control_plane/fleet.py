@@ -135,6 +135,11 @@ class Fleet:
                 self._recent[cluster] = kept
         return _choose(kept[1], cluster, principal)
 
+    async def boot_of(self, runner: str) -> str | None:
+        """The start of this runner that was greeted last; None when there is none."""
+        async with self._database.read() as session:
+            return await session.scalar(select(RunnerRow.boot).where(RunnerRow.id == runner, RunnerRow.revoked_at.is_(None)))
+
     async def _named(self, cluster: str) -> builtins.list[tuple[str, Cluster]]:
         wanted = _with_runners(None).where(or_(ClusterRow.id == cluster, ClusterRow.name == cluster))
         async with self._database.read() as session:

@@ -198,6 +198,45 @@ async def test_a_runner_that_restarts_in_the_middle_has_lost_the_command(here: P
     assert "restarted" in result.error
 
 
+async def test_a_second_process_of_the_same_identity_that_is_refused_loses_no_command(here: Plane) -> None:
+    go = asyncio.Event()
+
+    async def when_told(job: Job) -> None:
+        await job.accept()
+        await go.wait()
+        await job.finish("of the first process")
+
+    here.runner.answer = when_told
+    asked = asyncio.create_task(here.run(deadline_s=60))
+    await until(lambda: here.runner.jobs, "the runner has the command")
+    here.runner.boot, here.runner.started_at = new_id(), here.runner.started_at - timedelta(minutes=1)
+    for _ in range(3):
+        assert "two processes" in (await here.runner.hello()).reason
+    await asyncio.wait({asked}, timeout=2.5)
+    assert not asked.done(), asked.result()
+    go.set()
+    assert (await asked).text == "of the first process"
+
+
+@pytest.mark.parametrize("where", ["text", "data"])
+async def test_pieces_that_are_more_than_was_asked_for_fail_the_command_in_words(here: Plane, where: str) -> None:
+    much = "x" * (9 * 1024 * 1024)
+
+    async def endless(job: Job) -> None:
+        await job.accept()
+        if where == "text":
+            await job.finish(much)
+        else:
+            await job.finish(data={"changes": [{"after": much}]})
+
+    here.runner.answer = endless
+    result = await here.run(max_bytes=4096)
+    assert result.status is CommandStatus.FAILED
+    assert "more than was asked for (over 8 MiB)" in result.error
+    here.runner.answer = answer_at_once
+    assert (await here.run()).good
+
+
 async def test_a_new_connection_of_the_same_start_does_not_lose_the_command(here: Plane) -> None:
     go = asyncio.Event()
 
