@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import cast
 
 from knowledge.wording.texts import Texts
-from knowledge.wording.translate import Language
+from knowledge.wording.translate import Language, is_ours, translate
 from protocol.diagnosis import RootCause
 
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -19,10 +19,13 @@ def title(code: str, lang: Language = "en") -> str:
 
 
 def explanation(cause: RootCause, lang: Language = "en") -> str:
-    """The cause in one or two sentences. In English the rule's own words; else the language's, if its facts are all there."""
+    """The cause in one or two sentences: the rule's own in the language, else what the language says of the code and its
+    facts, else the words as they are."""
     row = texts_of(lang).codes.get(cause.code)
-    if lang == "en" or row is None:
+    if lang == "en":
         return cause.explanation
+    if is_ours(cause.explanation, lang) or row is None:
+        return translate(cause.explanation, lang)
     facts = {key: str(value) for key, value in cause.facts.items()}
     facts |= {"name": cause.object.name, "namespace": cause.object.namespace, "kind": cause.object.kind}
     if any(not facts.get(name) for name in _FIELD.findall(row.explanation)):

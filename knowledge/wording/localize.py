@@ -6,7 +6,7 @@ Evidence, names, commands and changes stay to the letter. The stored diagnosis i
 import re
 
 from knowledge.wording.codes import explanation, texts_of, title
-from knowledge.wording.translate import Language, is_ours, match, translate
+from knowledge.wording.translate import Language, match, translate
 from protocol.diagnosis import Diagnosis, Finding, Recommendation, RootCause, SimilarCase
 
 _EFFECTS = "Because of it: "
@@ -49,10 +49,9 @@ def _summary(diagnosis: Diagnosis, causes: tuple[RootCause, ...], lang: Language
     trouble = match(_TROUBLE, diagnosis.summary)
     if trouble is None:
         return translate(diagnosis.summary, lang)
-    subject = translate(trouble[0], lang) if is_ours(trouble[0], lang) else trouble[0]
+    said = phrases["unknown"].format(subject=translate(trouble[0], lang))
     seen = dict.fromkeys(title(symptom.code, lang) for symptom in diagnosis.symptoms)
-    named = f"{phrases['seen']}{phrases['colon']}{phrases['comma'].join(seen)}。" if seen else ""
-    return phrases["unknown"].format(subject=subject) + named
+    return said + (f"{phrases['seen']}{phrases['colon']}{phrases['comma'].join(seen)}。" if seen else "")
 
 
 def _symptom(symptom: Finding, lang: Language) -> Finding:

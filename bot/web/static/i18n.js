@@ -21,6 +21,13 @@ export function tOr(key, otherwise) {
   return words[key] ?? otherwise;
 }
 
+/** Sentences one after another. Chinese and Japanese end each with their own stop and put no space between. */
+export function sentences(...parts) {
+  const said = parts.filter(Boolean);
+  if (language === "en") return said.join(" ");
+  return said.map((part) => (/[。！？]$/.test(part) ? part : `${part}。`)).join("");
+}
+
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "long" });

@@ -1,11 +1,16 @@
-"""The sentences that our sources hold, read out of their syntax trees: what a translation must exist for."""
+"""The sentences that our sources hold, read out of their syntax trees: what a translation must exist for. And the other way
+round: which words of ours a text in another language still has."""
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
+COMMANDS = re.compile(r"(?:kubectl|systemctl|journalctl|openssl|curl|crictl|df) [^；。（）：、，\n]*|`[^`]*`|<[^>]*>")
+ENGLISH = re.compile(
+    r"\b(?:the|is|are|was|were|not|and|its|it|with|that|which|no|for|be|has|have|does|cannot|will|or|from|by|at|of|to|an?)\b"
+)
 _WORDS = re.compile(r"[a-z]{2,} [a-z]|[a-z]{3,}[,;:]? \{|\} [a-z]{2,}")
 _COMMAND = re.compile(r"^(?:kubectl|prometheus|journalctl) ")
 
@@ -53,3 +58,13 @@ def _piece(value: ast.expr, filled: Mapping[str, str]) -> str:
             return filled.get(ast.unparse(expression), "3")
         case _:
             return "3"
+
+
+def left_in_english(texts: Sequence[str], verbatim: Sequence[str] = ()) -> list[str]:
+    """The texts that still have English words of ours in them, once what is quoted and what is a command is out."""
+    kept: list[str] = []
+    for text in texts:
+        for quoted in sorted(verbatim, key=len, reverse=True):
+            text = text.replace(quoted, "") if len(quoted) > 3 else text
+        kept += [text] if ENGLISH.search(COMMANDS.sub("", text)) else []
+    return kept

@@ -2,7 +2,7 @@
 
 import { post } from "../api.js";
 import { fill, h, icon } from "../dom.js";
-import { duration, t, time, tOr } from "../i18n.js";
+import { duration, sentences, t, time, tOr } from "../i18n.js";
 
 class Approval extends HTMLElement {
   /** `view` from the API; `progress` is what the action does right now. */
@@ -165,7 +165,7 @@ function who(view) {
   const words = [t(needed > 1 ? "who.many" : "who.one", { n: needed, role: t(`role.${role}`) })];
   if (!own) words.push(t("who.not_requester"));
   if (fresh) words.push(t("who.fresh"));
-  return words.join(" ");
+  return sentences(...words);
 }
 
 function owner(value) {

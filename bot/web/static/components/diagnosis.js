@@ -1,7 +1,7 @@
 // The diagnosis: root cause, the evidence it rests on word for word, what was checked and what could not be seen.
 
 import { fill, h, icon } from "../dom.js";
-import { duration, share, t, time, tOr } from "../i18n.js";
+import { duration, sentences, share, t, time, tOr } from "../i18n.js";
 
 const SHOWN = 5; // pieces of evidence before "more"
 const SHORT = 48; // characters that fit beside their source
@@ -129,13 +129,13 @@ function recommendations(items) {
     h("ol", {}, items.map((item) => h(
       "li", {},
       h("p", {}, h("b", {}, item.instructions ?? what(item.remediation)), " ", h("span", { class: `risk risk-${item.risk}` }, t(`risk.${item.risk}`))),
-      h("p", { class: "hint" }, item.why, " ", item.expected_effect),
+      h("p", { class: "hint" }, sentences(item.why, item.expected_effect)),
     ))),
   );
 }
 
 function what(remediation) {
-  return remediation ? `${tOr(`action.${remediation.type}`, remediation.type)}: ${remediation.target}` : "";
+  return remediation ? t("diagnosis.action", { action: tOr(`action.${remediation.type}`, remediation.type), target: remediation.target }) : "";
 }
 
 function section(key, items, each) {
