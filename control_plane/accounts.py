@@ -160,10 +160,15 @@ class Accounts:
         rehashed = await self._passwords.hash(password) if self._passwords.outdated(stored) else None
         return await self._signed_in(row.id, stored, attempt, rehashed=rehashed, user_agent=user_agent)
 
-    async def token_for(self, account: str, *, by: str, label: str, valid: timedelta) -> Session:
-        """A bearer token for REST and the command line. It ends at its time and never counts as a fresh sign-in."""
+    async def token_for(
+        self, account: str, *, by: str, label: str, valid: timedelta, instead_of_earlier: bool = False
+    ) -> Session:
+        """A bearer token for REST and the command line. It ends at its time and never counts as a fresh sign-in.
+        `instead_of_earlier` ends the account's other tokens of the same label."""
         async with self._db.transaction() as db:
             await principal_in(db, account)
+            if instead_of_earlier:
+                await sign_ins.end_tokens(db, account, label)
             session = sign_ins.open_token(db, account, now=self._clock(), valid=valid, label=label)
             self._audit(db, "account.token_made", account, by=by, label=label, until=session.expires_at.isoformat())
         return session

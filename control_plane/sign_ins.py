@@ -113,6 +113,11 @@ async def end_sessions(db: Db, account: str, *, but: str | None = None) -> None:
     await db.execute(delete(SessionRow).where(SessionRow.account == account, SessionRow.id != (but or "")))
 
 
+async def end_tokens(db: Db, account: str, label: str) -> None:
+    same = SessionRow.account == account, SessionRow.kind == "token", SessionRow.label == one_line(label, 200)
+    await db.execute(delete(SessionRow).where(*same))
+
+
 async def note_attempt(db: Db, name: str, address: str, *, now: datetime) -> str:
     """Count this attempt as failed until it has succeeded, so that many at once can't slip through. Returns its id.
 

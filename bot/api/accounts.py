@@ -10,10 +10,13 @@ from bot.api.access import Admin, Me, Plane
 from bot.api.paging import Cursor, Limit, listing, page_after
 from bot.api.stream import StreamsOf
 from bot.api.views import View, account_view, audit_view, me_view
+from control_plane.errors import Forbidden
 from control_plane.principals import ScopedRole
 from protocol.base import Strict
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
+
+MOST_TOKEN_DAYS = 90
 
 AccountId = Annotated[str, Path(max_length=64)]
 
@@ -35,7 +38,7 @@ class Password(Strict):
 
 class NewToken(Strict):
     label: str = Field(min_length=1, max_length=100)
-    days: int = Field(default=30, ge=1, le=366)
+    days: int = Field(default=30, ge=1, le=MOST_TOKEN_DAYS)
 
 
 @router.get("/me")
@@ -45,7 +48,14 @@ async def get_me(me: Me, request: Request) -> View:
 
 @router.post("/me/tokens", status_code=201)
 async def create_token(body: NewToken, me: Me, plane: Plane) -> dict[str, Any]:
-    """A bearer token of your own, shown once."""
+    """A bearer token of your own, shown once, for 90 days at most. Made on the web, at most five minutes after signing in: who
+    has found a token, or an open browser, can't make themselves another one."""
+    if not me.by_cookie:
+        raise Forbidden("A token can't make another one. Sign in on the web and make it there.")
+    if not me.principal.fresh_sign_in:
+        raise Forbidden(
+            "A new token needs a fresh sign-in. Sign out, sign in again, and make it within five minutes.", code="step_up"
+        )
     session = await plane.accounts.token_for(me.account, by=me.account, label=body.label, valid=timedelta(days=body.days))
     return {"token": session.token, "expires_at": session.expires_at.isoformat()}
 

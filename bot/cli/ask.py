@@ -54,8 +54,8 @@ def run(
         return Exit.USAGE
     connection = find_connection(url=url, token=token, data_dir=data_dir)
     if connection is not None:
-        return run_loop(tell(question, connection, wishes))
-    return run_loop(_tell_privately(question, wishes, solo=solo))
+        return run_loop(lambda: tell(question, connection, wishes))
+    return run_loop(lambda: _tell_privately(question, wishes, solo=solo))
 
 
 async def tell(question: str, connection: Connection, wishes: Wishes) -> Exit:
@@ -241,17 +241,17 @@ async def _tell_privately(question: str, wishes: Wishes, *, solo: bool) -> Exit:
         from bot.cli.compose import Composition, product, wait_for_cluster
         from bot.cli.people import APPROVER, OPERATOR, cli_token, ensure
 
-        async with product(settings, Composition(runner=runner, cluster_name=name)) as running:
-            account = await ensure(running.plane, os.environ.get("USER") or "you", "You", APPROVER if solo else OPERATOR)
-            token = await cli_token(running.plane, account)
-            if not await wait_for_cluster(running):
-                screen.error(
-                    "The cluster can't be reached: no runner came up on it. Is KUBECONFIG set, and does `kubectl get nodes` "
-                    "work? Without a cluster, try: opsthread demo"
-                )
-                return Exit.CLUSTER_UNREACHABLE
-            screen.rest()
-            return await tell(question, Connection(url=running.url, token=token), wishes)
+        running = await stack.enter_async_context(product(settings, Composition(runner=runner, cluster_name=name)))
+        account = await ensure(running.plane, os.environ.get("USER") or "you", "You", APPROVER if solo else OPERATOR)
+        token = await stack.enter_async_context(cli_token(running.plane, account))
+        if not await wait_for_cluster(running):
+            screen.error(
+                "The cluster can't be reached: no runner came up on it. Is KUBECONFIG set, and does `kubectl get nodes` "
+                "work? Without a cluster, try: opsthread demo"
+            )
+            return Exit.CLUSTER_UNREACHABLE
+        screen.rest()
+        return await tell(question, Connection(url=running.url, token=token), wishes)
 
 
 def _words(error: ApiError) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from bot.cli.exits import Exit
 from bot.cli.listening import PortInUse, listen
 from bot.cli.own_runner import OwnRunner
 from bot.cli.practice import Practice
-from bot.cli.running import run_loop, stop_signal, unless_stopped, write_ready
+from bot.cli.running import StopSignal, run_loop, unless_stopped, write_ready
 from bot.cli.settings import settings_for
 from control_plane.settings import Settings
 
@@ -40,8 +41,7 @@ def run(
     settings = settings_for(host=host, port=wanted, data_dir=data_dir or DATA_DIR, solo=solo)
     if port is None and ask is None:
         settings = _free_port_if_busy(settings)
-    logs.configure(settings.log_level, settings.data_dir / "logs" / "serve.log")
-    return run_loop(_demo(settings, ask=ask, approve=approve, solo=solo, ready_file=ready_file, as_json=as_json))
+    return run_loop(lambda: _demo(settings, ask=ask, approve=approve, solo=solo, ready_file=ready_file, as_json=as_json))
 
 
 async def _demo(
@@ -49,7 +49,8 @@ async def _demo(
 ) -> Exit:
     console = Console(stderr=True, highlight=False)
     began = time.monotonic()
-    stop = stop_signal()
+    stop = StopSignal()
+    logs.configure(settings.log_level, settings.data_dir / "logs" / "serve.log")
     practice, runner = Practice(settings.data_dir), OwnRunner(settings.data_dir)
     await practice.spawn()
     await runner.spawn()
@@ -57,10 +58,10 @@ async def _demo(
         with console.status("Starting the practice cluster, the runner and the control plane …"):
             from bot.cli.compose import Composition, product, wait_for_cluster
 
-            stack = product(settings, Composition(practice=practice, runner=runner))
-            running = await stack.__aenter__()
+            stack = AsyncExitStack()
+            running = await stack.enter_async_context(product(settings, Composition(practice=practice, runner=runner)))
         try:
-            links, tokens = await _people(running, solo=solo)
+            links, tokens = await _people(running, stack, solo=solo)
             write_connection(settings.data_dir, Connection(url=running.url, token=tokens["asker"], pid=os.getpid()))
             with console.status("Waiting for the runner to see the practice cluster …"):
                 warm = await wait_for_cluster(running)
@@ -70,6 +71,7 @@ async def _demo(
                 )
                 return Exit.CLUSTER_UNREACHABLE
             content = {"url": running.url, "links": links, "tokens": tokens, "sandbox": running.sandbox, "pid": os.getpid()}
+            stop.serving()
             write_ready(ready_file, content)
             if ask is not None:
                 story = _story(ask, running, tokens["asker"], approve=approve, as_json=as_json)
@@ -80,24 +82,24 @@ async def _demo(
             console.print("Stopping …", style="dim")
         finally:
             remove_connection(settings.data_dir)
-            await stack.__aexit__(None, None, None)
+            await stack.aclose()
     finally:
         await runner.stop()
         await practice.stop()
     return Exit.ANSWERED
 
 
-async def _people(running: "Product", *, solo: bool) -> tuple[dict[str, str], dict[str, str]]:
+async def _people(running: "Product", stack: AsyncExitStack, *, solo: bool) -> tuple[dict[str, str], dict[str, str]]:
     from bot.cli.people import APPROVER, OPERATOR, cli_token, ensure, sign_in_link
 
     plane = running.plane
     asker = await ensure(plane, "dana", "Dana (on call)", APPROVER if solo else OPERATOR)
     links = {"asker": await sign_in_link(plane, asker, running.url)}
-    tokens = {"asker": await cli_token(plane, asker)}
+    tokens = {"asker": await stack.enter_async_context(cli_token(plane, asker))}
     if not solo:
         approver = await ensure(plane, "alex", "Alex (approver)", APPROVER)
         links["approver"] = await sign_in_link(plane, approver, running.url)
-        tokens["approver"] = await cli_token(plane, approver)
+        tokens["approver"] = await stack.enter_async_context(cli_token(plane, approver))
     return links, tokens
 
 
@@ -121,7 +123,10 @@ def _say(console: Console, running: "Product", links: dict[str, str], *, solo: b
     for question in QUESTIONS:
         console.print(f"  {question}", markup=False)
     console.print(
-        '\nOr from another terminal: .venv/bin/opsthread ask "why does payments keep restarting?"', style="dim", markup=False
+        '\nOr from another terminal: .venv/bin/opsthread ask "why does payments keep restarting?"',
+        style="dim",
+        markup=False,
+        soft_wrap=True,
     )
     console.print("Ctrl-C stops all of it.\n", style="dim")
 

@@ -1,11 +1,19 @@
 """The first accounts. There are no default credentials: each gets a one-time link, printed at the start."""
 
+import platform
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import structlog
+
 from control_plane.accounts import Account
+from control_plane.errors import ServiceError
 from control_plane.principals import ScopedRole
 from control_plane.services import ControlPlane
 from protocol.approval import Role
+
+log = structlog.get_logger(__name__)
 
 ADMIN = (ScopedRole(role=Role.ADMIN),)
 OPERATOR = (ScopedRole(role=Role.OPERATOR),)
@@ -35,8 +43,18 @@ async def sign_in_link(plane: ControlPlane, account: Account, url: str) -> str:
     return f"{url}/sign-in/link/{token}"
 
 
-async def cli_token(plane: ControlPlane, account: Account) -> str:
+@asynccontextmanager
+async def cli_token(plane: ControlPlane, account: Account) -> AsyncGenerator[str]:
+    """A token for the command line on this machine, while this process serves. It ends with the block; that of a process
+    which was killed ends when the next one starts over the same data."""
+    label = f"command line of {platform.node()} in {plane.settings.data_dir.absolute()}"
     session = await plane.accounts.token_for(
-        account.id, by="system", label="command line on this machine", valid=timedelta(days=CLI_TOKEN_DAYS)
+        account.id, by="system", label=label, valid=timedelta(days=CLI_TOKEN_DAYS), instead_of_earlier=True
     )
-    return session.token
+    try:
+        yield session.token
+    finally:
+        try:
+            await plane.accounts.sign_out(session.id)
+        except ServiceError as error:
+            log.warning("the token of the command line could not be ended; the next start ends it", why=error.message)

@@ -11,7 +11,7 @@ from bot.cli import logs
 from bot.cli.connection import Connection, remove_connection, write_connection
 from bot.cli.exits import Exit
 from bot.cli.own_runner import OwnRunner
-from bot.cli.running import run_loop, stop_signal, write_ready
+from bot.cli.running import StopSignal, run_loop, write_ready
 from bot.cli.settings import settings_for
 from control_plane.settings import Settings
 
@@ -31,12 +31,12 @@ def run(
     ready_file: Path | None,
 ) -> Exit:
     settings = settings_for(host=host, port=port, data_dir=data_dir, solo=solo)
-    logs.configure(settings.log_level)
-    return run_loop(_serve(settings, cluster, with_runner=with_runner, read_only=read_only, ready_file=ready_file))
+    return run_loop(lambda: _serve(settings, cluster, with_runner=with_runner, read_only=read_only, ready_file=ready_file))
 
 
 async def _serve(settings: Settings, cluster: str, *, with_runner: bool, read_only: bool, ready_file: Path | None) -> Exit:
-    stop = stop_signal()
+    stop = StopSignal()
+    logs.configure(settings.log_level)
     runner = OwnRunner(settings.data_dir) if with_runner else None
     async with AsyncExitStack() as stack:
         if runner is not None:
@@ -51,11 +51,12 @@ async def _serve(settings: Settings, cluster: str, *, with_runner: bool, read_on
         admin = await first_admin(running.plane)
         links = {"admin": await sign_in_link(running.plane, admin, running.url)} if first else {}
         # A disabled one gets no token; the command line here then needs one of another account.
-        token = "" if admin.disabled else await cli_token(running.plane, admin)
+        token = "" if admin.disabled else await stack.enter_async_context(cli_token(running.plane, admin))
         write_connection(settings.data_dir, Connection(url=running.url, token=token, pid=os.getpid()))
         try:
             _say(running, links)
             warm = await wait_for_cluster(running) if runner is not None else False
+            stop.serving()
             write_ready(
                 ready_file, {"url": running.url, "links": links, "tokens": {"admin": token}, "warm": warm, "pid": os.getpid()}
             )

@@ -2,9 +2,13 @@
 
 import asyncio
 import sys
+from datetime import timedelta
 from pathlib import Path
 
-from bot.cli.people import ADMIN, OPERATOR, first_admin
+import pytest
+
+from bot.cli.people import ADMIN, OPERATOR, cli_token, first_admin
+from control_plane.errors import NotSignedIn
 from protocol.approval import Role
 from tests.integration.http_server import Here, http_server
 
@@ -40,3 +44,23 @@ async def test_a_restart_gives_the_administrator_no_role_back(tmp_path: Path) ->
         assert (await first_admin(here.plane)).roles == OPERATOR
         await here.plane.accounts.disable(admin.id, by=other.id)
         assert (await first_admin(here.plane)).disabled
+
+
+async def test_the_token_of_the_command_line_ends_with_the_server(tmp_path: Path) -> None:
+    async with http_server(tmp_path) as here:
+        admin = await first_admin(here.plane)
+        async with cli_token(here.plane, admin) as token:
+            assert (await here.plane.accounts.authenticate(token))[0].account == admin.id
+        with pytest.raises(NotSignedIn):
+            await here.plane.accounts.authenticate(token)
+
+
+async def test_the_next_start_ends_the_token_of_a_server_that_was_killed_and_no_other(tmp_path: Path) -> None:
+    async with http_server(tmp_path) as here:
+        admin = await first_admin(here.plane)
+        own = await here.plane.accounts.token_for(admin.id, by=admin.id, label="laptop", valid=timedelta(days=1))
+        async with cli_token(here.plane, admin) as killed, cli_token(here.plane, admin) as token:
+            with pytest.raises(NotSignedIn):
+                await here.plane.accounts.authenticate(killed)
+            for good in (token, own.token):
+                await here.plane.accounts.authenticate(good)

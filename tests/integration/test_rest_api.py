@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from control_plane.tables.accounts import SessionRow
 from protocol.approval import Role
 from protocol.commands import CommandStatus, Kubectl, PreparePlan
 from protocol.events import ModelMessage, TurnFinished
@@ -298,6 +300,27 @@ async def test_my_own_token_works_and_is_mine(room: Room) -> None:
     headers = {"Authorization": f"Bearer {made['token']}"}
     async with room.here.client.get(room.here.url + "/api/v1/me", headers=headers) as answer:
         assert (await answer.json())["account"] == room.dana.account.id
+
+
+async def test_a_token_makes_no_other_token(room: Room) -> None:
+    status, said = await room.dana.call("POST", "/api/v1/me/tokens", {"label": "laptop", "days": 1})
+    assert status == 403
+    assert "Sign in on the web" in said["detail"]
+
+
+async def test_a_browser_that_signed_in_a_while_ago_makes_no_token(room: Room) -> None:
+    async with room.here.plane.database.transaction() as db:
+        row = await db.get(SessionRow, room.dana.session.id)
+        assert row is not None
+        assert row.authenticated_at is not None
+        row.authenticated_at -= timedelta(minutes=6)
+    status, said = await room.dana.browse("POST", "/api/v1/me/tokens", {"label": "laptop", "days": 1})
+    assert (status, said["code"]) == (403, "step_up")
+
+
+async def test_a_token_lives_ninety_days_at_most(room: Room) -> None:
+    assert (await room.dana.browse("POST", "/api/v1/me/tokens", {"label": "laptop", "days": 91}))[0] == 422
+    assert (await room.dana.browse("POST", "/api/v1/me/tokens", {"label": "laptop", "days": 90}))[0] == 201
 
 
 async def test_health_and_metrics(here: Here) -> None:
