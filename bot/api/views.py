@@ -29,6 +29,7 @@ from protocol.events import (
     TurnResumed,
 )
 from protocol.text import clean
+from tools.names import PROMETHEUS
 
 PREVIEW_CHARACTERS = 6_000
 """How much of a tool's text the stream carries; the whole is at /conversations/{id}/log/{seq}."""
@@ -66,8 +67,10 @@ def _in_words(entry: LogEntry, language: Language) -> LogEntry:
     match entry.event:
         case DiagnosisMade(stage=stage, diagnosis=diagnosis):
             said: View = {"diagnosis": localized(diagnosis, language, own_words=stage == "model")}
-        case ToolStarted(title=title):
-            said = {"title": translate(title, language)}
+        case ToolStarted(name=name, title=title):
+            # A query is anybody's text: with its tool's name before it, it can be no other sentence of ours.
+            told = translate(f"prometheus {title}" if name == PROMETHEUS else title, language)
+            said = {"title": told.removeprefix("prometheus ")}
         case ToolFinished(cut=cut):
             said = {"cut": translate(cut, language)}
         case ActionFinished(message=message) | TurnFailed(message=message):

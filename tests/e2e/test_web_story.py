@@ -14,11 +14,14 @@ from playwright.async_api import Browser, expect
 from tests.e2e.browser import PHONE, WIDE, Watched, chromium, picture, watched, window
 from tests.integration.http_server import COOKIE
 from tests.product import Process
+from tests.unit.knowledge.source_texts import left_in_english
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 HEALED_S = 120_000
 SEEN_S = 20_000
+OURS = ".summary, .explanation, .recommendations p, .rail-notes li, .why, .facts dd, .notice, .step-title"
+"""Where a reader finds our own sentences. The answer is not among them: it is in the language of its question."""
 TALL = (WIDE[0], 1240)
 
 
@@ -109,6 +112,8 @@ async def in_every_light(browser: Browser, his: Watched, folder: Path) -> None:
             await expect(view.page.locator(".turn-meta")).to_be_visible(timeout=SEEN_S)
             await expect(view.page.locator("html")).to_have_attribute("lang", language)
             await picture(view.page, name, folder)
+            if language != "en":
+                assert left_in_english(await view.page.locator(OURS).all_inner_texts()) == []
             if name == "chat-phone":
                 await view.page.locator("ot-approval").evaluate("card => card.scrollIntoView()")
                 await picture(view.page, "chat-phone-approval", folder)

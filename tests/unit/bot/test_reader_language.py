@@ -59,6 +59,10 @@ def test_a_diagnosis_is_seen_in_the_readers_language_and_stays_stored_as_it_was(
 def test_steps_results_and_progress() -> None:
     step = entry(ToolStarted(call="c1", name="diagnose", title="diagnose payments in shop"))
     assert entry_view(step, language="zh")["event"]["title"] == "诊断 shop 中的 payments"
+    query = entry(ToolStarted(call="c2", name="prometheus", title='up{a="b"} for 60 min'))
+    assert entry_view(query, language="zh")["event"]["title"] == 'up{a="b"}（最近 60 分钟）'
+    plain = entry(ToolStarted(call="c3", name="prometheus", title="up"))
+    assert entry_view(plain, language="zh")["event"]["title"] == "up"
     ended = entry(ActionFinished(approval="a" * 16, state=ApprovalState.SUCCEEDED, message=HEALED, took_s=30))
     assert entry_view(ended, language="ja")["event"]["message"] == "Pod 2 個中 2 個が Ready、12 秒間再起動なし"
     live = LiveProgress(approval="a" * 16, note="0 of 2 pods ready")
