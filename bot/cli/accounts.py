@@ -87,7 +87,7 @@ def _with_client(
             return Exit.USAGE if error.status in (404, 409, 422) else Exit.FAILED
         return Exit.ANSWERED
 
-    return run_loop(main())
+    return run_loop(main)
 
 
 def _role_words(role: dict[str, Any]) -> str:

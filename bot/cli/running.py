@@ -18,39 +18,57 @@ from bot.cli.listening import PortInUse
 from control_plane.errors import ServiceError
 
 Result = TypeVar("Result")
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_loop(main: Coroutine[Any, Any, Exit]) -> Exit:
+def run_loop(main: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
     """Run on uvloop where it is installed. Start-up failures print one line and exit 1."""
+    from sqlalchemy.exc import OperationalError
+
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(main)
+            return runner.run(main())
     except (ServiceError, ChildFailed, PortInUse) as error:
-        Console(stderr=True).print(f"Opsthread can't start: {error}", style="red", markup=False, highlight=False)
+        words = str(error)
+    except OperationalError as error:
+        words = f"The database can't be used: {error.orig}. Is the disk full, or the data directory read-only?"
+    except OSError as error:
+        if error.filename is None:
+            raise
+        words = f"{error.filename}: {error.strerror}. Choose a directory that can be written: --data-dir DIR."
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return Exit.FAILED
-    except KeyboardInterrupt:
-        return Exit.ANSWERED
+    Console(stderr=True).print(f"Opsthread can't start: {words}", style="red", markup=False, highlight=False)
+    return Exit.FAILED
 
 
-def stop_signal() -> asyncio.Event:
-    """Set by SIGINT or SIGTERM, from now on. A second one ends the process at once; its children die with it."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+class StopSignal:
+    """SIGINT, SIGTERM or SIGHUP (the terminal was closed). While starting, the first one cancels the start; once `serving` was
+    called it sets the event. A second one ends the process at once; its children die with it."""
 
-    def again() -> None:
-        os._exit(130)
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._main = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        for number in _STOPS:
+            self._loop.add_signal_handler(number, self._first)
 
-    def first() -> None:
-        stop.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, again)
+    def serving(self) -> None:
+        """The start is over; from now on somebody waits for the event."""
+        self._main = None
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, first)
-    return stop
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    def _first(self) -> None:
+        self._event.set()
+        for number in _STOPS:
+            self._loop.add_signal_handler(number, os._exit, 130)
+        if self._main is not None:
+            self._main.cancel()
 
 
-async def unless_stopped(work: Awaitable[Result], stop: asyncio.Event) -> Result | None:
+async def unless_stopped(work: Awaitable[Result], stop: StopSignal) -> Result | None:
     """The result of `work`; None when the signal came first, and `work` has been cancelled and has ended."""
     task = asyncio.ensure_future(work)
     stopper = asyncio.create_task(stop.wait(), name="stop-signal")
