@@ -82,9 +82,10 @@ class Approvals:
         case_code: str = "",
     ) -> Approval:
         """Store the frozen plan and append approval_requested, in one transaction; supersedes a pending one for the same
-        object. The same plan hash pending in the same conversation gives the approval that is there. `cluster` is its id.
-        Raises Forbidden (role, scope, policy), Conflict (kill switch; a change of the object under way), Invalid (the plan
-        does not hold together)."""
+        object, of the same conversation or requester. The same plan hash pending in the same conversation gives the approval
+        that is there. `cluster` is its id. Raises Forbidden (role, scope, policy), Conflict (kill switch; a change of the
+        object under way; an open question of somebody else about it), TooMany (three open ones of this conversation's
+        turns), Invalid (the plan does not hold together)."""
         plan = sound(plan, cluster)
         async with self._db.transaction() as session:
             row = await open_approval(

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from control_plane import log, transitions
 from control_plane.audit import Entry, record
 from control_plane.database import Session
-from control_plane.errors import Conflict, Forbidden, Invalid
+from control_plane.errors import Conflict, Forbidden, Invalid, TooMany
 from control_plane.principals import Principal, narrower
 from control_plane.readers import may_read
 from control_plane.settings import Settings
@@ -28,6 +28,8 @@ from protocol.remediation import RISK_ORDER, Plan, Remediation, Risk
 from protocol.risk import remediation_risk, undo_misfit
 from protocol.text import cap, clean, one_line
 
+MOST_OPEN = 3
+"""Open approvals that the turns of one conversation may have asked for: people decide, and can't about a flood."""
 _UNDER_WAY = (ApprovalState.APPROVED, ApprovalState.RUNNING)
 
 
@@ -43,8 +45,8 @@ async def open_approval(
     settings: Settings,
     now: datetime,
 ) -> ApprovalRow:
-    """Raises Forbidden (role, scope, policy), Conflict (kill switch, an action under way), Invalid (a plan that does not
-    hold together)."""
+    """Raises Forbidden (role, scope, policy), Conflict (kill switch, an action under way, somebody else's open question about
+    the object), Invalid (a plan that does not hold together), TooMany (open questions of this conversation's turns)."""
     # Alone: two plans for one object must see each other.
     cluster = await transitions.cluster_at_rest(session, plan.body.cluster, alone=True)
     scope = await _conversation_scope(session, conversation, turn, requester, cluster)
@@ -52,6 +54,8 @@ async def open_approval(
     there = await _make_room(session, plan, conversation, requester, now)
     if there is not None:
         return there
+    if conversation is not None and turn is not None:
+        await _within_budget(session, conversation, now)
     row = _row(plan, requester, cluster, settings, now)
     row.conversation, row.turn = conversation, turn
     row.why, row.case_code = cap(clean(redact(why).text), 4000), one_line(case_code, 100)
@@ -132,10 +136,37 @@ async def _make_room(
             )
         elif row.plan_hash == plan.plan_hash and row.conversation == conversation:
             return row
+        elif not _same_story(row, conversation, requester):
+            raise Conflict(
+                f"{row.requester_name} has asked for a change of {row.target} already, and it waits for a decision: "
+                f"{one_line(row.command_line, 200)} (approval {row.id}). Decide about that one first, or have it withdrawn",
+                code="open_elsewhere",
+            )
         else:
             by = By(requester.account, requester.name)
             await transitions.move(session, row, Trigger.NEWER_PLAN, by=by, now=now)
     return None
+
+
+def _same_story(row: ApprovalRow, conversation: str | None, requester: Principal) -> bool:
+    """Nobody makes another person's card, in another conversation, go away by asking for something else."""
+    return row.requester == requester.account or (conversation is not None and row.conversation == conversation)
+
+
+async def _within_budget(session: Session, conversation: str, now: datetime) -> None:
+    wanted = select(ApprovalRow.command_line).where(
+        ApprovalRow.conversation == conversation,
+        ApprovalRow.turn.is_not(None),
+        ApprovalRow.state == ApprovalState.PENDING.value,
+        ApprovalRow.expires_at > now,
+    )
+    waiting = (await session.scalars(wanted.order_by(ApprovalRow.created_at, ApprovalRow.id))).all()
+    if len(waiting) >= MOST_OPEN:
+        lines = "; ".join(one_line(line, 120) for line in waiting)
+        raise TooMany(
+            f"{len(waiting)} proposed changes of this conversation wait for a decision, and no more are opened until one of "
+            f"them is decided or withdrawn: {lines}"
+        )
 
 
 def _row(plan: Plan, requester: Principal, cluster: ClusterRow, settings: Settings, now: datetime) -> ApprovalRow:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.errors import Conflict, Forbidden, Invalid, ServiceError
+from control_plane.errors import Conflict, Forbidden, Invalid, ServiceError, TooMany
 from protocol.approval import ApprovalState, Role, Trigger
 from protocol.events import ApprovalDecided
 from protocol.objects import ObjectRef
@@ -70,6 +70,62 @@ async def test_a_newer_plan_for_the_object_supersedes_the_older(desk: Desk) -> N
         approval=older.id, state=S.SUPERSEDED, by_name="Ann", reason="a newer plan for the same object took its place"
     )
     assert (await desk.decide(newer, bob)).state is S.APPROVED
+
+
+async def test_somebody_elses_open_question_stays_and_the_newcomer_is_told_of_it(desk: Desk) -> None:
+    ann, bob, _ = await crew(desk)
+    older = await desk.propose(ann, conversation=await desk.conversation(ann))
+    for conversation in (None, await desk.conversation(bob)):
+        with pytest.raises(Conflict) as told:
+            await desk.propose(bob, desk.plan("1Gi"), conversation=conversation)
+        assert "Ann has asked for" in told.value.message
+        assert older.id in told.value.message
+    assert (await desk.approvals.get(older.id)).state is S.PENDING
+    await desk.approvals.withdraw(older.id, ann)
+    assert (await desk.propose(bob, desk.plan("1Gi"))).state is S.PENDING
+
+
+async def test_in_one_conversation_anybody_of_it_may_ask_for_something_better(desk: Desk) -> None:
+    ann, bob, _ = await crew(desk)
+    conversation = await desk.conversation(ann)
+    older = await desk.propose(ann, conversation=conversation)
+    await desk.propose(bob, desk.plan("1Gi"), conversation=conversation)
+    assert (await desk.approvals.get(older.id)).state is S.SUPERSEDED
+
+
+async def test_two_people_without_a_conversation_are_not_in_the_same_one(desk: Desk) -> None:
+    ann, bob, _ = await crew(desk)
+    await desk.propose(ann)
+    assert await refused(desk.propose(bob, desk.plan("1Gi")), Conflict) == "open_elsewhere"
+
+
+async def test_the_turns_of_a_conversation_have_three_open_questions_at_most(desk: Desk) -> None:
+    ann, bob, _ = await crew(desk)
+    conversation = await desk.conversation(ann)
+    turn = await desk.conversations.ask(conversation.id, ann, "restart all", door="web", language="en")
+
+    def restart(name: str, by_turn: bool = True) -> Any:
+        plan = desk.plan(action=RestartWorkload(target=ObjectRef.parse(f"Deployment/shop/{name}")), undo=None)
+        return desk.approvals.open(
+            plan,
+            requester=ann,
+            cluster=desk.cluster.id,
+            conversation=conversation.id,
+            turn=turn.id if by_turn else None,
+            why="again",
+        )
+
+    first, *_ = [await restart(f"web-{n}") for n in range(3)]
+    with pytest.raises(TooMany) as told:
+        await restart("web-3")
+    assert "Deployment/shop/web-0" in told.value.message or "deployment/web-0" in told.value.message
+    assert (await restart("web-0")).id == first.id, "asking for the same again is no new question"
+    assert (await restart("web-9", by_turn=False)).state is S.PENDING, "what a person proposes by hand is no flood"
+    await desk.decide(first, bob, "reject")
+    assert (await restart("web-3")).state is S.PENDING
+    await refused(restart("web-4"), TooMany)
+    desk.clock.move(hours=2)
+    assert (await restart("web-4")).state is S.PENDING
 
 
 async def test_while_a_change_of_the_object_is_under_way_no_other_opens(desk: Desk) -> None:
