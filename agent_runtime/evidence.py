@@ -1,11 +1,13 @@
 """A model's evidence against what its tools really returned. Pure.
 
-Each piece names a tool result of the turn and must occur in it verbatim, but for white space. What fails is dropped and the
-confidence capped; a root cause with no evidence left goes; none left is "I don't know", with what was checked.
+Each piece names a tool result of the turn and must occur in it verbatim, but for white space; it must say something, and the
+result must be about the object that it is said of. What fails is dropped and the confidence capped; a root cause with no
+evidence left goes; none left is "I don't know", with what was checked. "Nothing is wrong" does not hide what the rules found.
 """
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocol.diagnosis import Diagnosis, Evidence, EvidenceSource, RootCause
 from protocol.events import Language
@@ -17,9 +19,12 @@ from tools.report import Report, ReportedCause, ReportedEvidence
 from tools.titles import title_of
 
 CONFIDENCE_CAP = 0.5
-"""Of a root cause some of whose evidence did not hold, or that rests on past cases alone."""
-MIN_EXCERPT = 3
-"""Characters: "137" proves something, "0" is everywhere."""
+"""Of a root cause some of whose evidence did not hold, that rests on past cases alone, or that the model calls healthy."""
+_LONG = 8
+_SHORT = re.compile(r"(?=.*\d).{3,}|(?=.*[A-Z]).{5,}")
+"""Shorter than that: "137", "256Mi", "Error" prove something; "pod", "the", "0" are everywhere."""
+_GENERATED = 2
+"""Parts at the end of a pod's name that its owners have made up: payments-7c9d-x2k4p is a pod of payments."""
 _OWN = frozenset({PROPOSE, REPORT})
 
 _UNKNOWN: dict[Language, str] = {
@@ -80,13 +85,37 @@ def check(report: Report, results: Iterable[ToolResult], *, language: Language =
     return Checked(diagnosis, len(reasons), tuple(reasons))
 
 
-def report_answer(report: Report, results: Iterable[ToolResult], *, language: Language = "en") -> ToolAnswer:
-    """What the `report` tool says: what held, what was dropped and why, how to go on."""
-    checked = check(report, results, language=language)
+def against_rules(checked: Checked, rules: Diagnosis | None) -> Checked:
+    """Healthy, says the model, and the rules found a root cause in this turn: theirs stays, with less confidence, and both are
+    told. A log line can talk a model into calling all well."""
+    if rules is None or not rules.root_causes or not checked.diagnosis.healthy:
+        return checked
+    first = rules.root_causes[0]
+    words = f"The model called this healthy; the rules found {first.code} at {first.object} in the same turn."
+    causes = tuple(
+        cause.model_copy(update={"confidence": min(cause.confidence, CONFIDENCE_CAP)}) for cause in rules.root_causes
+    )
+    update = {
+        "summary": rules.summary,
+        "root_causes": causes,
+        "healthy": False,
+        "limits": (*checked.diagnosis.limits, words),
+    }
+    reason = f"{words} That stays visible to people: say in your answer why you disagree."
+    return replace(checked, diagnosis=checked.diagnosis.model_copy(update=update), reasons=(*checked.reasons, reason))
+
+
+def report_answer(
+    report: Report, results: Iterable[ToolResult], *, rules: Diagnosis | None = None, language: Language = "en"
+) -> ToolAnswer:
+    """What the `report` tool says: what held, what was dropped and why, how to go on. `rules` is what they found this turn."""
+    kept_by_itself = check(report, results, language=language)
+    checked = against_rules(kept_by_itself, rules)
     kept = sum(len(cause.evidence) for cause in checked.diagnosis.root_causes)
     note = f"Recorded: {len(checked.diagnosis.root_causes)} root cause(s) with {kept} piece(s) of evidence."
-    if checked.reasons:
-        note += " Dropped: " + " ".join(checked.reasons[:6])
+    if kept_by_itself.reasons:
+        note += " Dropped: " + " ".join(kept_by_itself.reasons[:6])
+    note += "".join(f" {reason}" for reason in checked.reasons[len(kept_by_itself.reasons) :])
     if report.root_causes and not checked.diagnosis.root_causes:
         note += " Nothing is left: quote exactly and report once more, or answer that you don't know and what you checked."
     return ToolAnswer(title_of(REPORT, {}), note=note, diagnosis=checked.diagnosis, dropped_evidence=checked.dropped)
@@ -124,11 +153,31 @@ def _fault(item: ReportedEvidence, result: ToolResult | None, folded: Mapping[st
     if not folded[result.call]:
         return f"{quote} names {result.ref}, which holds nothing that can be quoted."
     excerpt = _fold(item.excerpt)
-    if len(excerpt) < MIN_EXCERPT:
+    about = ObjectRef.parse(item.object)
+    if len(excerpt) < _LONG and _SHORT.fullmatch(excerpt) is None:
         return f"{quote} is too short to prove anything."
-    if excerpt not in folded[result.call]:
+    if excerpt in (about.name, about.namespace, about.kind, str(about)):
+        return f"{quote} only repeats what the object is called."
+    if not _occurs(excerpt, folded[result.call]):
         return f"{quote} does not occur in {result.ref}."
+    if not _is_about(result, about):
+        return f"{quote} is said of {about}, which {result.ref} does not name."
     return ""
+
+
+def _occurs(excerpt: str, text: str) -> bool:
+    """A short one as a whole word: "137" is not in "11370"."""
+    if len(excerpt) >= _LONG:
+        return excerpt in text
+    return re.search(rf"(?<![A-Za-z0-9]){re.escape(excerpt)}(?![A-Za-z0-9])", text) is not None
+
+
+def _is_about(result: ToolResult, about: ObjectRef) -> bool:
+    """Does the result name the object, in what was asked for (logs don't say whose they are) or in what came? Of a pod its
+    owner's name is enough: `kubectl logs deploy/payments` is about payments' pods."""
+    parts = about.name.split("-")
+    most = min(_GENERATED, len(parts) - 1) if about.kind in ("Pod", "ReplicaSet") else 0
+    return any("-".join(parts[: len(parts) - cut]) in result.text for cut in range(most + 1))
 
 
 def _evidence(item: ReportedEvidence, result: ToolResult) -> Evidence:

@@ -219,7 +219,7 @@ class _OneTurn:
 
 
 def _check_report(recorder: Recorder, language: Language) -> Callable[[Report], ToolAnswer]:
-    return lambda report: report_answer(report, recorder.results, language=language)
+    return lambda report: report_answer(report, recorder.results, rules=recorder.state.found_by_rules, language=language)
 
 
 def _language(turn: Turn, state: TurnLog) -> Language:

@@ -81,6 +81,16 @@ class TurnLog:
             if call.started and call.finished
         )
 
+    @property
+    def found_by_rules(self) -> Diagnosis | None:
+        """The first diagnosis of the turn with a root cause; of a question that was asked again, the newest answer counts."""
+        newest = {
+            call.started.title: call.diagnosis
+            for call in self.calls.values()
+            if call.name == DIAGNOSE and call.started and call.diagnosis
+        }
+        return next((found for found in newest.values() if found.root_causes), None)
+
 
 def read_turn_log(entries: Sequence[LogEntry], *, opening: str) -> TurnLog:
     """`opening` is opening_call(turn): that call stands in no model message."""

@@ -125,6 +125,17 @@ async def test_invented_evidence_is_dropped_and_the_confidence_capped(tmp_path: 
         assert "kernel panic" in server.messages()[-1]["content"]
 
 
+async def test_a_model_that_calls_all_well_does_not_hide_the_rules_root_cause(tmp_path: Path) -> None:
+    well: dict[str, Any] = {"summary": "All is well.", "healthy": True, "root_causes": []}
+    async with room(tmp_path, Calls(("report", well)), Say("All is well.")) as (house, _):
+        told = await asked(house)
+        rules, made = [entry.diagnosis for entry in told.all(DiagnosisMade)]
+        assert [cause.code for cause in made.root_causes] == [cause.code for cause in rules.root_causes]
+        assert not made.healthy
+        assert made.root_causes[0].confidence == CONFIDENCE_CAP
+        assert "called this healthy" in made.limits[-1]
+
+
 async def test_a_diagnosis_with_no_evidence_left_is_i_do_not_know_also_in_the_answer(tmp_path: Path) -> None:
     script = [Calls(("report", reported(("r1", "kernel panic")))), Say("It was a kernel panic.")]
     async with room(tmp_path, *script) as (house, _):

@@ -21,6 +21,7 @@ REPORT = {
             "explanation": "its limit of 256Mi is less than it needs",
             "confidence": 0.95,
             "evidence": [
+                {"result": "r1", "excerpt": "256Mi", "source": "object", "object": PAYMENTS},
                 {"result": "r2", "excerpt": "payments", "source": "object", "object": PAYMENTS},
                 {"result": "r2", "excerpt": "this line is in no tool result", "source": "log", "object": PAYMENTS},
             ],
@@ -62,9 +63,9 @@ async def test_a_model_looks_further_and_what_it_invents_is_dropped(tmp_path: Pa
     assert "kubectl get deployments -n shop" in [step["title"] for step in story["steps"]]
     made = story["diagnosis"]
     assert made["stage"] == "model"
-    assert made["dropped_evidence"] == 1
+    assert made["dropped_evidence"] == 2, "the name alone proves nothing, and the invented line is nowhere"
     excerpts = [piece["excerpt"] for piece in made["diagnosis"]["root_causes"][0]["evidence"]]
-    assert excerpts == ["payments"]
+    assert excerpts == ["256Mi"]
 
 
 @pytest.mark.parametrize("reply", [Fail(500), Fail(401), None], ids=["failing", "refusing the key", "not there"])

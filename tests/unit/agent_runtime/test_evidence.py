@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from agent_runtime.evidence import CONFIDENCE_CAP, Checked, ToolResult, check, report_answer
+from protocol.diagnosis import Diagnosis
 from tools.answer import ToolAnswer, render
 from tools.names import KUBECTL, PAST_CASES, PROPOSE
 from tools.report import Report
@@ -17,9 +20,11 @@ def result(ref: str, body: str, *, name: str = KUBECTL, status: str = "ok", note
     return ToolResult(ref, f"call-{ref}", name, "kubectl logs payments", status, text)
 
 
-def reported(*evidence: tuple[str, str], healthy: bool = False, confidence: float = 0.9) -> Report:
+def reported(
+    *evidence: tuple[str, str], healthy: bool = False, confidence: float = 0.9, about: str = "Pod/shop/payments-1"
+) -> Report:
     items: list[dict[str, Any]] = [
-        {"result": ref, "excerpt": excerpt, "source": "log", "object": "Pod/shop/payments-1"} for ref, excerpt in evidence
+        {"result": ref, "excerpt": excerpt, "source": "log", "object": about} for ref, excerpt in evidence
     ]
     cause = {
         "code": "memory-limit-too-low",
@@ -109,6 +114,85 @@ def test_the_models_own_proposal_proves_nothing() -> None:
 
 def test_a_tiny_excerpt_proves_nothing() -> None:
     assert "too short" in judge(("r1", "1")).reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("excerpt", "holds"),
+    [
+        ("256Mi", True),
+        ("137", True),
+        ("OOMKilled", True),
+        ("Error", True),
+        ("0/1", True),
+        ("pod", False),
+        ("the", False),
+        ("kube", False),
+        ("0", False),
+        ("13", False),
+        ("payments", False),
+        ("shop", False),
+        ("Deployment", False),
+        ("Deployment/shop/payments", False),
+        ("76Mi", False),
+    ],
+)
+def test_what_an_excerpt_must_be_to_prove_something(excerpt: str, holds: bool) -> None:
+    text = "Deployment/shop/payments: pod the kube 0 13 payments 0/1 Error OOMKilled exit code 137 limit 256Mi, before 276Mi"
+    report = reported(("r1", excerpt), about="Deployment/shop/payments")
+    assert (check(report, [result("r1", text)]).dropped == 0) is holds
+
+
+@pytest.mark.parametrize(
+    ("about", "title", "holds"),
+    [
+        ("Pod/shop/payments-1", "kubectl logs payments-1 -n shop", True),
+        ("Pod/shop/payments-7c9d-x2k4p", "kubectl logs deploy/payments -n shop", True),
+        ("Deployment/shop/payments", "kubectl logs payments-7c9d-x2k4p -n shop", True),
+        ("Deployment/shop/search-api", "kubectl logs search -n shop", False),
+        ("Pod/shop/search-1", "kubectl logs payments-1 -n shop", False),
+        ("Node//worker-1", "kubectl get nodes", False),
+    ],
+)
+def test_a_result_proves_something_only_of_what_it_names(about: str, title: str, holds: bool) -> None:
+    text = f"[r1] {render(ToolAnswer(title, body='exit code 137'))}"
+    checked = check(reported(("r1", "exit code 137"), about=about), [ToolResult("r1", "call-r1", KUBECTL, title, "ok", text)])
+    assert (checked.dropped == 0) is holds
+    if not holds:
+        assert f"said of {about}, which r1 does not name" in checked.reasons[0]
+
+
+def by_rules() -> Diagnosis:
+    cause = check(reported(("r1", "exit code 137"), confidence=0.95), [result("r1", LOG)]).diagnosis.root_causes[0]
+    return Diagnosis(summary="payments needs more memory", healthy=False, root_causes=(cause,))
+
+
+def test_a_model_that_calls_all_well_does_not_hide_what_the_rules_found() -> None:
+    well = Report(summary="All is well.", healthy=True)
+    answer = report_answer(well, [result("r1", LOG)], rules=by_rules())
+    made = answer.diagnosis
+    assert made is not None
+    assert not made.healthy
+    assert made.summary == "payments needs more memory"
+    assert [(cause.code, cause.confidence) for cause in made.root_causes] == [("memory-limit-too-low", CONFIDENCE_CAP)]
+    words = "The model called this healthy; the rules found memory-limit-too-low at Deployment/shop/payments in the same turn."
+    assert made.limits == (words,)
+    assert words in answer.note
+    assert answer.dropped_evidence == 0
+
+
+def test_where_the_rules_found_nothing_the_model_may_call_it_healthy() -> None:
+    well = Report(summary="All is well.", healthy=True)
+    for rules in (None, Diagnosis(summary="nothing found", healthy=True)):
+        made = report_answer(well, [result("r1", LOG)], rules=rules).diagnosis
+        assert made is not None
+        assert made.healthy
+
+
+def test_another_root_cause_of_the_models_own_stands_as_it_is() -> None:
+    made = report_answer(reported(("r1", "exit code 137")), [result("r1", LOG)], rules=by_rules()).diagnosis
+    assert made is not None
+    assert made.limits == ()
+    assert made.root_causes[0].confidence == 0.9
 
 
 def test_a_past_case_is_no_proof_of_now_whatever_the_model_calls_it() -> None:
