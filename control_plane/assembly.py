@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from control_plane import data_dir
+from control_plane import command_log, data_dir
 from control_plane.accounts import Accounts
 from control_plane.approvals import Approvals
 from control_plane.audit import Audit
@@ -11,7 +11,7 @@ from control_plane.bus import Bus
 from control_plane.clock import Clock, utc_now
 from control_plane.commands import Commands
 from control_plane.conversations import Conversations
-from control_plane.database import Database
+from control_plane.database import Database, Session
 from control_plane.durable import Durable
 from control_plane.fleet import Fleet
 from control_plane.services import ControlPlane
@@ -41,12 +41,17 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
     bus = Bus(settings)
     database = Database(settings.database, bus)
     approvals = Approvals(database, settings, clock=clock)
+
+    async def kill_switch_thrown(session: Session, cluster: str, by: str, reason: str) -> None:
+        await approvals.cancel_open(session, cluster, by, reason)
+        await command_log.stop_executions(session, cluster)
+
     fleet = Fleet(
         database,
         bus,
         clock=clock,
         grant_keys={kid: key.verify_key.encode().hex()},
-        kill_switch_thrown=approvals.cancel_open,
+        kill_switch_thrown=kill_switch_thrown,
     )
     return ControlPlane(
         settings=settings,

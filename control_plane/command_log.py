@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.database import Database, Session
 from control_plane.tables.commands import CommandEntryRow
+from protocol import subjects
 from protocol.commands import CommandResult, CommandStatus
 from protocol.text import cap
 
@@ -182,3 +183,14 @@ def _look_at(done: asyncio.Future[None]) -> None:
     """A change that nobody waits for must not fail in silence."""
     if not done.cancelled() and done.exception() is not None:
         LOG.error("a command's row could not be written", error=str(done.exception()))
+
+
+async def stop_executions(session: Session, cluster: str) -> None:
+    """Inside the kill switch's transaction: once it is committed, the runners of executions that have no end yet are told to
+    stop at their next step, whichever replica has sent them."""
+    query = select(CommandEntryRow.id, CommandEntryRow.runner).where(
+        CommandEntryRow.cluster == cluster, CommandEntryRow.kind == "execute", CommandEntryRow.finished_at.is_(None)
+    )
+    for command, runner in await session.execute(query):
+        if runner is not None:
+            session.wake(subjects.cancel(cluster, runner), command.encode())

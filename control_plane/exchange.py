@@ -133,7 +133,9 @@ class Exchange:
                 talk.fail(CommandStatus.OFFLINE, words.bus_down(target.cluster_name))
             return await self._await_end(token, talk)
         except asyncio.CancelledError:
-            await self._bus.send(subjects.cancel(target.cluster, target.runner), request.id.encode())
+            # An execution goes on when whoever waits for it ends: only the kill switch stops it.
+            if not talk.writes:
+                await self._bus.send(subjects.cancel(target.cluster, target.runner), request.id.encode())
             raise
         finally:
             del self._talks[token]

@@ -22,7 +22,9 @@ _REMEMBERED_BYTES = 16 * 1024 * 1024
 
 Report = Callable[[str], None]
 """Tell the asker what is being done now."""
-Handle = Callable[[CommandRequest, Report], Awaitable[CommandResult]]
+Stopped = Callable[[], bool]
+"""Was the command given up? For what can't be cut off, but can stop between two steps."""
+Handle = Callable[[CommandRequest, Report, Stopped], Awaitable[CommandResult]]
 Publish = Callable[[str, bytes], Coroutine[Any, Any, bool]]
 Deliver = Callable[[list[tuple[str, bytes]]], Awaitable[None]]
 Finished = Callable[[str, CommandResult], None]
@@ -81,10 +83,13 @@ class Work:
             job.task = self._own(self._run(job), f"command-{request.id}")
 
     def cancel(self, command: str) -> None:
-        """Give a command up. An execution is not given up: half of it may be done, and its grant is used."""
+        """Give a command up. An execution is not cut off, half of it may be done and its grant is used: it is told, and one of
+        many steps (a drain) stops at the next."""
         job = self._jobs.get(command)
-        if job is not None and job.task is not None and not isinstance(job.request.command, Execute):
-            job.cancelled = True
+        if job is None or job.task is None:
+            return
+        job.cancelled = True
+        if not isinstance(job.request.command, Execute):
             job.task.cancel()
 
     async def finish(self, within_s: float) -> None:
@@ -136,7 +141,7 @@ class Work:
 
         try:
             async with asyncio.timeout(request.deadline_s), self._slots:
-                return await self._handle(request, report)
+                return await self._handle(request, report, lambda: job.cancelled)
         except TimeoutError:
             message = f"The runner gave up after {request.deadline_s:g} s. Ask for less, or allow more time."
             return CommandResult(id=request.id, status=CommandStatus.TIMEOUT, error=message)

@@ -35,6 +35,8 @@ class Ask:
     report: Callable[[str], None]
     judge_type: Callable[[Resource], str | None] = lambda _: None
     """The policy's word on a type that only discovery could tell; the reason when it is refused."""
+    stopped: Callable[[], bool] = lambda: False
+    """Was it given up meanwhile? What has many steps asks before each."""
     seen_namespace: Callable[[str], Mapping[str, Any] | None] = lambda _: None
     """A namespace as the live cache last saw it."""
 

@@ -70,7 +70,9 @@ class Commands:
     mode: RunnerMode
     now: Callable[[], datetime]
 
-    async def handle(self, request: CommandRequest, report: Callable[[str], None]) -> CommandResult:
+    async def handle(
+        self, request: CommandRequest, report: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> CommandResult:
         context = PolicyContext(mode=self.mode, scope=request.scope, default_namespace=self.client.access.namespace)
         verdict = judge(request.command, context)
         wanted = Decided.APPROVE if isinstance(request.command, Execute) else Decided.ALLOW
@@ -83,6 +85,7 @@ class Commands:
             now=self.now,
             max_bytes=request.max_bytes,
             report=report,
+            stopped=stopped,
             judge_type=lambda resource: _judge_type(request, resource, context),
             seen_namespace=lambda name: self.cache.get("Namespace", "", name),
         )

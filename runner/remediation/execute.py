@@ -191,6 +191,8 @@ async def _evict_all(situation: Situation, ask: Ask, until: float) -> str:
         while waiting:
             held: list[Obj] = []
             for at, pod in enumerate(waiting):
+                if ask.stopped():
+                    return _told_to_stop(len(held) + len(waiting) - at, total)
                 if asyncio.get_running_loop().time() >= until:
                     held += waiting[at:]
                     break
@@ -210,6 +212,10 @@ async def _evict_all(situation: Situation, ask: Ask, until: float) -> str:
     except KubeError as error:
         return f"; evicting its pods stopped: {error.for_people()}"
     return ""
+
+
+def _told_to_stop(left: int, total: int) -> str:
+    return f"; evicting its pods was stopped by order: {left} of {total} pods stay where they are"
 
 
 def _done_words(grant: Grant, body: PlanBody) -> str:

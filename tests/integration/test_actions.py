@@ -1,5 +1,6 @@
 """Actions over a real control plane and a fake runner: one approved plan, run once, and said what became of it."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from protocol.commands import CommandStatus, Execute
 from protocol.events import ActionFinished, ApprovalDecided, CaseStored, ModelMessage, UserMessage
 from protocol.grant import GRANT_SECONDS
 from tests.integration.agent_house import House, Told, agent_house
+from tests.integration.waiting import until
 
 
 @pytest.fixture
@@ -168,6 +170,31 @@ async def test_the_kill_switch_stops_what_is_approved(house: House) -> None:
     ended = await run(house, approval)
     assert ended.state == "cancelled"
     assert house.script.executions == []
+
+
+async def test_the_kill_switch_tells_the_runner_to_stop_what_it_is_doing(house: House) -> None:
+    approval, _, _ = await approved(house)
+    house.script.silent = {"execute"}
+    acting = asyncio.create_task(run(house, approval))
+    await until(lambda: house.script.executions, "the runner has the plan")
+    sent = next(job.request for job in house.runner.jobs if isinstance(job.request.command, Execute))
+    await house.plane.fleet.set_kill_switch(house.cluster.id, True, by="admin", reason="freeze")
+    await until(lambda: sent.id in house.runner.cancelled, "the runner is told")
+    acting.cancel()
+    await asyncio.wait({acting})
+
+
+async def test_an_execution_goes_on_when_the_process_that_waits_for_it_stops(house: House) -> None:
+    approval, ann, _ = await approved(house)
+    house.script.silent = {"execute"}
+    acting = asyncio.create_task(run(house, approval))
+    await until(lambda: house.script.executions, "the runner has the plan")
+    sent = next(job.request for job in house.runner.jobs if isinstance(job.request.command, Execute))
+    acting.cancel()
+    await asyncio.wait({acting})
+    told = await house.ask(ann, "kubectl get pods -A")
+    assert told.turn.state == "finished"
+    assert sent.id not in house.runner.cancelled
 
 
 async def test_a_pending_approval_does_not_run(house: House) -> None:

@@ -1,5 +1,6 @@
 """Plans and grants against the practice cluster: what runs once, what never runs, and what nobody can tell."""
 
+import asyncio
 import contextlib
 import json
 import sqlite3
@@ -10,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from protocol import subjects
 from protocol.commands import CheckPlan, CommandRequest, CommandStatus, Execute, GrantStatus, PreparePlan
 from protocol.grant import SignedGrant
 from protocol.ids import new_id
@@ -30,7 +32,17 @@ from protocol.remediation import (
     SetResources,
     UncordonNode,
 )
-from tests.integration.runner_rig import Plane, Stand, empty_stand, runner_process, running_runner, stand, until
+from tests.integration.runner_rig import (
+    CLUSTER,
+    RUNNER,
+    Plane,
+    Stand,
+    empty_stand,
+    runner_process,
+    running_runner,
+    stand,
+    until,
+)
 
 PAYMENTS = ObjectRef.parse("Deployment/shop/payments")
 MORE_MEMORY = SetResources(target=PAYMENTS, container="payments", limits={"memory": "512Mi"}, requests={"memory": "512Mi"})
@@ -173,6 +185,23 @@ async def test_a_drain_that_stops_half_way_is_not_said_to_have_changed_nothing(t
         assert seen.check().outcome == "waiting"
         undone = await here.plane.execute(plan, here.plane.grant(plan, authority=authority, purpose="undo"))
         assert undone.execution().outcome == "applied"
+
+
+async def test_a_drain_that_is_told_to_stop_evicts_no_further_pod(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        plan = await here.plane.plan(DrainNode(target=ObjectRef.parse("Node//worker-1"), delete_emptydir_data=True))
+        await here.cluster.fault("/eviction$", status=429, count=1000)
+        command = Execute(body=plan.body, grant=here.plane.grant(plan))
+        request = CommandRequest(id=new_id(), command=command, deadline_s=60)
+        done = asyncio.create_task(here.plane.result(await here.plane.start(request), 50))
+        await until("it waits for budgets", lambda: any("pods evicted" in note.note for note in here.plane.progress), 20)
+        await here.plane.client.publish(subjects.cancel(CLUSTER, RUNNER), request.id.encode())
+        await here.cluster.admin("faults", method="DELETE")
+        outcome = (await done).execution()
+        assert outcome.outcome == "applied"
+        assert "stopped by order" in outcome.message
+        left = await here.plane.kubectl("get pods -A --field-selector=spec.nodeName=worker-1 -o name")
+        assert any("kube-proxy" not in line for line in left.text.split())
 
 
 async def test_a_bad_image_is_worse(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ PIECES = frozenset(
         "no workload",
         "2 of 2 pods ready; 3",
         "; evicting its pods stopped: 3",
+        "; evicting its pods was stopped by order: 3 of 3 pods stay where they are",
         "; 3 of 3 pods could not be evicted in time: their disruption budgets hold them",
         "3 3: make a new plan",
         "is gone",
