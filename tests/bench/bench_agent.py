@@ -18,6 +18,7 @@ from typing import Any, cast
 import aiohttp
 import structlog
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
@@ -187,4 +188,4 @@ if __name__ == "__main__":
     if "--server" in sys.argv:
         serve()
     else:
-        asyncio.run(main())
+        uvloop.run(main())  # as in production
