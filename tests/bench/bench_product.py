@@ -4,6 +4,7 @@ Run: python -m tests.bench.bench_product
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -107,4 +108,5 @@ async def _command(client: Client, cluster: str) -> float:
 
 
 if __name__ == "__main__":
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as on any machine where it is installed
     asyncio.run(main())

@@ -4,6 +4,7 @@ Run: python -m tests.bench.bench_screen
 """
 
 import asyncio
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -52,4 +53,5 @@ async def _ask_all(demo: Process) -> list[float]:
 
 
 if __name__ == "__main__":
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as on any machine where it is installed
     asyncio.run(main())
