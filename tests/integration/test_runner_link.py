@@ -19,7 +19,7 @@ from protocol.objects import ObjectRef
 from protocol.remediation import ScaleWorkload
 from runner.identity import load_identity
 from runner.link import Link
-from runner.work import Report, Work
+from runner.work import Report, Stopped, Work
 from tests.integration.runner_rig import (
     CLUSTER,
     RUNNER,
@@ -81,7 +81,7 @@ async def test_connections_are_renewed_without_a_gap(tmp_path: Path) -> None:
     hello = Hello(cluster=CLUSTER, runner=RUNNER, boot="b" * 16, version="1", started_at=NOW, clock=NOW)
     identity = load_identity(tmp_path / "identity.json").enrolled_as(CLUSTER, RUNNER)
 
-    async def answer(request: CommandRequest, _: Report) -> CommandResult:
+    async def answer(request: CommandRequest, _: Report, _stopped: Stopped) -> CommandResult:
         return CommandResult(id=request.id, status=CommandStatus.OK)
 
     def receive(data: bytes, reply: str) -> None:
