@@ -20,7 +20,9 @@ demo: setup  ## Start the practice cluster and the web chat; ARGS='--ask "..." -
 
 test: packages setup-dev check  ## Everything: linters, types, layers, all tests
 	@echo "== tests"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) || { \
+	  echo "== what failed, once more and alone: a busy machine fails a test once, a mistake fails it twice"; \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS); }
 
 check: setup-dev  ## ruff, pyright strict (basedpyright), import-linter
 	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check .

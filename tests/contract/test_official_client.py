@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.cluster import Cluster, Namespace, config_map, deployment
+from tests.contract.cluster import Cluster, Namespace, config_map, deployment, until
 from tests.contract.official import Official, official
 
 pytestmark = pytest.mark.contract
@@ -41,7 +41,10 @@ def test_typed_objects(client: Official, namespace: Namespace) -> None:
     page = client.core.list_namespaced_pod(namespace.name, limit=1)
     rest = client.core.list_namespaced_pod(namespace.name, limit=10, _continue=page.metadata._continue)
     assert len(page.items) + len(rest.items) == len(client.core.list_namespaced_pod(namespace.name).items)
-    assert client.core.read_namespaced_pod_log(pods[0].metadata.name, namespace.name, tail_lines=1)
+    until(
+        lambda: client.core.read_namespaced_pod_log(pods[0].metadata.name, namespace.name, tail_lines=1),
+        "the pod has written its first line",
+    )
     scale = client.apps.patch_namespaced_deployment_scale("typed", namespace.name, {"spec": {"replicas": 1}})
     assert scale.spec.replicas == 1
     events = client.core.list_namespaced_event(namespace.name).items

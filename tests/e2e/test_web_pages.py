@@ -1,5 +1,8 @@
 """The pages in Chromium, over a real control plane: live, honest, silent on the console, and usable by everybody."""
 
+import re
+from contextlib import suppress
+
 import pytest
 from playwright.async_api import Error, Page, expect
 
@@ -221,7 +224,7 @@ async def test_rejecting_with_a_reason_by_keyboard(stage: Stage) -> None:
 
 
 async def test_somebody_was_faster(stage: Stage) -> None:
-    """The card was open while another person decided by another door, and the stream was away."""
+    """The card was open while another person decided by another door: it learns of it, or the click says so."""
     here = stage.here
     approval = await here.approval(stage.dana)
     async with stage.page(stage.alex, f"/approvals/{approval.id}") as view:
@@ -232,9 +235,10 @@ async def test_somebody_was_faster(stage: Stage) -> None:
         body = {"verdict": "reject", "plan_hash": approval.plan.plan_hash}
         assert (await beth.call("POST", f"/api/v1/approvals/{approval.id}/decide", body))[0] == 200
         button = view.page.get_by_role("button", name="Approve and run")
-        if await button.count():
-            await button.click()
-            await expect(view.page.locator("ot-approval [role=alert]")).to_contain_text("it has been decided already")
+        with suppress(Error):  # the stream may have been faster than our finger
+            await button.click(timeout=2_000)
+        told = re.compile("it has been decided already|Rejected by")
+        await expect(view.page.locator("ot-approval")).to_contain_text(told)
 
 
 STATES = [
