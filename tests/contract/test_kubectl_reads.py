@@ -149,7 +149,7 @@ def test_describe_a_node(cluster: Cluster) -> None:
 
 def test_logs(shop: Namespace) -> None:
     name = shop.get("pods", "-l", "app=api")["items"][0]["metadata"]["name"]
-    until(lambda: shop.kubectl("logs", name).out.strip(), "the pod has written its first line")
+    until(lambda: shop.kubectl("logs", name).out.strip() != "", "the pod has written its first line")
     assert len(shop.kubectl("logs", name, "--tail=1").out.splitlines()) == 1
     assert shop.kubectl("logs", "-l", "app=web", "--tail=1").out.strip()
     stamped = shop.kubectl("logs", "deploy/api", "--timestamps").out.splitlines()[0]
