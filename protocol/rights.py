@@ -1,0 +1,50 @@
+"""Which rights in a cluster each type of remediation needs: what an installation grants, and what a missing right is named by."""
+
+from collections.abc import Iterable
+from typing import get_args
+
+from protocol.base import Strict
+from protocol.kubectl.resources import by_kind
+from protocol.remediation import CLUSTER_SCOPED, Remediation
+
+
+class Right(Strict):
+    """One verb on one resource, in RBAC's words. `resource` may name a subresource: `pods/eviction`."""
+
+    group: str
+    resource: str
+    verb: str
+    namespaced: bool
+
+
+ACTIONS = {row.model_fields["type"].default: row for row in get_args(get_args(Remediation)[0])}
+"""Each type of remediation by its name."""
+
+UNDO_ONLY = frozenset(("delete_configmap",))
+"""Never proposed by itself; its right comes with the type that it undoes."""
+
+_VERBS: dict[str, tuple[str, ...]] = {"delete_pod": ("delete",), "create_configmap": ("create", "delete")}
+"""Everything else patches. What is created must be deletable, or it could not be undone."""
+_BESIDES = {"drain": (Right(group="", resource="pods/eviction", verb="create", namespaced=True),)}
+
+
+def rights_for(types: Iterable[str]) -> tuple[Right, ...]:
+    """What a runner that executes these types must be allowed, each right once, in a stable order.
+
+    Raises KeyError for a type that does not exist.
+    """
+    found: set[Right] = set()
+    for name in types:
+        found.update(_BESIDES.get(name, ()))
+        for kind in ACTIONS[name].kinds():
+            resource = by_kind(kind)
+            if resource is None:
+                raise KeyError(kind)
+            for verb in _VERBS.get(name, ("patch",)):
+                found.add(Right(group=resource.group, resource=resource.plural, verb=verb, namespaced=resource.namespaced))
+    return tuple(sorted(found, key=lambda right: (right.group, right.resource, right.verb)))
+
+
+def needs_nodes(name: str) -> bool:
+    """Does this type touch what is in no namespace?"""
+    return any(kind in CLUSTER_SCOPED for kind in ACTIONS[name].kinds())
