@@ -2,30 +2,54 @@
 
 from control_plane.tables.accounts import AccountRow, LinkRow, RoleRow, SessionRow, SignInFailureRow
 from control_plane.tables.approvals import ApprovalRow, DecisionRow
-from control_plane.tables.audit import AuditEntryRow, AuditHeadRow
+from control_plane.tables.audit import AuditCheckpointRow, AuditEntryRow, AuditHeadRow
 from control_plane.tables.base import DEFAULT_TENANT, Table, UtcTime
+from control_plane.tables.cases import (
+    CaseRow,
+    FeedbackRow,
+    LearningHeadRow,
+    SoakRow,
+    WeightChangeRow,
+    WeightVoteRow,
+)
 from control_plane.tables.commands import CommandEntryRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
 from control_plane.tables.fleet import ClusterRow, EnrolmentTokenRow, RunnerRow
+from control_plane.tables.replicas import LeaseRow, OpenStreamRow, RateCountRow
 
 __all__ = [
     "DEFAULT_TENANT",
     "AccountRow",
     "ApprovalRow",
+    "AuditCheckpointRow",
     "AuditEntryRow",
     "AuditHeadRow",
+    "CaseRow",
+    "BreakGlassRow",
     "ClusterRow",
+    "ClusterSafetyRow",
     "CommandEntryRow",
     "ConversationRow",
     "DecisionRow",
     "EnrolmentTokenRow",
+    "LeaseRow",
+    "FeedbackRow",
+    "LearningHeadRow",
+    "FreezeRow",
     "LinkRow",
     "LogEntryRow",
+    "OpenStreamRow",
+    "RateCountRow",
+    "NotificationRow",
+    "NotificationSeenRow",
     "RoleRow",
     "RunnerRow",
     "SessionRow",
     "SignInFailureRow",
+    "SoakRow",
     "Table",
     "TurnRow",
     "UtcTime",
+    "WeightChangeRow",
+    "WeightVoteRow",
 ]
