@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.tables.base import Table
+
+_OPEN = text("finished_at IS NULL")
 
 
 class CommandEntryRow(Table):
@@ -15,6 +17,8 @@ class CommandEntryRow(Table):
     __table_args__ = (
         Index("ix_commands_cluster_created_at", "cluster", "created_at"),
         Index("ix_commands_tenant_id_created_at", "tenant_id", "created_at"),
+        # What has no end yet: few among many.
+        Index("ix_commands_open", "kind", sqlite_where=_OPEN, postgresql_where=_OPEN),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

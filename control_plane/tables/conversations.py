@@ -22,6 +22,8 @@ class ConversationRow(Table):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     last_seq: Mapped[int] = mapped_column(default=0)
+    fence: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """One more with each claim of a turn: who claimed before may append no more."""
 
 
 class TurnRow(Table):
