@@ -16,6 +16,7 @@ from control_plane.tables.commands import CommandEntryRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
 from control_plane.tables.fleet import ClusterRow, EnrolmentTokenRow, RunnerRow
 from control_plane.tables.replicas import LeaseRow, OpenStreamRow, RateCountRow
+from control_plane.tables.safety import BreakGlassRow, ClusterSafetyRow, FreezeRow, NotificationRow, NotificationSeenRow
 
 __all__ = [
     "DEFAULT_TENANT",

@@ -53,6 +53,8 @@ class ApprovalRow(Table):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(Text, default="")
+    break_glass: Mapped[str | None] = mapped_column(Text)
+    """Who broke the glass for it, when and why, as JSON."""
 
 
 class DecisionRow(Table):

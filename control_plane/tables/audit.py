@@ -38,3 +38,16 @@ class AuditEntryRow(Table):
     payload_digest: Mapped[str] = mapped_column(String(64))
     previous: Mapped[str] = mapped_column(String(64))
     digest: Mapped[str] = mapped_column(String(64))
+
+
+class AuditCheckpointRow(Table):
+    """A head of the chain, signed: rows up to it need not be looked at again to know whether the chain goes on from it."""
+
+    __tablename__ = "audit_checkpoints"
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    kid: Mapped[str] = mapped_column(String(16))
+    signature: Mapped[str] = mapped_column(String(128))
