@@ -1,10 +1,17 @@
 """Configuration: one door. Environment (OPSTHREAD_…) over opsthread.toml over defaults; secrets by file reference."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+
+class Price(BaseModel):
+    """Money for a million tokens."""
+
+    input: float = Field(default=0, ge=0)
+    output: float = Field(default=0, ge=0)
 
 
 class Settings(BaseSettings):
@@ -35,6 +42,17 @@ class Settings(BaseSettings):
     nats_server_path: str = ""
     nats_port: int = 0
     """Port of the bundled server; 0 picks a free one."""
+    nats_host: str = "127.0.0.1"
+    """Where the bundled server listens; 0.0.0.0 lets runners of other machines in."""
+    nats_tls_cert_file: Path | None = None
+    nats_tls_key_file: Path | None = None
+    """The bundled server's certificate (PEM) and key, for runners that are given a tls:// address."""
+    nats_websocket_port: int = Field(default=0, ge=0, le=65_535)
+    """Port of the bundled server for wss:// through an ingress; 0 keeps it closed."""
+    nats_ca_file: Path | None = None
+    """PEM of the authority that signed the bus' certificate: handed to runners with their manifests."""
+    runner_image: str = "opsthread-runner:0.1.0"
+    """The image that `opsthread cluster add` names; with your registry's name before it."""
     chroma_url: str = ""
     """A Chroma server when scaled; embedded when empty."""
     grant_key_file: Path | None = None
@@ -50,7 +68,47 @@ class Settings(BaseSettings):
     openai_api_key_file: Path | None = None
     openai_base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     model: str = "gpt-5-mini"
+    model_api: Literal["openai", "azure"] = "openai"
+    """azure: OPENAI_BASE_URL is the resource (https://NAME.openai.azure.com), the model its deployment's name."""
+    azure_api_version: str = "2024-10-21"
     model_timeout_s: float = 60
+    """The longest silence of a model; one whole answer may take three times as long."""
+    model_stream: bool = True
+    model_parallel_tools: bool | None = None
+    """None leaves it to the endpoint; False asks for one tool call at a time, for models that mix them up."""
+    model_options: dict[str, Any] = {}
+    """Fields added to each request as they are, for instance {"temperature": 0}."""
+    model_context_tokens: int = Field(default=64_000, ge=4_000)
+    """What a request may hold at most before older tool results are compacted; below the model's own window."""
+    model_wait_s: float = Field(default=30, ge=0)
+    """The longest wait that a 429 or an overload may ask for before another model, or the rules, take over."""
+    fallback_model: str = ""
+    """Answers when the model can't, before the rules do; at the same endpoint unless it has its own."""
+    fallback_api: Literal["openai", "azure"] = "openai"
+    fallback_base_url: str = ""
+    fallback_api_key: SecretStr | None = None
+    fallback_api_key_file: Path | None = None
+    fallback_context_tokens: int = Field(default=64_000, ge=4_000)
+    model_prices: dict[str, Price] = {}
+    """By model name: money for a million tokens, e.g. {"gpt-5-mini": {"input": 0.25, "output": 2}}."""
+    currency: str = Field(default="USD", max_length=8)
+    budget_timezone: str = "UTC"
+    """Whose days and months the budgets count, an IANA name."""
+    cluster_tokens_per_day: int = Field(default=0, ge=0)
+    """Budgets: 0 is none. An admin's own budget for a cluster or a person wins over these."""
+    cluster_tokens_per_month: int = Field(default=0, ge=0)
+    cluster_money_per_day: float = Field(default=0, ge=0)
+    cluster_money_per_month: float = Field(default=0, ge=0)
+    person_tokens_per_day: int = Field(default=0, ge=0)
+    person_tokens_per_month: int = Field(default=0, ge=0)
+    person_money_per_day: float = Field(default=0, ge=0)
+    person_money_per_month: float = Field(default=0, ge=0)
+    model_requests_days: int = Field(default=7, ge=0, le=3650)
+    """How long the exact bytes of each request to a model are kept for admins; 0 keeps none."""
+    model_requests_mb: int = Field(default=500, ge=1)
+    """Above this the oldest go first."""
+    pseudonyms: tuple[str, ...] = ()
+    """Clusters (names or ids, "*" for all) whose names of objects a model never sees."""
     model_calls_per_turn: int = 20
     tool_calls_per_turn: int = 40
     turn_seconds: float = 300
@@ -59,6 +117,12 @@ class Settings(BaseSettings):
     embeddings_model: str = ""
     """Model name at the OpenAI-compatible endpoint; local vectors when empty."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> "Settings":
+        if (self.nats_tls_cert_file is None) != (self.nats_tls_key_file is None):
+            raise ValueError("nats_tls_cert_file and nats_tls_key_file belong together: give both or neither")
+        return self
 
     @property
     def database(self) -> str:
@@ -81,8 +145,16 @@ class Settings(BaseSettings):
 
     def api_key(self) -> str | None:
         """The model's key, from the file when one is named. None means: work without a language model."""
-        if self.openai_api_key_file is not None:
-            return self.openai_api_key_file.read_text().strip() or None
-        if self.openai_api_key is None:
-            return None
-        return self.openai_api_key.get_secret_value() or None
+        return _secret(self.openai_api_key, self.openai_api_key_file)
+
+    def fallback_key(self) -> str | None:
+        """The fallback's own key, or the model's where it has no endpoint of its own."""
+        own = _secret(self.fallback_api_key, self.fallback_api_key_file)
+        return own or (None if self.fallback_base_url else self.api_key())
+
+
+def _secret(value: SecretStr | None, file: Path | None) -> str | None:
+    """Raises OSError when the file can't be read."""
+    if file is not None:
+        return file.read_text().strip() or None
+    return (value.get_secret_value() or None) if value is not None else None

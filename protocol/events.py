@@ -42,6 +42,12 @@ class ModelMessage(Value):
     offline: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
+    estimated: bool = False
+    """The endpoint told no usage, so its tokens are counted by length."""
+    money: float = 0
+    """What the call cost by the configured prices; 0 where the model has none."""
+    model: str = ""
+    """Which model wrote it; "" for the rules."""
     final: bool = False
     """The last message of its turn: the answer."""
 
@@ -132,6 +138,15 @@ class TurnFinished(Value):
     input_tokens: int = 0
     output_tokens: int = 0
     ended_by: Literal["answer", "budget", "model_error"] = "answer"
+    estimated: bool = False
+    """Some of the tokens are counted by length, because an endpoint told none."""
+    money: float = 0
+    currency: str = ""
+    """Empty where no price is configured for what was used."""
+    models: tuple[str, ...] = ()
+    """Who wrote, in order of appearance: models by name, "" for the rules."""
+    why: str = ""
+    """Why another model, or the rules, took over from the configured one; "" when none did."""
 
 
 class TurnFailed(Value):

@@ -15,6 +15,7 @@ from control_plane.tables.cases import (
 from control_plane.tables.commands import CommandEntryRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
 from control_plane.tables.fleet import ClusterRow, EnrolmentTokenRow, RunnerRow
+from control_plane.tables.models import BudgetRow, ModelCallRow, SpendTotalRow
 from control_plane.tables.replicas import LeaseRow, OpenStreamRow, RateCountRow
 from control_plane.tables.safety import BreakGlassRow, ClusterSafetyRow, FreezeRow, NotificationRow, NotificationSeenRow
 
@@ -26,6 +27,7 @@ __all__ = [
     "AuditEntryRow",
     "AuditHeadRow",
     "BreakGlassRow",
+    "BudgetRow",
     "CaseRow",
     "ClusterRow",
     "ClusterSafetyRow",
@@ -39,6 +41,7 @@ __all__ = [
     "LeaseRow",
     "LinkRow",
     "LogEntryRow",
+    "ModelCallRow",
     "NotificationRow",
     "NotificationSeenRow",
     "OpenStreamRow",
@@ -48,6 +51,7 @@ __all__ = [
     "SessionRow",
     "SignInFailureRow",
     "SoakRow",
+    "SpendTotalRow",
     "Table",
     "TurnRow",
     "UtcTime",
