@@ -14,6 +14,7 @@ from control_plane.conversations import Conversations
 from control_plane.database import Database, Session
 from control_plane.durable import Durable
 from control_plane.fleet import Fleet
+from control_plane.replica import Replica
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
 
@@ -28,6 +29,8 @@ async def control_plane(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
         plane = _build(settings, clock)
         stack.push_async_callback(plane.database.stop)
         await plane.database.start()
+        stack.push_async_callback(plane.replica.stop)
+        await plane.replica.start()
         for part in (plane.bus, plane.fleet, plane.commands):
             stack.push_async_callback(part.stop)
             await part.start()
@@ -40,6 +43,8 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
     kid = data_dir.kid_of(key)
     bus = Bus(settings)
     database = Database(settings.database, bus)
+    durable = Durable(settings)
+    replica = Replica(database, durable, settings, kid=kid, clock=clock)
     approvals = Approvals(database, settings, clock=clock)
 
     async def kill_switch_thrown(session: Session, cluster: str, by: str, reason: str) -> None:
@@ -57,7 +62,8 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         settings=settings,
         database=database,
         bus=bus,
-        durable=Durable(settings),
+        durable=durable,
+        replica=replica,
         accounts=Accounts(database, clock=clock),
         fleet=fleet,
         commands=Commands(database, bus, fleet, clock=clock),

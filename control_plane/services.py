@@ -13,6 +13,7 @@ from control_plane.conversations import Conversations
 from control_plane.database import Database
 from control_plane.durable import Durable
 from control_plane.fleet import Fleet
+from control_plane.replica import Replica
 from control_plane.settings import Settings
 
 
@@ -28,5 +29,6 @@ class ControlPlane:
     conversations: Conversations
     approvals: Approvals
     audit: Audit
+    replica: Replica
     grant_key: SigningKey
     grant_kid: str

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """A NATS credentials file for nats_url, instead of a user and password in it."""
     nats_auth_url: str = Field(default="", repr=False)
     """An external NATS's connection, with user and password, for its auth callout; `opsthread` then admits runners itself."""
+    nats_auth_url_file: Path | None = None
+    """A file that holds the nats_auth_url, because that holds a password."""
     nats_issuer_seed_file: Path | None = None
     """The account nkey seed whose public key the external NATS names as its callout's issuer."""
     nats_server_path: str = ""
@@ -57,8 +59,19 @@ class Settings(BaseSettings):
     """A Chroma server when scaled; embedded when empty."""
     grant_key_file: Path | None = None
     """32-byte Ed25519 seed in hex, the same on all replicas; made in the data directory when None."""
-    executor_id: str = "opsthread-0"
-    """Stable name of this replica (StatefulSet ordinal)."""
+    executor_id: str = ""
+    """Stable name of this replica, different for each: the name of a StatefulSet's pod, or one kept in the data directory,
+    when empty."""
+    lease_seconds: float = Field(default=15, ge=1, le=300)
+    """So long after a replica was last heard of the others take up its work."""
+    trusted_proxies: str = ""
+    """Addresses and networks, comma-separated, whose X-Forwarded-For is believed."""
+    keep_commands_days: int = Field(default=30, ge=0)
+    """Results of commands; 0 keeps them for ever."""
+    keep_workflows_days: int = Field(default=7, ge=0)
+    """Durable work that has ended; 0 keeps it for ever."""
+    keep_conversations_days: int = Field(default=0, ge=0)
+    """Conversations that nobody has touched for so long, with their log; 0 keeps them for ever."""
     four_eyes: bool = True
     """False is for one person practising; cards say so."""
     approval_minutes: int = Field(default=15, ge=1, le=1440)
@@ -130,6 +143,11 @@ class Settings(BaseSettings):
         if self.database_url_file is not None:
             return self.database_url_file.read_text().strip()
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.absolute()}/opsthread.db"
+
+    @property
+    def bus_auth_url(self) -> str:
+        """Raises OSError when nats_auth_url_file can't be read."""
+        return self.nats_auth_url_file.read_text().strip() if self.nats_auth_url_file is not None else self.nats_auth_url
 
     @classmethod
     def settings_customise_sources(

@@ -9,12 +9,14 @@ import concurrent.futures
 import contextvars
 import re
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy.engine import make_url
 
 from control_plane.errors import Unavailable
+from control_plane.executors import executor_id
 from control_plane.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ Step = Callable[[str], Awaitable[None]]
 """A durable function takes one id and reads everything else from the tables; it is at-least-once and must be idempotent."""
 
 _LAUNCH_TIMEOUT_S = 60
+_HELD_BACK_S = 10
 _log = structlog.get_logger(__name__)
 
 
@@ -36,7 +39,7 @@ class Durable:
 
     def __init__(self, settings: Settings) -> None:
         self._url = durable_url(settings)
-        self._executor_id = settings.executor_id
+        self._settings = settings
         self._steps: dict[str, Step] = {}
         self._engine: Engine | None = None
         self._launching: asyncio.Task[Engine] | None = None
@@ -44,6 +47,7 @@ class Durable:
         self._launched = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._held_back = False
 
     def register(self, name: str, step: Step) -> None:
         """Before launch. `name` carries its version: `turn_v1`, `action_v1`. The function is ONE step: after a crash it is
@@ -71,12 +75,46 @@ class Durable:
         if name not in self._steps:
             raise ValueError(f"{name!r} is not registered; there are {', '.join(sorted(self._steps))}")
         engine = await self._ready()
+        if self._held_back:
+            raise Unavailable("this replica does not hold its lease, so it begins nothing; another one will")
         await asyncio.to_thread(engine.start, name, workflow_id, argument)
 
     async def active(self, workflow_id: str) -> bool:
         """Is it known, in any attempt, and not ended?"""
         engine = await self._ready()
         return await asyncio.to_thread(engine.active, workflow_id)
+
+    @property
+    def launched(self) -> bool:
+        return self._engine is not None
+
+    def hold(self) -> None:
+        """Cancel what runs and begin nothing, until `go_on`: another replica may take it up now."""
+        self._held_back = True
+        for task in self._running:
+            task.cancel()
+
+    async def go_on(self) -> None:
+        """What was cancelled stays interrupted until it is recovered."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=_HELD_BACK_S)
+        self._held_back = False
+
+    async def executors_at_work(self) -> frozenset[str]:
+        """The executors that work is filed under which has not ended."""
+        engine = await self._ready()
+        return await asyncio.to_thread(engine.executors_at_work)
+
+    async def recover(self, executor: str) -> int:
+        """Queue again what is filed under an executor that runs nothing any more; some replica, perhaps this one, takes it up
+        within seconds. Only for who holds that executor's lease. Returns how much it was."""
+        engine = await self._ready()
+        return await asyncio.to_thread(engine.recover, executor)
+
+    async def forget_ended(self, before: datetime, limit: int) -> int:
+        """Delete the oldest workflows that ended before that, `limit` at most. Returns how many."""
+        engine = await self._ready()
+        return await asyncio.to_thread(engine.forget_ended, before, limit)
 
     async def close(self, timeout_s: float = 10) -> None:
         """Cancel what runs, so that the next launch takes it up again, and stop. Waits at most `timeout_s` for it."""
@@ -107,21 +145,21 @@ class Durable:
         # DBOS takes over a second to import: nobody who only serves should wait for it.
         from control_plane.durable.engine import Engine
 
-        return Engine(self._url, self._executor_id, {name: self._blocking(name) for name in self._steps})
+        return Engine(self._url, executor_id(self._settings), {name: self._blocking(name) for name in self._steps})
 
     def _blocking(self, name: str) -> Callable[[str], None]:
         """The step as the engine's threads call it: it runs on our loop, and outside the engine's context, so that what it
         starts is no child of it."""
 
         def call(argument: str) -> None:
-            if self._loop is None or self._closing:
+            if self._loop is None or self._closing or self._held_back:
                 raise Interrupted
             step = self._run(name, argument)
             future = contextvars.Context().run(asyncio.run_coroutine_threadsafe, step, self._loop)
             try:
                 future.result()
             except concurrent.futures.CancelledError:
-                if self._closing:
+                if self._closing or self._held_back:
                     raise Interrupted from None
                 raise RuntimeError(f"{name} of {argument} was cancelled") from None
 
@@ -129,7 +167,7 @@ class Durable:
 
     async def _run(self, name: str, argument: str) -> None:
         task = asyncio.current_task()
-        if task is None or self._closing:
+        if task is None or self._closing or self._held_back:
             raise asyncio.CancelledError
         task.set_name(f"{name} {argument}")
         self._running.add(task)

@@ -3,6 +3,8 @@
 import logging
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, cast
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 
@@ -10,6 +12,7 @@ _APPLICATION_VERSION = "1"
 """Fixed: DBOS recovers only its own version, and by default a version is a hash of the source. Ours is in the names."""
 _SCHEMA = "opsthread_durable"
 _ACTIVE = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 
 class Engine:
@@ -46,6 +49,22 @@ class Engine:
 
     def active(self, workflow_id: str) -> bool:
         return self._latest(workflow_id)[1] in _ACTIVE
+
+    def executors_at_work(self) -> frozenset[str]:
+        known = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        return frozenset(workflow.executor_id for workflow in known if workflow.executor_id)
+
+    def recover(self, executor: str) -> int:
+        # Without their paid service nobody else calls this; the name is private, and pinned by our lock.
+        return len(cast(Any, DBOS)._recover_pending_workflows([executor]))
+
+    def forget_ended(self, before: datetime, limit: int) -> int:
+        ended = DBOS.list_workflows(
+            status=list(_ENDED), end_time=before.isoformat(), limit=limit, load_input=False, load_output=False
+        )
+        if ended:
+            DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
+        return len(ended)
 
     def close(self) -> None:
         DBOS.destroy(destroy_registry=True)
