@@ -18,7 +18,7 @@ from control_plane.bus import Bus
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.enrolment import Enrolment, token_sha256
-from control_plane.errors import Conflict, Invalid, NotFound
+from control_plane.errors import Conflict, Invalid, NotFound, NotSignedIn
 from control_plane.presence import Presence
 from control_plane.principals import Principal
 from control_plane.tables.fleet import ClusterRow, EnrolmentTokenRow, RunnerRow
@@ -169,6 +169,14 @@ class Fleet:
             )
             self._audit(session, "runner.token_made", f"cluster:{target.id}", target.id, by, {})
         return token
+
+    async def cluster_of_token(self, token: str) -> Cluster:
+        """For which cluster an enrolment token stands that could be used now; it is not used up. Raises NotSignedIn."""
+        async with self._database.read() as session:
+            row = await session.get(EnrolmentTokenRow, token_sha256(token))
+        if row is None or row.used_at is not None or row.expires_at <= self._clock():
+            raise NotSignedIn("The enrolment token is not known here, was used already or is too old. Make a new one.")
+        return await self.get(row.cluster)
 
     async def set_kill_switch(self, cluster: str, on: bool, *, by: str, reason: str) -> None:
         """On: cancels pending and approved approvals of the cluster in the same transaction. Raises NotFound."""

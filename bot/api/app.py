@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from agent_runtime.runtime import AgentRuntime
-from bot.api import accounts, approvals, clusters, commands, conversations, events, health, problems, proposals, stream
+from bot.api import accounts, approvals, clusters, commands, conversations, events, health, install, problems, proposals, stream
 from bot.api.access import is_secure
 from bot.api.middleware import Frame
 from bot.api.stream import Pace, Streams
@@ -19,6 +19,7 @@ ROUTERS = (
     approvals.router,
     proposals.router,
     clusters.router,
+    install.router,
     commands.router,
     events.router,
     accounts.router,

@@ -1,17 +1,15 @@
 """`opsthread account …`: administration over REST."""
 
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
 
 from rich.console import Console
 from rich.table import Table
 
+from bot.cli.calling import with_client
 from bot.cli.client import ApiError, Client
-from bot.cli.connection import find_connection
 from bot.cli.exits import Exit
-from bot.cli.running import run_loop
 
 
 def list_accounts(*, url: str | None, token: str | None, data_dir: Path | None, as_json: bool) -> Exit:
@@ -26,7 +24,7 @@ def list_accounts(*, url: str | None, token: str | None, data_dir: Path | None, 
             table.add_row(account["name"], account["display_name"], roles, "disabled" if account["disabled"] else "active")
         Console().print(table)
 
-    return _with_client(work, url=url, token=token, data_dir=data_dir)
+    return with_client(work, url=url, token=token, data_dir=data_dir)
 
 
 def create_account(
@@ -46,7 +44,7 @@ def create_account(
         account = await client.post("/api/v1/accounts", body)
         await _print_link(client, str(account["id"]), name)
 
-    return _with_client(work, url=url, token=token, data_dir=data_dir)
+    return with_client(work, url=url, token=token, data_dir=data_dir)
 
 
 def make_link(name: str, *, url: str | None, token: str | None, data_dir: Path | None) -> Exit:
@@ -59,35 +57,13 @@ def make_link(name: str, *, url: str | None, token: str | None, data_dir: Path |
             )
         await _print_link(client, str(found[0]["id"]), name)
 
-    return _with_client(work, url=url, token=token, data_dir=data_dir)
+    return with_client(work, url=url, token=token, data_dir=data_dir)
 
 
 async def _print_link(client: Client, account: str, name: str) -> None:
     link = await client.post(f"/api/v1/accounts/{account}/links")
     Console(stderr=True).print(f"Sign-in link for {name}, once:", style="dim", markup=False)
     print(f"{client.url}{link['path']}")
-
-
-def _with_client(
-    work: Callable[[Client], Awaitable[None]], *, url: str | None, token: str | None, data_dir: Path | None
-) -> Exit:
-    async def main() -> Exit:
-        console = Console(stderr=True)
-        connection = find_connection(url=url, token=token, data_dir=data_dir)
-        if connection is None:
-            console.print(
-                "No serve is running here. Start `opsthread serve`, or say --url and --token.", style="red", markup=False
-            )
-            return Exit.USAGE
-        try:
-            async with Client(connection) as client:
-                await work(client)
-        except ApiError as error:
-            console.print(str(error), style="red", markup=False)
-            return Exit.USAGE if error.status in (404, 409, 422) else Exit.FAILED
-        return Exit.ANSWERED
-
-    return run_loop(main)
 
 
 def _role_words(role: dict[str, Any]) -> str:

@@ -56,6 +56,9 @@ class Client:
     async def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         return await self._call("POST", path, body or {})
 
+    async def delete(self, path: str) -> None:
+        await self._call("DELETE", path, None)
+
     async def follow(self, conversation: str, after: int = 0) -> AsyncIterator[StreamEvent]:
         """Log entries, approvals and live text of a conversation, in order, over reconnects. Ends never by itself."""
         failures = 0
@@ -95,6 +98,8 @@ class Client:
             async with self._session.request(method, f"{self._url}{path}", json=body) as answer:
                 if answer.status >= 400:
                     raise await _error(answer)
+                if answer.status == 204:
+                    return {}
                 return cast(dict[str, Any], await answer.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "unreachable", f"{self._url} does not answer: {error or type(error).__name__}") from None

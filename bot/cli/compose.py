@@ -104,7 +104,7 @@ async def _configure_runner(runner: OwnRunner, running: Product, settings: Setti
         cluster = await fleet.create(what.cluster_name, environment="practice" if what.practice else "", by="system")
     folder = settings.data_dir / f"runner-{cluster.id}"
     config: dict[str, Any] = {
-        "nats_url": running.plane.bus.url,
+        "nats_url": running.plane.bus.own_url,
         "data_dir": str(folder),
         "name": f"{what.cluster_name}-runner",
         "mode": "writes" if what.runner_writes else "read-only",

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.cluster_commands import cluster_app
 from bot.cli.exits import Exit
+from bot.cli.options import DataDir, Host, Json, Namespace, Port, ReadyFile, Solo, Token, Url
 
 app = typer.Typer(
     name="opsthread",
@@ -17,18 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything is kept that must survive a restart.")]
-Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 for a free one.")]
-Solo = Annotated[bool, typer.Option("--solo", help="One person with both roles; four-eyes is off and cards say so.")]
-ReadyFile = Annotated[
-    Path | None, typer.Option(help="Write a JSON file with addresses and links when ready (for scripts and tests).")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Url = Annotated[str | None, typer.Option(envvar="OPSTHREAD_URL", help="A running serve; found by itself when it runs here.")]
-Token = Annotated[str | None, typer.Option(envvar="OPSTHREAD_TOKEN", help="Bearer token of your account.")]
-Namespace = Annotated[list[str] | None, typer.Option("--namespace", "-n", help="Limit to these namespaces.")]
 
 
 @app.command()
@@ -166,6 +156,9 @@ def account_link(name: str, url: Url = None, token: Token = None, data_dir: Data
     from bot.cli.accounts import make_link
 
     raise SystemExit(make_link(name, url=url, token=token, data_dir=data_dir))
+
+
+app.add_typer(cluster_app, name="cluster")
 
 
 @app.command()

@@ -70,7 +70,7 @@ class Install(Strict):
 
 def runner_manifest(install: Install) -> str:
     """A stream of YAML documents for `kubectl apply -f -`."""
-    return cast(str, yaml.safe_dump_all(runner_objects(install), sort_keys=False, width=10_000))
+    return yaml.safe_dump_all(runner_objects(install), sort_keys=False, width=10_000)
 
 
 def runner_objects(install: Install) -> list[Object]:

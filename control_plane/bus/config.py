@@ -40,10 +40,30 @@ class ServerSecrets:
         )
 
 
-def server_config(*, host: str, port: int, directory: Path, secrets: ServerSecrets) -> str:
+@dataclass(frozen=True)
+class Doors:
+    """Where runners of other machines come in. By default nowhere: the server listens on this machine alone."""
+
+    host: str = "127.0.0.1"
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    """With both, connections may be TLS; a runner that is given a `tls://` address takes no other. Ours stays on loopback."""
+    websocket_port: int = 0
+    """For runners that get out by HTTPS only: `wss://` of an ingress that ends TLS and passes WebSockets on. 0: closed."""
+
+    @property
+    def own_host(self) -> str:
+        """Where this process reaches the server."""
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+
+
+LOOPBACK = Doors()
+
+
+def server_config(*, port: int, directory: Path, secrets: ServerSecrets, doors: Doors = LOOPBACK) -> str:
     """The configuration file's text. NATS reads JSON strings as they are, so a path needs no other quoting."""
     quote = json.dumps
-    return f"""host: {quote(host)}
+    return f"""host: {quote(doors.host)}
 port: {port}
 server_name: {quote(secrets.server_name)}
 max_payload: 1048576
@@ -55,7 +75,7 @@ log_file: {quote(str(directory / "nats-server.log"))}
 logfile_size_limit: 10485760
 logfile_max_num: 2
 jetstream {{ store_dir: {quote(str(directory / "jetstream"))} }}
-accounts {{
+{_tls(doors)}{_websocket(doors)}accounts {{
   AUTH: {{ users: [ {{ user: {AUTH_USER}, password: {quote(secrets.auth_password)} }} ] }}
   {APP_ACCOUNT}: {{ jetstream: enabled, users: [ {{ user: {APP_USER}, password: {quote(secrets.app_password)} }} ] }}
   SYS: {{ users: [ {{ user: {SYS_USER}, password: {quote(secrets.sys_password)} }} ] }}
@@ -70,3 +90,24 @@ authorization {{
   }}
 }}
 """
+
+
+def _tls(doors: Doors) -> str:
+    if doors.cert_file is None or doors.key_file is None:
+        return ""
+    return f"{_certificate(doors.cert_file, doors.key_file)}\nallow_non_tls: true\n"
+
+
+def _websocket(doors: Doors) -> str:
+    if not doors.websocket_port:
+        return ""
+    # Runners are no browsers: whatever sends an Origin is turned away, so that no web page can use a reader's network for it.
+    where = f"host: {json.dumps(doors.host)}, port: {doors.websocket_port}, same_origin: true"
+    secure = "no_tls: true"
+    if doors.cert_file is not None and doors.key_file is not None:
+        secure = _certificate(doors.cert_file, doors.key_file)
+    return f"websocket {{ {where}, {secure} }}\n"
+
+
+def _certificate(cert_file: Path, key_file: Path) -> str:
+    return f"tls {{ cert_file: {json.dumps(str(cert_file))}, key_file: {json.dumps(str(key_file))} }}"

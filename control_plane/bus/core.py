@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
-from control_plane.bus.config import APP_USER, AUTH_USER, SYS_USER
+from control_plane.bus.config import APP_USER, AUTH_USER, SYS_USER, Doors
 from control_plane.bus.feed import Feed, Feeds
 from control_plane.bus.link import Handler, Link, Subscription
 from control_plane.bus.server import NatsServer
@@ -35,9 +35,14 @@ class Bus:
     @property
     def url(self) -> str:
         """What runners connect to: no credentials in it."""
-        if self._server is not None:
-            return self._server.url
-        return self._settings.nats_public_url or _without_user(self._settings.nats_url)
+        if self._settings.nats_public_url:
+            return self._settings.nats_public_url
+        return self._server.url if self._server is not None else _without_user(self._settings.nats_url)
+
+    @property
+    def own_url(self) -> str:
+        """What processes on this machine connect to."""
+        return self._server.url if self._server is not None else self.url
 
     @property
     def connected(self) -> bool:
@@ -66,6 +71,7 @@ class Bus:
                 Path(self._settings.data_dir) / "nats",
                 binary=self._settings.nats_server_path,
                 port=self._settings.nats_port,
+                doors=_doors(self._settings),
                 on_restart=self._hurry,
             )
             await self._server.start()
@@ -125,8 +131,8 @@ class Bus:
             link = Link("auth callout", _user(self._server.url, AUTH_USER, self._server.secrets.auth_password))
             self._links.add(link)
             return link
-        if self._settings.nats_auth_url and self._settings.nats_issuer_seed_file is not None:
-            return Link("auth callout", {"servers": _servers(self._settings.nats_auth_url)})
+        if self._settings.bus_auth_url and self._settings.nats_issuer_seed_file is not None:
+            return Link("auth callout", {"servers": _servers(self._settings.bus_auth_url)})
         return None
 
     def system_link(self) -> Link | None:
@@ -171,3 +177,12 @@ def _without_user(urls: str) -> str:
         parts = urlsplit(url)
         bare.append(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
     return ",".join(bare)
+
+
+def _doors(settings: Settings) -> Doors:
+    return Doors(
+        host=settings.nats_host,
+        cert_file=settings.nats_tls_cert_file,
+        key_file=settings.nats_tls_key_file,
+        websocket_port=settings.nats_websocket_port,
+    )

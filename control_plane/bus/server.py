@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from control_plane.bus.config import ServerSecrets, server_config
+from control_plane.bus.config import LOOPBACK, Doors, ServerSecrets, server_config
 from control_plane.bus.tied import tied_command
 from control_plane.errors import Unavailable
 
@@ -32,13 +32,14 @@ class NatsServer:
         directory: Path,
         *,
         binary: str = "",
-        host: str = "127.0.0.1",
         port: int = 0,
+        doors: Doors = LOOPBACK,
         on_restart: Callable[[], None] | None = None,
     ) -> None:
         self._directory = directory
         self._binary = binary
-        self._host = host
+        self._doors = doors
+        self._host = doors.own_host
         self._wanted_port = port
         self._on_restart = on_restart
         self.port = 0
@@ -59,9 +60,10 @@ class NatsServer:
         """Start it and wait until it takes connections. Raises Unavailable with the end of its log."""
         binary = find_binary(self._binary)
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.port = self._wanted_port or _free_port(self._host, self._remembered_port())
+        self.port = self._wanted_port or _free_port(self._doors.host, self._remembered_port())
         config = self._directory / "nats-server.conf"
-        _write_private(config, server_config(host=self._host, port=self.port, directory=self._directory, secrets=self.secrets))
+        text = server_config(port=self.port, directory=self._directory, secrets=self.secrets, doors=self._doors)
+        _write_private(config, text)
         await self._spawn(binary, config)
         try:
             await self._ready()

@@ -62,7 +62,7 @@ def test_what_is_no_token_is_a_value_error(token: str) -> None:
 
 def test_the_configuration_holds_the_callout_and_no_seed() -> None:
     secrets = ServerSecrets.fresh()
-    text = server_config(host="127.0.0.1", port=4222, directory=Path('/data/a "b"'), secrets=secrets)
+    text = server_config(port=4222, directory=Path('/data/a "b"'), secrets=secrets)
     assert f"issuer: {public_key(secrets.issuer_seed)}" in text
     assert secrets.issuer_seed.decode() not in text
     assert "auth_users: [ auth, cp, sys ]" in text
