@@ -52,6 +52,8 @@ class ClusterSummary(Value):
     """Severity to count."""
     metrics_api: bool = False
     prometheus: bool = False
+    metrics: str = ""
+    """Which metrics server the runner uses, and whether it answers, in one line for people."""
     cache: Literal["cold", "warm", "stale"] = "cold"
     cache_note: str = ""
 

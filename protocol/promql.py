@@ -73,6 +73,25 @@ def confine(expression: str, namespaces: Collection[str]) -> None:
             at += 1
 
 
+def shut_exported(expression: str, namespaces: Collection[str]) -> str:
+    """The same expression, for series that name another namespace than their exporter's.
+
+    A scrape that does not honour labels (kube-state-metrics by default settings of many charts) puts the exporter's namespace
+    into `namespace`, and that of the measured object into `exported_namespace`. Each selector gets a matcher that lets through
+    what has none, or an allowed one. For expressions that `confine` accepts; raises NotConfined as it does.
+    """
+    confine(expression, namespaces)
+    allowed = "|".join(["", *sorted(namespaces)])
+    written: list[str] = []
+    last = ""
+    for token in _lex(expression):
+        if token.kind == "op" and token.text == "}":
+            written.append(f'{"" if last in ("{", ",") else ","}exported_namespace=~"{allowed}"')
+        written.append(token.text)
+        last = token.text
+    return " ".join(written)
+
+
 def _lex(expression: str) -> list[Token]:
     tokens: list[Token] = []
     at = 0

@@ -6,10 +6,11 @@ from typing import Annotated, Literal, get_args
 from nacl.exceptions import CryptoError
 from nacl.signing import VerifyKey
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from protocol.bus import RunnerMode
 from protocol.remediation import Remediation
+from runner.metrics.settings import MetricsSettings
 
 REMEDIATION_TYPES: tuple[str, ...] = tuple(row.model_fields["type"].default for row in get_args(get_args(Remediation)[0]))
 """Every type of remediation by its name."""
@@ -18,7 +19,7 @@ Items = Annotated[tuple[str, ...], NoDecode]
 """A comma list in the environment, a list in code."""
 
 
-class RunnerConfig(BaseSettings):
+class RunnerConfig(MetricsSettings):
     """What `python -m runner` reads. Nothing that comes over the bus can widen it."""
 
     model_config = SettingsConfigDict(env_prefix="OPSTHREAD_RUNNER_", extra="ignore", frozen=True)
@@ -49,9 +50,6 @@ class RunnerConfig(BaseSettings):
     """Namespaces in which they may run; empty means all."""
     grant_keys: dict[str, str] = {}
     """kid to Ed25519 public key in hex: whose grants this runner obeys. At most two, while rotating."""
-
-    prometheus_url: str | None = None
-    prometheus_token_file: Path | None = None
 
     health_host: str = "127.0.0.1"
     health_port: int = Field(default=0, ge=0, le=65_535)

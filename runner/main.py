@@ -19,7 +19,6 @@ from protocol.ids import new_id
 from runner.cache.findings import FindingsWatch
 from runner.cache.live import LiveCache
 from runner.cache.summary import summarise
-from runner.commands.prometheus import Prometheus
 from runner.commands.run import Commands
 from runner.config import RunnerConfig
 from runner.health import Metrics, serve_health
@@ -29,6 +28,7 @@ from runner.kube.client import KubeClient
 from runner.kube.discovery import Discovery
 from runner.kube.errors import KubeError
 from runner.link import Link, enrol
+from runner.metrics.client import Prometheus
 from runner.remediation.desk import Desk
 from runner.remediation.execute import Execution
 from runner.remediation.memory import GrantMemory
@@ -144,7 +144,7 @@ class _Parts:
     @classmethod
     async def build(cls, config: RunnerConfig, identity: Identity, stack: contextlib.AsyncExitStack) -> "_Parts":
         client = await stack.enter_async_context(await _client(config))
-        prometheus = await stack.enter_async_context(Prometheus(config.prometheus_url, config.prometheus_token_file))
+        prometheus = await stack.enter_async_context(Prometheus(config, client))
         parts = cls(config, identity, client, prometheus)
         await parts._ask_version(timeout_s=2)
         stack.callback(parts.memory.close)
@@ -209,6 +209,7 @@ class _Parts:
             findings=self.findings.counts(),
             metrics_api=self.metrics_api,
             prometheus=self.prometheus.configured,
+            metrics=self.prometheus.status.told,
             cache=self.cache.state,
             note="; ".join(self.cache.limits()),
         )
@@ -221,6 +222,7 @@ class _Parts:
             "cache": self.cache.state,
             "objects": self.cache.size(),
             "limits": self.cache.limits(),
+            "metrics": self.prometheus.status.told,
             "boot": self.boot,
             "spool": self.spool.depth,
         }
@@ -251,7 +253,7 @@ class _Parts:
             warm.cancel()
 
     async def _look_around(self) -> None:
-        """Version and metrics API, once a minute; after the first lists, memory is settled."""
+        """Version, metrics API and metrics server, once a minute; after the first lists, memory is settled."""
         settled = False
         while True:
             await self._ask_version(timeout_s=10)
@@ -262,6 +264,7 @@ class _Parts:
                 settled = True
                 gc.collect()
                 gc.freeze()
+            await self.prometheus.look(self.cache.objects(("Service",)))
             await asyncio.sleep(60 if self.kubernetes_version else 5)
 
     async def _ask_version(self, timeout_s: float) -> None:

@@ -26,6 +26,7 @@ def summarise(
     findings: Mapping[str, int],
     metrics_api: bool,
     prometheus: bool,
+    metrics: str = "",
     cache: Literal["cold", "warm", "stale"],
     note: str,
 ) -> ClusterSummary:
@@ -52,6 +53,7 @@ def summarise(
         findings=dict(findings),
         metrics_api=metrics_api,
         prometheus=prometheus,
+        metrics=metrics[:500],
         cache=cache,
         cache_note=note[:500],
     )

@@ -8,6 +8,7 @@ from typing import Any
 from knowledge.diagnosis import ClusterView, Key, LogKey, NamedQuery, Series, diagnose, needs, read_series
 from knowledge.diagnosis.changes import changes_of
 from knowledge.diagnosis.needs import MAX_LOG_BYTES, TAIL_LINES
+from knowledge.diagnosis.pictures import charts_of
 from protocol.commands import Diagnose, ListChanges, ScopeLimit
 from protocol.diagnosis import Change, Diagnosis
 from protocol.kubectl.calls import LogsCall
@@ -18,9 +19,9 @@ from runner.cache.live import LiveCache
 from runner.commands.answer import Answer, Refusal, safe_tree
 from runner.commands.ask import Ask, gather_bounded
 from runner.commands.logs import Source, read_log
-from runner.commands.prometheus import NOT_CONFIGURED, Prometheus
 from runner.commands.render import age, columns
 from runner.kube.errors import KubeError
+from runner.metrics.client import NOT_CONFIGURED, Prometheus
 
 WARM_WITHIN_S = 4.0
 CHANGES_LOOKED_AT = timedelta(hours=24)
@@ -68,8 +69,9 @@ async def run_diagnosis(command: Diagnose, ask: Ask, cache: LiveCache, prometheu
             ClusterView, objects, now=now, logs=logs, metrics=metrics, changes=changes, limits=limits
         )
     found = await asyncio.to_thread(diagnose, view, command)
-    data, redacted = safe_tree(found.model_dump(mode="json"))
-    return Answer(text=_words(found), data={"diagnosis": data}, redacted=redacted)
+    charts = [chart.model_dump(mode="json") for chart in charts_of(view, found)]
+    data, redacted = safe_tree({"diagnosis": found.model_dump(mode="json"), "charts": charts})
+    return Answer(text=_words(found), data=data, redacted=redacted)
 
 
 async def list_changes(command: ListChanges, ask: Ask, cache: LiveCache) -> Answer:
@@ -147,18 +149,20 @@ async def fetch_metrics(prometheus: Prometheus, wanted: Sequence[NamedQuery], no
         return [], [NOT_CONFIGURED]
     found: list[Series] = []
     problems: list[str] = []
+    partly: list[str] = []
 
     async def one(query: NamedQuery) -> None:
         try:
             start = now - timedelta(seconds=query.range_s)
-            found.extend(
-                read_series(await prometheus.matrix(query.expr, start, now, query.step_s, _METRICS_WITHIN_S), query.name)
-            )
+            rows, limits = await prometheus.container_series(query.expr, start, now, query.step_s, _METRICS_WITHIN_S)
+            found.extend(read_series(rows, query.name))
+            partly.extend(limits)
         except Refusal as refusal:
             problems.append(refusal.message)
 
     await gather_bounded([lambda query=query: one(query) for query in wanted], 4)
-    return found, [f"metrics could not be read: {one_line(problems[0], 200)}"] if problems else []
+    said = list(dict.fromkeys([*partly, *(() if found else prometheus.container_limits)]))
+    return found, [*said, f"metrics could not be read: {one_line(problems[0], 200)}"] if problems else said
 
 
 def _keys(objects: Sequence[Obj], namespace: str | None) -> list[Key]:

@@ -72,6 +72,20 @@ class KubeClient:
                 await asyncio.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    async def passed_on(self, path: str, params: Params, *, timeout: float, at_most: int) -> tuple[int, bytes]:
+        """Status and body of what the API server only passes on (`services/proxy`), whatever the status is. Raises KubeError
+        when there is no answer, or one of the API server itself that it may not."""
+        try:
+            async with await self._open("GET", path, params, None, JSON, None, aiohttp.ClientTimeout(total=timeout)) as answer:
+                raw = await _read_capped(answer, path, at_most)
+        except TimeoutError:
+            raise KubeError(0, "Timeout", f"the API server did not answer GET {path} within {timeout:.0f} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise KubeError(0, "Unreachable", f"the API server at {self.access.server} cannot be reached: {error}") from error
+        if answer.status >= 400 and b'"kind":"Status"' in raw[:500].replace(b" ", b""):
+            raise error_from_answer(answer.status, raw, answer.headers.get("Retry-After"))
+        return answer.status, raw
+
     async def post(self, path: str, body: Any, *, timeout: float = 15, params: Params | None = None) -> dict[str, Any]:
         return _as_object(await self._send("POST", path, params, orjson.dumps(body), JSON, JSON, timeout), path)
 
@@ -177,15 +191,14 @@ def _url(server: str, path: str, params: Params | None) -> URL:
     return URL(f"{server}{path}?{urlencode(query)}" if query else f"{server}{path}", encoded=True)
 
 
-async def _read_capped(answer: aiohttp.ClientResponse, path: str) -> bytes:
+async def _read_capped(answer: aiohttp.ClientResponse, path: str, at_most: int = _MAX_BODY) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in answer.content.iter_any():
         size += len(part)
-        if size > _MAX_BODY:
-            raise KubeError(
-                0, "BadAnswer", f"the answer to {path} is over {_MAX_BODY >> 20} MiB: ask for less, e.g. by selector"
-            )
+        if size > at_most:
+            message = f"the answer to {path} is over {at_most >> 20} MiB: ask for less, e.g. by selector"
+            raise KubeError(0, "BadAnswer", message)
         parts.append(part)
     return b"".join(parts)
 

@@ -1,0 +1,36 @@
+"""Chart: a few series with what they are to be read against. Data only: every surface draws it in its own way."""
+
+from protocol.base import Utc, Value
+
+
+class ChartLine(Value):
+    label: str
+    """Untrusted, like every label."""
+    points: tuple[tuple[float, float], ...]
+    """(unix seconds, value), oldest first, finite."""
+
+
+class ChartThreshold(Value):
+    label: str
+    """`limit`, `request`."""
+    value: float
+
+
+class ChartMark(Value):
+    """A moment that the lines are read against: a change, the first sign of trouble."""
+
+    at: Utc
+    label: str
+
+
+class Chart(Value):
+    title: str
+    metric: str = ""
+    """The metric's name or the expression: tells the unit where `unit` does not."""
+    lines: tuple[ChartLine, ...] = ()
+    thresholds: tuple[ChartThreshold, ...] = ()
+    marks: tuple[ChartMark, ...] = ()
+    left_out: int = 0
+    """How many further series there are that are not drawn."""
+    note: str = ""
+    """How the points were chosen, when not all are shown."""
