@@ -8,15 +8,22 @@ from control_plane.accounts import Accounts
 from control_plane.approvals import Approvals
 from control_plane.audit import Audit
 from control_plane.bus import Bus
+from control_plane.cases import Cases
 from control_plane.clock import Clock, utc_now
 from control_plane.commands import Commands
 from control_plane.conversations import Conversations
 from control_plane.database import Database, Session
 from control_plane.durable import Durable
+from control_plane.feedback import Feedback
 from control_plane.fleet import Fleet
+from control_plane.model_requests import ModelRequests
 from control_plane.replica import Replica
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
+from control_plane.soaks import Soaks
+from control_plane.spending import Spending
+from control_plane.usage import UsageBook
+from control_plane.weights import Weights
 
 
 @asynccontextmanager
@@ -46,6 +53,7 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
     durable = Durable(settings)
     replica = Replica(database, durable, settings, kid=kid, clock=clock)
     approvals = Approvals(database, settings, clock=clock)
+    spending = Spending(database, settings, clock=clock)
 
     async def kill_switch_thrown(session: Session, cluster: str, by: str, reason: str) -> None:
         await approvals.cancel_open(session, cluster, by, reason)
@@ -67,9 +75,16 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         accounts=Accounts(database, clock=clock),
         fleet=fleet,
         commands=Commands(database, bus, fleet, clock=clock),
-        conversations=Conversations(database, bus, fleet, clock=clock),
+        conversations=Conversations(database, bus, fleet, clock=clock, guard=replica.guard),
         approvals=approvals,
         audit=Audit(database),
+        cases=Cases(database, clock=clock),
+        soaks=Soaks(database, settings, clock=clock),
+        feedback=Feedback(database, clock=clock),
+        weights=Weights(database, clock=clock),
+        spending=spending,
+        usage=UsageBook(database, settings, spending, clock=clock),
+        model_requests=ModelRequests(database, settings, clock=clock),
         grant_key=key,
         grant_kid=kid,
     )

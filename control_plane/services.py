@@ -8,13 +8,20 @@ from control_plane.accounts import Accounts
 from control_plane.approvals import Approvals
 from control_plane.audit import Audit
 from control_plane.bus import Bus
+from control_plane.cases import Cases
 from control_plane.commands import Commands
 from control_plane.conversations import Conversations
 from control_plane.database import Database
 from control_plane.durable import Durable
+from control_plane.feedback import Feedback
 from control_plane.fleet import Fleet
+from control_plane.model_requests import ModelRequests
 from control_plane.replica import Replica
 from control_plane.settings import Settings
+from control_plane.soaks import Soaks
+from control_plane.spending import Spending
+from control_plane.usage import UsageBook
+from control_plane.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,13 @@ class ControlPlane:
     conversations: Conversations
     approvals: Approvals
     audit: Audit
+    cases: Cases
+    soaks: Soaks
+    feedback: Feedback
+    weights: Weights
+    spending: Spending
+    usage: UsageBook
+    model_requests: ModelRequests
     replica: Replica
     grant_key: SigningKey
     grant_kid: str
