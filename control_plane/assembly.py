@@ -7,6 +7,7 @@ from control_plane import command_log, data_dir
 from control_plane.accounts import Accounts
 from control_plane.approvals import Approvals
 from control_plane.audit import Audit
+from control_plane.break_glass import BreakGlassSwitch
 from control_plane.bus import Bus
 from control_plane.cases import Cases
 from control_plane.clock import Clock, utc_now
@@ -16,7 +17,9 @@ from control_plane.database import Database, Session
 from control_plane.durable import Durable
 from control_plane.feedback import Feedback
 from control_plane.fleet import Fleet
+from control_plane.freezes import Freezes
 from control_plane.model_requests import ModelRequests
+from control_plane.notifications import Notifications
 from control_plane.replica import Replica
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
@@ -78,6 +81,9 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         conversations=Conversations(database, bus, fleet, clock=clock, guard=replica.guard),
         approvals=approvals,
         audit=Audit(database),
+        freezes=Freezes(database, clock=clock),
+        break_glass=BreakGlassSwitch(database, clock=clock),
+        notifications=Notifications(database, clock=clock),
         cases=Cases(database, clock=clock),
         soaks=Soaks(database, settings, clock=clock),
         feedback=Feedback(database, clock=clock),

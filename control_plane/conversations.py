@@ -1,7 +1,7 @@
 """Conversations, their turns and their log. The log is append-only; `seq` is taken under the conversation's row lock."""
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Literal
@@ -15,6 +15,7 @@ from control_plane.clock import Clock, utc_now
 from control_plane.database import Database
 from control_plane.errors import Invalid, NotFound
 from control_plane.fleet import Fleet
+from control_plane.leases import Guard, unguarded
 from control_plane.principals import Principal
 from control_plane.readers import may_read, scope_of_new
 from control_plane.tables.approvals import ApprovalRow
@@ -25,7 +26,7 @@ from protocol import subjects
 from protocol.approval import ApprovalState
 from protocol.base import Value
 from protocol.commands import ScopeLimit
-from protocol.events import AgentEvent, CaseStored, Language, Live, LogEntry, UserMessage, Wake
+from protocol.events import AgentEvent, Language, Live, LogEntry, UserMessage, Wake
 from protocol.ids import is_id, new_id
 from protocol.text import one_line
 
@@ -55,8 +56,12 @@ class Conversation(Value):
 
 
 class Conversations:
-    def __init__(self, database: Database, wakeups: Wakeups, fleet: Fleet, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, wakeups: Wakeups, fleet: Fleet, *, clock: Clock = utc_now, guard: Guard = unguarded
+    ) -> None:
+        """`guard` refuses, inside a claim's transaction, a replica that others have taken over from."""
         self._db = database
+        self._guard = guard
         self._wakeups = wakeups
         self._fleet = fleet
         self._clock = clock
@@ -150,17 +155,16 @@ class Conversations:
         async with self._db.transaction() as session:
             return await log.append(session, conversation, event, at=self._clock(), turn=turn)
 
-    async def append_case(self, conversation: str, event: CaseStored, *, turn: str | None = None) -> None:
-        """Like `append`, but once a case: the second time nothing happens. Raises NotFound."""
-        same = (
-            LogEntryRow.conversation == conversation,
-            LogEntryRow.kind == event.type,
-            LogEntryRow.event.contains(event.case, autoescape=True),
-        )
+    async def append_all(
+        self, conversation: str, events: Sequence[AgentEvent], *, turn: Turn | None = None
+    ) -> tuple[LogEntry, ...]:
+        """What belongs together, in one transaction. With the Turn that `claim_turn` gave, only as long as nobody has claimed
+        it since: Superseded then. Raises NotFound."""
+        if not events:
+            return ()
+        of, fence = (turn.id, turn.fence or None) if turn is not None else (None, None)
         async with self._db.transaction() as session:
-            await log.lock(session, conversation)
-            if await session.scalar(select(LogEntryRow.seq).where(*same).limit(1)) is None:
-                await log.append(session, conversation, event, at=self._clock(), turn=turn)
+            return await log.append_all(session, conversation, events, at=self._clock(), turn=of, fence=fence)
 
     async def log(self, conversation: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]:
         query = select(LogEntryRow).where(LogEntryRow.conversation == conversation, LogEntryRow.seq > after)
@@ -181,13 +185,23 @@ class Conversations:
         """queued → running when no other turn of the conversation runs and none that is older waits; running stays running
         (re-entry after a crash: `attempt` says so). None when it is not its time or it has ended. Raises NotFound."""
         async with self._db.transaction() as session:
+            await self._guard(session)
             return await turns.claim(session, turn, now=self._clock())
 
-    async def end_turn(self, turn: str, state: Literal["finished", "failed", "cancelled"], event: AgentEvent) -> None:
+    async def end_turn(
+        self,
+        turn: str,
+        state: Literal["finished", "failed", "cancelled"],
+        event: AgentEvent,
+        *,
+        claim: Turn | None = None,
+    ) -> None:
         """Append the closing event and end the turn in one transaction. A turn that has ended stays as it is: the same
-        call again, after a crash, appends nothing. Raises NotFound."""
+        call again, after a crash, appends nothing. With the Turn that `claim_turn` gave, only as long as nobody has claimed it
+        since: Superseded then. Raises NotFound."""
+        fence = claim.fence if claim is not None and claim.fence else None
         async with self._db.transaction() as session:
-            await turns.end(session, turn, state, event, now=self._clock())
+            await turns.end(session, turn, state, event, now=self._clock(), fence=fence)
 
     async def startable_turns(self, limit: int = 50) -> tuple[str, ...]:
         """The oldest queued turn of each conversation in which none runs; the sweep starts those."""

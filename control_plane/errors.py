@@ -43,6 +43,12 @@ class Conflict(ServiceError):
     code = "conflict"
 
 
+class Superseded(Conflict):
+    """Another process has taken up what this one was doing, and goes on with it."""
+
+    code = "superseded"
+
+
 class Unavailable(ServiceError):
     """A part that we need does not answer: cluster offline, bus or database down."""
 

@@ -3,7 +3,7 @@
 Times are the database's own on PostgreSQL, so that replicas whose clocks differ agree about what has ended.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -110,6 +110,14 @@ class Leases:
             return now, cast(ColumnElement[datetime], func.clock_timestamp() + ttl)
         clock = self._clock()
         return literal(clock, UtcTime()), literal(clock + ttl, UtcTime())
+
+
+Guard = Callable[[Session], Awaitable[None]]
+"""Called inside a transaction that only a replica with a lease may commit; raises when it has lost it."""
+
+
+async def unguarded(_session: Session) -> None:
+    """Where there is one process, nobody takes over."""
 
 
 async def still_held(session: Session, lease: Lease) -> bool:

@@ -1,12 +1,13 @@
 """The log of a conversation inside somebody's transaction: how an event commits together with the change it tells of."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from control_plane.database import Session
-from control_plane.errors import NotFound
+from control_plane.errors import NotFound, Superseded
 from control_plane.tables.conversations import ConversationRow, LogEntryRow
 from control_plane.wakeups import LISTS
 from protocol import subjects
@@ -16,38 +17,80 @@ from protocol.ids import is_id
 from protocol.text import one_line
 
 
-async def append(session: Session, conversation: str, event: AgentEvent, *, at: datetime, turn: str | None = None) -> LogEntry:
+async def append(
+    session: Session, conversation: str, event: AgentEvent, *, at: datetime, turn: str | None = None, fence: int | None = None
+) -> LogEntry:
     """Take the next seq under the conversation's row lock, store the event, and wake its readers after the commit.
 
-    Raises NotFound. A rolled-back transaction gives its seq back, so there are no gaps."""
+    Raises NotFound; Superseded, when a `fence` is given and the turn was claimed again since. A rolled-back transaction gives
+    its seq back, so there are no gaps."""
+    return (await append_all(session, conversation, (event,), at=at, turn=turn, fence=fence))[0]
+
+
+async def append_all(
+    session: Session,
+    conversation: str,
+    events: Sequence[AgentEvent],
+    *,
+    at: datetime,
+    turn: str | None = None,
+    fence: int | None = None,
+) -> tuple[LogEntry, ...]:
+    """As `append`, for what is one step of the story: neighbours in the log, all of them or none. `events` is not empty."""
+    # The fence stands in the row that is locked: PostgreSQL looks at it again once it has waited for the lock.
     taken = (
         await session.execute(
             update(ConversationRow)
-            .where(ConversationRow.id == conversation)
-            .values(last_seq=ConversationRow.last_seq + 1, updated_at=at)
+            .where(ConversationRow.id == conversation, *((ConversationRow.fence == fence,) if fence is not None else ()))
+            .values(last_seq=ConversationRow.last_seq + len(events), updated_at=at)
             .returning(ConversationRow.last_seq, ConversationRow.tenant_id, ConversationRow.cluster)
             .execution_options(synchronize_session=False)
         )
     ).one_or_none()
     if taken is None:
-        raise NotFound(f"there is no conversation {conversation!r}")
-    seq, tenant, cluster = taken
-    entry = LogEntry(conversation=conversation, seq=seq, turn=turn, at=at, event=event)
-    session.add(
-        LogEntryRow(
-            tenant_id=tenant,
-            conversation=conversation,
-            seq=seq,
-            cluster=cluster,
-            turn=turn,
-            at=at,
-            v=entry.v,
-            kind=event.type,
-            event=event.model_dump_json(),
-        )
+        raise await _why_not(session, conversation)
+    last, tenant, cluster = taken
+    first = last - len(events) + 1
+    entries = tuple(
+        LogEntry(conversation=conversation, seq=first + n, turn=turn, at=at, event=event) for n, event in enumerate(events)
     )
-    wake_readers(session, conversation, seq)
-    return entry
+    rows = [
+        {
+            "tenant_id": tenant,
+            "conversation": conversation,
+            "seq": entry.seq,
+            "cluster": cluster,
+            "turn": turn,
+            "at": at,
+            "v": entry.v,
+            "kind": entry.event.type,
+            "event": entry.event.model_dump_json(),
+        }
+        for entry in entries
+    ]
+    await (await session.connection()).execute(insert(LogEntryRow), rows)
+    wake_readers(session, conversation, last)
+    return entries
+
+
+async def _why_not(session: Session, conversation: str) -> NotFound | Superseded:
+    there = await session.scalar(select(ConversationRow.id).where(ConversationRow.id == conversation))
+    if there is None:
+        return NotFound(f"there is no conversation {conversation!r}")
+    return Superseded(f"another replica has taken up the turn of conversation {conversation}; it goes on there")
+
+
+async def append_once(
+    session: Session, conversation: str, event: AgentEvent, named: str, *, at: datetime, turn: str | None = None
+) -> None:
+    """Like `append`, but not when the log has an event of this kind that holds `named`. The caller holds the conversation."""
+    same = (
+        LogEntryRow.conversation == conversation,
+        LogEntryRow.kind == event.type,
+        LogEntryRow.event.contains(named, autoescape=True),
+    )
+    if await session.scalar(select(LogEntryRow.seq).where(*same).limit(1)) is None:
+        await append(session, conversation, event, at=at, turn=turn)
 
 
 def wake_readers(session: Session, conversation: str, seq: int = 0) -> None:

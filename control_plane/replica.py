@@ -82,7 +82,8 @@ class Replica:
                 "replicas the same file by OPSTHREAD_GRANT_KEY_FILE, or runners refuse what one of them sends"
             )
         self._keeper = asyncio.create_task(self._keep(), name="lease of this replica")
-        log.info("replica", executor=self.id, fence=self._lease.fence if self._lease else 0, others=len(others))
+        if others:
+            log.info("replica", executor=self.id, others=[other.name.removeprefix(EXECUTOR) for other in others])
 
     async def stop(self) -> None:
         self._stopping.set()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from control_plane import log
 from control_plane.database import Session
-from control_plane.errors import Forbidden, Invalid, NotFound, TooMany
+from control_plane.errors import Forbidden, Invalid, NotFound, Superseded, TooMany
 from control_plane.principals import Principal
 from control_plane.readers import may_operate, may_read
 from control_plane.tables.conversations import ConversationRow, TurnRow
@@ -41,6 +41,8 @@ class Turn(Value):
     language: Language = "en"
     attempt: int = 0
     """How often it was claimed: over 1 it is taken up again after a crash."""
+    fence: int = 0
+    """Of a claim: what is appended with it is refused once the turn, or another of the conversation, was claimed again."""
     created_at: datetime
 
 
@@ -106,7 +108,7 @@ async def find(session: Session, turn: str) -> TurnRow:
 
 
 async def claim(session: Session, turn: str, *, now: datetime) -> Turn | None:
-    row, _ = await _locked(session, turn)
+    row, conversation = await _locked(session, turn)
     other = aliased(TurnRow)
     in_the_way = select(other.id).where(
         other.conversation == row.conversation,
@@ -122,12 +124,18 @@ async def claim(session: Session, turn: str, *, now: datetime) -> Turn | None:
     )
     if claimed is None:
         return None
+    conversation.fence += 1
     log.wake_readers(session, row.conversation)
-    return read_turn(claimed)
+    return read_turn(claimed).model_copy(update={"fence": conversation.fence})
 
 
-async def end(session: Session, turn: str, state: TurnState, event: AgentEvent, *, now: datetime) -> None:
-    row, _ = await _locked(session, turn)
+async def end(
+    session: Session, turn: str, state: TurnState, event: AgentEvent, *, now: datetime, fence: int | None = None
+) -> None:
+    """Raises Superseded when the turn was claimed again since `fence`."""
+    row, conversation = await _locked(session, turn)
+    if fence is not None and conversation.fence != fence:
+        raise Superseded(f"another replica has taken up turn {turn}; it goes on there")
     await _end(session, row, state, event, now=now)
 
 
