@@ -26,7 +26,7 @@ from protocol.base import Value
 from protocol.ids import is_id, new_id
 from protocol.text import clean, one_line
 
-__all__ = ["Account", "Accounts", "Session", "principal_in"]
+__all__ = ["Account", "Accounts", "Session", "principal_in", "principals_in"]
 
 _NAME = re.compile(r"^[^\s/\\\"'<>]{1,200}$")
 _WRONG = "the name or the password is wrong"
@@ -184,6 +184,28 @@ class Accounts:
             row = await self._renew(row, until)
         return principal, sign_ins.as_session(row, token)
 
+    async def confirm(self, session: str, password: str, *, address: str = "") -> None:
+        """A fresh sign-in without leaving: the same person says the password again, on the same browser's session. A bearer
+        token can't do it. Raises NotSignedIn (wrong password, no password, no such session), TooMany."""
+        async with self._db.read() as db:
+            row = await db.get(SessionRow, session) if is_id(session) else None
+            account = await db.get(AccountRow, row.account) if row is not None and row.kind == "browser" else None
+        stored = account.password_hash if account is not None else None
+        if account is None or stored is None:
+            raise NotSignedIn("this account has no password here; open a new sign-in link instead", code="no_password")
+        async with self._db.transaction() as db:
+            attempt = await sign_ins.note_attempt(db, account.name, address, now=self._clock())
+        if not await self._passwords.matches(stored, password):
+            raise NotSignedIn(_WRONG)
+        async with self._db.transaction() as db:
+            await principal_in(db, account.id)
+            current = await db.get(SessionRow, session, with_for_update=True)
+            if current is None:
+                raise NotSignedIn("you have signed out; sign in again")
+            current.authenticated_at = self._clock()
+            await sign_ins.forget_attempts(db, attempt)
+            self._audit(db, "account.confirmed", account.id, by=account.id, with_="password")
+
     async def sign_out(self, session: str) -> None:
         async with self._db.transaction() as db:
             row = await db.get(SessionRow, session) if is_id(session) else None
@@ -231,6 +253,19 @@ async def principal_in(db: Db, account: str, *, fresh: bool = False) -> Principa
         roles=roles,
         admin=any(_administers(role) for role in roles),
         fresh_sign_in=fresh,
+    )
+
+
+async def principals_in(db: Db) -> tuple[Principal, ...]:
+    """Everybody who is enabled and has a role, by name, as this transaction sees them."""
+    rows = (await db.scalars(select(AccountRow).where(AccountRow.disabled.is_(False)).order_by(AccountRow.display_name))).all()
+    roles = await _roles(db, [row.id for row in rows])
+    flat = tuple(role for row in rows for role in roles[row.id])
+    known = iter(await _by_cluster_id(db, flat))
+    return tuple(
+        Principal(account=row.id, name=row.display_name, tenant=row.tenant_id, roles=tuple(next(known) for _ in roles[row.id]))
+        for row in rows
+        if roles[row.id]
     )
 
 

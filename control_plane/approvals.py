@@ -1,26 +1,27 @@
 """Approvals: the record, the state machine by compare-and-set, the sweep. Two views show it; nobody else keeps it."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from control_plane import transitions
+from control_plane import decisions, transitions
 from control_plane.accounts import principal_in
+from control_plane.approval_records import Approval, decided, not_found, record_of, records_of, role_over
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
-from control_plane.errors import Conflict, Forbidden, NotFound, ServiceError
+from control_plane.errors import Conflict, Forbidden
 from control_plane.principals import Principal
 from control_plane.proposals import open_approval, sound
 from control_plane.settings import Settings
-from control_plane.tables.approvals import ApprovalRow, DecisionRow
+from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.conversations import LogEntryRow, TurnRow
 from control_plane.transitions import By
-from protocol.approval import ApprovalState, Decision, Quorum, Refusal, Role, Trigger, role_at_least, weigh
-from protocol.base import Value
-from protocol.ids import is_id, new_id
+from protocol.approval import ApprovalState, Decision, Refusal, Role, Trigger, role_at_least
+from protocol.ids import is_id
 from protocol.remediation import Plan
 from protocol.text import one_line
+
+__all__ = ["ENDED", "OWED_FOR", "Approval", "Approvals", "conclusion_of"]
 
 ENDED = frozenset({ApprovalState.SUCCEEDED, ApprovalState.FAILED, ApprovalState.ROLLED_BACK, ApprovalState.UNKNOWN})
 """What an action ends in: its conversation is owed a conclusion, and a healed one a case."""
@@ -30,38 +31,6 @@ OWED_FOR = timedelta(hours=24)
 def conclusion_of(approval: str) -> str:
     """The client id of the turn that concludes from an action: the same for every attempt to ask for it."""
     return f"conclude:{approval}"
-
-
-class Approval(Value):
-    id: str
-    cluster: str
-    cluster_name: str
-    conversation: str | None
-    turn: str | None
-    namespace: str
-    plan: Plan
-    command_line: str
-    """The action in kubectl's words, from the structured plan."""
-    undo_line: str
-    state: ApprovalState
-    version: int
-    """Bumped by each transition; the compare of the compare-and-set."""
-    quorum: Quorum
-    four_eyes: bool
-    requester: str
-    requester_name: str
-    why: str
-    case_code: str = ""
-    """Catalogue code of the root cause that it is meant to heal."""
-    decisions: tuple[Decision, ...] = ()
-    expires_at: datetime
-    created_at: datetime
-    decided_at: datetime | None = None
-    decided_by_name: str = ""
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    outcome: str = ""
-    """For people: what happened in the end."""
 
 
 class Approvals:
@@ -99,15 +68,15 @@ class Approvals:
                 settings=self._settings,
                 now=self._clock(),
             )
-            return await _with_decisions(session, row)
+            return await record_of(session, row, self._settings, self._clock())
 
     async def get(self, approval: str, principal: Principal | None = None) -> Approval:
         """Raises NotFound for what the principal may not see (the same as for what is not there)."""
         async with self._db.read() as session:
             row = await session.get(ApprovalRow, approval) if is_id(approval) else None
-            if row is None or (principal is not None and _role(row, principal) is None):
-                raise _not_found(approval)
-            return await _with_decisions(session, row)
+            if row is None or (principal is not None and role_over(row, principal) is None):
+                raise not_found(approval)
+            return await record_of(session, row, self._settings, self._clock())
 
     async def list(
         self,
@@ -130,13 +99,12 @@ class Approvals:
         async with self._db.read() as session:
             rows = await session.stream_scalars(query.execution_options(yield_per=200))
             async for row in rows:
-                if _role(row, principal) is not None:
+                if role_over(row, principal) is not None:
                     seen.append(row)
                 if len(seen) >= limit:
                     break
             await rows.close()
-            decisions = await _decisions(session, [row.id for row in seen])
-            return tuple(_approval(row, decisions[row.id]) for row in seen)
+            return await records_of(session, seen, self._settings, self._clock())
 
     async def decide(self, approval: str, decision: Decision, principal: Principal) -> Approval:
         """One person's word, weighed with their role as it stands now. Raises Forbidden with protocol.approval.Refusal's
@@ -146,6 +114,8 @@ class Approvals:
         Who, when, and how fresh is taken from the principal, the clock and the session, never from `decision`."""
         now = self._clock()
         async with self._db.transaction() as session:
+            if decision.break_glass and decision.verdict == "approve":
+                await decisions.hold_cluster_of(session, approval)
             row = await transitions.locked(session, approval)
             found = await principal_in(session, principal.account, fresh=principal.fresh_sign_in)
             word = decision.model_copy(
@@ -157,41 +127,21 @@ class Approvals:
                     "reason": one_line(decision.reason, 1000),
                 }
             )
-            result = await _decide(session, row, word, found, now)
+            result = await decisions.decide(session, row, word, found, settings=self._settings, now=now)
             if isinstance(result, ApprovalRow):
-                return await _with_decisions(session, result)
+                return await record_of(session, result, self._settings, now)
         # Raised out here, so that what was found on the way (its time is over) is committed.
         raise result
 
     def may_decide(self, approval: Approval, principal: Principal) -> str | None:
         """Why this person's approval would not count (words for the card), or None."""
-        if approval.state is not ApprovalState.PENDING:
-            return f"It is {approval.state} already."
-        if approval.expires_at <= self._clock():
-            return "Its time is over. Ask for the change again."
-        if approval.plan.cannot_run is not None:
-            return f"It can't run: {approval.plan.cannot_run}"
-        role = principal.role_in(approval.cluster, approval.namespace or None)
-        if role is None:
-            return f"Your roles do not cover {approval.plan.body.action.target}."
-        word = Decision(
-            by=principal.account,
-            by_name=principal.name,
-            verdict="approve",
-            plan_hash=approval.plan.plan_hash,
-            at=self._clock(),
-            door="web",
-            fresh_sign_in=principal.fresh_sign_in,
-        )
-        weighed = weigh(
-            word,
-            role=role,
-            requester=approval.requester,
-            plan_hash=approval.plan.plan_hash,
-            quorum=approval.quorum,
-            earlier=approval.decisions,
-        )
-        return weighed.message if isinstance(weighed, Refusal) else None
+        refusal = self.refusal(approval, principal)
+        return refusal.message if refusal is not None else None
+
+    def refusal(self, approval: Approval, principal: Principal, *, break_glass: bool = False) -> Refusal | None:
+        """Why this person's approval would not count now, said on the web with all that a card can ask for (a reason, the
+        tick for an owner). With `break_glass`: what besides a limit stands against breaking the glass."""
+        return decisions.would_refuse(approval, principal, self._clock(), break_glass=break_glass)
 
     async def move(
         self, approval: str, trigger: Trigger, *, from_version: int | None = None, outcome: str = "", by: str = "system"
@@ -208,23 +158,23 @@ class Approvals:
             if from_version is not None and row.version != from_version:
                 raise Conflict(f"approval {approval} is {row.state} at version {row.version} now; look at it again")
             moved = await transitions.move(session, row, trigger, by=By(by), now=now, outcome=outcome)
-            return await _with_decisions(session, moved)
+            return await record_of(session, moved, self._settings, self._clock())
 
     async def withdraw(self, approval: str, principal: Principal, reason: str = "") -> Approval:
         """By who asked for it, or by an admin of its scope; before it runs. Raises NotFound, Forbidden, Conflict."""
         async with self._db.transaction() as session:
             row = await transitions.locked(session, approval)
             found = await principal_in(session, principal.account)
-            role = _role(row, found)
+            role = role_over(row, found)
             if role is None:
-                raise _not_found(approval)
+                raise not_found(approval)
             if found.account != row.requester and not role_at_least(role, Role.ADMIN):
                 raise Forbidden(f"only {row.requester_name}, who asked for it, or an admin can withdraw this")
             if row.state not in (ApprovalState.PENDING, ApprovalState.APPROVED):
-                raise _decided(row)
+                raise decided(row)
             by = By(found.account, found.name)
             moved = await transitions.move(session, row, Trigger.WITHDRAW, by=by, now=self._clock(), outcome=reason)
-            return await _with_decisions(session, moved)
+            return await record_of(session, moved, self._settings, self._clock())
 
     async def startable(self) -> tuple[str, ...]:
         """Approved ones, for the sweep: each is started as durable action `action:<id>`."""
@@ -276,104 +226,3 @@ class Approvals:
         query = select(ApprovalRow.id).where(ApprovalRow.state == state.value, *more)
         async with self._db.read() as session:
             return tuple(await session.scalars(query.order_by(ApprovalRow.created_at, ApprovalRow.id)))
-
-
-async def _decide(
-    session: Session, row: ApprovalRow, word: Decision, principal: Principal, now: datetime
-) -> ApprovalRow | ServiceError:
-    role = _role(row, principal)
-    if role is None:
-        return _not_found(row.id)
-    earlier = (await _decisions(session, [row.id]))[row.id]
-    if row.state != ApprovalState.PENDING:
-        again = any(d.by == word.by and d.verdict == word.verdict and d.plan_hash == word.plan_hash for d in earlier)
-        return row if again else _decided(row)
-    if row.expires_at <= now:
-        moved = await transitions.move(session, row, Trigger.TIME, by=By(), now=now)
-        return Forbidden(f"This expired at {moved.expires_at:%H:%M:%S} UTC. Ask for the change again.", code="expired")
-    plan = Plan.model_validate_json(row.plan)
-    if not plan.verify_hash() or plan.plan_hash != row.plan_hash:
-        return Forbidden(
-            "The stored plan is not what its hash says. It can't be approved; ask for the change again.", code="plan_changed"
-        )
-    if word.verdict == "approve" and plan.cannot_run is not None:
-        return Forbidden(f"This can't run: {plan.cannot_run}", code="cannot_run")
-    quorum = Quorum.model_validate_json(row.quorum)
-    weighed = weigh(word, role=role, requester=row.requester, plan_hash=plan.plan_hash, quorum=quorum, earlier=earlier)
-    if isinstance(weighed, Refusal):
-        return Forbidden(weighed.message, code=weighed.code)
-    session.add(
-        DecisionRow(
-            id=new_id(),
-            tenant_id=row.tenant_id,
-            approval=row.id,
-            cluster=row.cluster,
-            account=word.by,
-            verdict=word.verdict,
-            at=now,
-            decision=word.model_dump_json(),
-        )
-    )
-    await session.flush()
-    by = By(word.by, word.by_name, word.door)
-    return await transitions.move(session, row, weighed, by=by, now=now, outcome=word.reason)
-
-
-def _role(row: ApprovalRow, principal: Principal) -> Role | None:
-    """Over the target's namespace; a cluster-scoped target needs a role over the whole cluster."""
-    if row.tenant_id != principal.tenant:
-        return None
-    return principal.role_in(row.cluster, row.namespace or None)
-
-
-async def _with_decisions(session: Session, row: ApprovalRow) -> Approval:
-    return _approval(row, (await _decisions(session, [row.id]))[row.id])
-
-
-async def _decisions(session: Session, approvals: Iterable[str]) -> dict[str, tuple[Decision, ...]]:
-    found: dict[str, list[Decision]] = {approval: [] for approval in approvals}
-    if found:
-        query = select(DecisionRow).where(DecisionRow.approval.in_(found)).order_by(DecisionRow.at, DecisionRow.id)
-        for row in await session.scalars(query):
-            found[row.approval].append(Decision.model_validate_json(row.decision))
-    return {approval: tuple(decisions) for approval, decisions in found.items()}
-
-
-def _approval(row: ApprovalRow, decisions: tuple[Decision, ...]) -> Approval:
-    return Approval(
-        id=row.id,
-        cluster=row.cluster,
-        cluster_name=row.cluster_name,
-        conversation=row.conversation,
-        turn=row.turn,
-        namespace=row.namespace,
-        plan=Plan.model_validate_json(row.plan),
-        command_line=row.command_line,
-        undo_line=row.undo_line,
-        state=ApprovalState(row.state),
-        version=row.version,
-        quorum=Quorum.model_validate_json(row.quorum),
-        four_eyes=row.four_eyes,
-        requester=row.requester,
-        requester_name=row.requester_name,
-        why=row.why,
-        case_code=row.case_code,
-        decisions=decisions,
-        expires_at=row.expires_at,
-        created_at=row.created_at,
-        decided_at=row.decided_at,
-        decided_by_name=row.decided_by_name,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        outcome=row.outcome,
-    )
-
-
-def _decided(row: ApprovalRow) -> Conflict:
-    who = f" by {row.decided_by_name}" if row.decided_by_name else ""
-    when = f" at {row.decided_at:%H:%M:%S} UTC" if row.decided_at is not None else ""
-    return Conflict(f"already decided{who}{when}: it is {row.state}", code="decided")
-
-
-def _not_found(approval: str) -> NotFound:
-    return NotFound(f"there is no approval {one_line(approval, 40)!r}, or it is not yours to see")

@@ -7,6 +7,7 @@ from nacl.signing import SigningKey
 from control_plane.accounts import Accounts
 from control_plane.approvals import Approvals
 from control_plane.audit import Audit
+from control_plane.break_glass import BreakGlassSwitch
 from control_plane.bus import Bus
 from control_plane.cases import Cases
 from control_plane.commands import Commands
@@ -15,7 +16,9 @@ from control_plane.database import Database
 from control_plane.durable import Durable
 from control_plane.feedback import Feedback
 from control_plane.fleet import Fleet
+from control_plane.freezes import Freezes
 from control_plane.model_requests import ModelRequests
+from control_plane.notifications import Notifications
 from control_plane.replica import Replica
 from control_plane.settings import Settings
 from control_plane.soaks import Soaks
@@ -36,6 +39,9 @@ class ControlPlane:
     conversations: Conversations
     approvals: Approvals
     audit: Audit
+    freezes: Freezes
+    break_glass: BreakGlassSwitch
+    notifications: Notifications
     cases: Cases
     soaks: Soaks
     feedback: Feedback

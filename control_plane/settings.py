@@ -76,6 +76,19 @@ class Settings(BaseSettings):
     """False is for one person practising; cards say so."""
     approval_minutes: int = Field(default=15, ge=1, le=1440)
     approval_minutes_high: int = Field(default=5, ge=1, le=1440)
+    changes_per_conversation: int = Field(default=20, ge=1, le=1000)
+    """How many changes one conversation may make in all."""
+    changes_in_ten_minutes: int = Field(default=5, ge=1, le=100)
+    """And how many of them in ten minutes."""
+    audit_key_file: Path | None = None
+    """32-byte Ed25519 seed in hex that signs the audit, the same on all replicas; made in the data directory when None."""
+
+    soak_minutes: tuple[float, ...] = (30, 1440)
+    """When a verified fix is looked at again, in minutes after it. Held means: well at every look."""
+    seed_cases: bool = True
+    """Give a tenant without cases the ones that come with Opsthread, marked as such."""
+    cases_across_clusters: bool = False
+    """Also show what was learnt in clusters outside of a conversation, without names."""
 
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     openai_api_key_file: Path | None = None

@@ -5,6 +5,7 @@ Rows are locked in one order, so that PostgreSQL never finds two transactions wa
 approvals, then conversations, then the head of the audit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from control_plane import log
 from control_plane.audit import SYSTEM, Entry, record
 from control_plane.database import Session
 from control_plane.errors import Conflict, NotFound
+from control_plane.freezes import open_freeze
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.fleet import ClusterRow
 from control_plane.wakeups import LISTS, WORK
@@ -52,16 +54,25 @@ async def locked(session: Session, approval: str) -> ApprovalRow:
 
 
 async def move(
-    session: Session, row: ApprovalRow, trigger: Trigger, *, by: By, now: datetime, outcome: str = ""
+    session: Session,
+    row: ApprovalRow,
+    trigger: Trigger,
+    *,
+    by: By,
+    now: datetime,
+    outcome: str = "",
+    also: Mapping[str, object] | None = None,
+    told: Mapping[str, str] | None = None,
 ) -> ApprovalRow:
-    """Raises NotAllowed when the table has no such row, Conflict when somebody was faster."""
+    """`also` are further columns of the same statement, `told` further words for the audit. Raises NotAllowed when the table
+    has no such row, Conflict when somebody was faster."""
     before = ApprovalState(row.state)
     after = next_state(before, trigger)
     outcome = one_line(outcome, 2000) or _WORDS.get(trigger, "")
     moved = await session.scalar(
         update(ApprovalRow)
         .where(ApprovalRow.id == row.id, ApprovalRow.state == before.value, ApprovalRow.version == row.version)
-        .values(version=row.version + 1, state=after.value, **_times(trigger, after, by, now, outcome))
+        .values(version=row.version + 1, state=after.value, **_times(trigger, after, by, now, outcome), **(also or {}))
         .returning(ApprovalRow)
         .execution_options(populate_existing=True, synchronize_session=False)
     )
@@ -79,7 +90,7 @@ async def move(
             at=now,
             cluster=moved.cluster,
             namespace=moved.namespace,
-            detail=detail | ({"outcome": outcome} if outcome else {}),
+            detail=detail | ({"outcome": outcome} if outcome else {}) | dict(told or {}),
         ),
     )
     if moved.conversation is not None:
@@ -123,13 +134,18 @@ async def cluster_at_rest(session: Session, cluster: str, *, alone: bool = False
 
 
 async def locked_to_start(session: Session, approval: str, now: datetime) -> ApprovalRow:
-    """Like `locked`, for an approval whose action is to start. Raises Conflict under a kill switch and when it is late."""
+    """Like `locked`, for an approval whose action is to start. Raises Conflict under a kill switch, in a freeze window (but
+    with a broken glass) and when it is late."""
     row = await session.get(ApprovalRow, approval) if is_id(approval) else None
     if row is not None and row.state == ApprovalState.APPROVED:
         await cluster_at_rest(session, row.cluster)
     row = await locked(session, approval)
     if row.state == ApprovalState.APPROVED and row.expires_at <= now:
         raise Conflict(f"approval {row.id} expired at {row.expires_at:%H:%M:%S} UTC; propose the change again", code="expired")
+    if row.state == ApprovalState.APPROVED and row.break_glass is None:
+        freeze = await open_freeze(session, row.tenant_id, row.cluster, now)
+        if freeze is not None:
+            raise Conflict(freeze.words(row.cluster_name), code="frozen")
     return row
 
 

@@ -127,6 +127,20 @@ def quorum_for(risk: Risk, *, four_eyes: bool = True) -> Quorum:
     return Quorum(needed=1, role=rule.role, requester_may=True, fresh_sign_in_for_last=False)
 
 
+BREAK_GLASS = Quorum(needed=1, role=Role.APPROVER, requester_may=True, fresh_sign_in_for_last=True)
+"""One person alone, who is surely that person: what holds when the glass is broken, whatever the risk."""
+
+
+def stricter(one: Quorum, other: Quorum) -> Quorum:
+    """What satisfies both. Four-eyes that is turned on holds for what was asked for before; turned off, it does not."""
+    return Quorum(
+        needed=max(one.needed, other.needed),
+        role=one.role if role_at_least(one.role, other.role) else other.role,
+        requester_may=one.requester_may and other.requester_may,
+        fresh_sign_in_for_last=one.fresh_sign_in_for_last or other.fresh_sign_in_for_last,
+    )
+
+
 class Decision(Message):
     """One person's word about one plan."""
 
@@ -140,21 +154,48 @@ class Decision(Message):
     door: Literal["web", "slack", "rest", "cli"]
     fresh_sign_in: bool = False
     reason: str = ""
+    override_owner: bool = False
+    """Run it although its owner (Argo CD, Helm, an autoscaler) would revert it. It needs a reason."""
+    break_glass: bool = False
+    """Alone, or in a freeze window, because there is nobody else and no time. It needs a reason, and others are told."""
 
 
 class Refusal(Value):
     """Why a decision does not count. `code` is stable; surfaces translate it."""
 
-    code: Literal["role", "requester", "twice", "plan_changed", "expired", "decided", "step_up", "scope", "cannot_run"]
+    code: Literal[
+        "role",
+        "requester",
+        "twice",
+        "plan_changed",
+        "expired",
+        "decided",
+        "step_up",
+        "scope",
+        "cannot_run",
+        "frozen",
+        "owner",
+        "budget",
+        "break_glass",
+    ]
     message: str
 
 
 def weigh(
-    decision: Decision, *, role: Role, requester: str, plan_hash: str, quorum: Quorum, earlier: Sequence[Decision]
+    decision: Decision,
+    *,
+    role: Role,
+    requester: str,
+    plan_hash: str,
+    quorum: Quorum,
+    earlier: Sequence[Decision],
+    frozen: str = "",
+    owner_reverts: bool = False,
 ) -> Trigger | Refusal:
     """What a decision does to a pending approval: a trigger for the table, or the reason why it does not count.
 
-    Pure. The caller has already looked up the decider's role in the plan's scope at click time and the clock.
+    Pure. The caller has already looked up the decider's role in the plan's scope at click time and the clock; whether the
+    glass may be broken at all (`control_plane.break_glass`); and which freeze window is open, in words.
     """
     if decision.plan_hash != plan_hash:
         return Refusal(code="plan_changed", message="The plan is not the one you were shown. Read the new card.")
@@ -166,6 +207,16 @@ def weigh(
         return Trigger.REJECTION
     if not role_at_least(role, quorum.role):
         return Refusal(code="role", message=f"Approving this needs the role {quorum.role}; yours is {role}.")
+    if frozen and not decision.break_glass:
+        return Refusal(code="frozen", message=frozen)
+    if decision.break_glass and not decision.reason.strip():
+        return Refusal(code="break_glass", message="Breaking the glass needs a reason; everybody who could approve reads it.")
+    if owner_reverts and not (decision.override_owner and decision.reason.strip()):
+        return Refusal(
+            code="owner",
+            message="The owner of this object would revert the change. Commit the patch instead, or say that you run it anyway "
+            "as a temporary override, and why.",
+        )
     if decision.by == requester and not quorum.requester_may:
         return Refusal(code="requester", message="You asked for this change, so somebody else has to approve it.")
     # Only what counted then and was about this plan counts now.

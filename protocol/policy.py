@@ -74,7 +74,9 @@ class PolicyContext(Strict):
     """What a call without a namespace means. The runner must use the same one."""
     kill_switch: bool = False
     frozen: bool = False
-    """A freeze window is open."""
+    """A freeze window is open: a change may be asked for and not be run."""
+    break_glass: bool = False
+    """Somebody broke the glass for exactly this plan: a freeze window does not hold it, a kill switch does."""
     secrets_opt_in: tuple[str, ...] = ()
     """Namespaces in which names and key names of Secrets may be read; never values."""
 
@@ -261,7 +263,11 @@ def _grant_status(_command: GrantStatus, _context: PolicyContext) -> Verdict:
 def _stopped(context: PolicyContext) -> str | None:
     if context.kill_switch:
         return "the kill switch of this cluster is on: nothing is changed until an admin turns it off"
-    if context.frozen:
+    return None
+
+
+def _frozen(context: PolicyContext) -> str | None:
+    if context.frozen and not context.break_glass:
         return "a freeze window is open: nothing is changed until it ends"
     return None
 
@@ -302,7 +308,7 @@ def _proposal(action: Remediation, context: PolicyContext) -> Verdict:
         refusal = f"proposing a change needs the role {Role.OPERATOR}; yours is {context.role}"
     if refusal:
         return _deny(refusal, risk)
-    hindrance = runner_may(context.mode, action)
+    hindrance = runner_may(context.mode, action) or _frozen(context)
     reason = f"{why}; it needs an approval" + (f". It can't run now: {hindrance}" if hindrance else "")
     return Verdict(decision=Decided.APPROVE, risk=risk, reason=reason)
 
@@ -324,7 +330,9 @@ def _execute(command: Execute, context: PolicyContext) -> Verdict:
     """At best `approve`: the grant says that a person did, and the runner verifies it."""
     body = command.body
     undoing = command.grant.grant.purpose == "undo"
-    refusal = _stopped(context) or _never(body.action) or undo_misfit(body.action, body.undo)
+    # An undo brings back what was: a window that opens while an action runs must not hold that.
+    held = None if undoing else _frozen(context)
+    refusal = _stopped(context) or held or _never(body.action) or undo_misfit(body.action, body.undo)
     if not refusal and undoing and body.undo is None:
         refusal = "the plan has no undo"
     refusal = refusal or runner_may(context.mode, body.action) or _object_outside(context, body.action.target)

@@ -1,6 +1,9 @@
-"""What follows the end of an action: the case is stored, the agent is asked to conclude. Each once, also on re-entry.
+"""What follows the end of an action: the case is stored and its fix put on probation, the agent is asked to conclude. Each
+once, also on re-entry.
 
-What did not come to be (the queue was full, the case store away, the process gone) the sweep finds by its absence."""
+What did not come to be (the queue was full, the process gone) the sweep finds by its absence. The index of the cases follows
+the rows by itself.
+"""
 
 import structlog
 
@@ -8,41 +11,39 @@ from agent_runtime.turns.conclusion import question
 from control_plane.approvals import Approval, conclusion_of
 from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
-from knowledge.cases import Case, CaseStore, CasesUnavailable
+from control_plane.soaks import NewSoak
+from knowledge.cases import Case
 from protocol.approval import ApprovalState
 from protocol.diagnosis import Diagnosis
-from protocol.events import CaseStored, DiagnosisMade, LogEntry
+from protocol.events import DiagnosisMade, LogEntry
 from protocol.objects import ObjectRef
 from protocol.text import one_line
 
 log = structlog.get_logger(__name__)
 
 
-async def afterwards(plane: ControlPlane, cases: CaseStore | None, approval: Approval) -> None:
+async def afterwards(plane: ControlPlane, approval: Approval) -> None:
     if approval.conversation is None:
         return
     turn = await plane.conversations.turn_log(approval.turn) if approval.turn else ()
     try:
         if approval.state is ApprovalState.SUCCEEDED:
-            await _store(plane, cases, approval, turn)
+            await plane.soaks.begin(probation_of(approval, case_of(approval, turn), approval.conversation))
     finally:
         await _conclude(plane, approval)
 
 
-async def _store(plane: ControlPlane, cases: CaseStore | None, approval: Approval, entries: tuple[LogEntry, ...]) -> None:
-    case = case_of(approval, entries)
-    if approval.conversation is None or any(isinstance(e.event, CaseStored) and e.event.case == case.id for e in entries):
-        return
-    if cases is None:
-        log.warning("the case was not stored: the case store is not there", approval=approval.id)
-        return
-    try:
-        stored = await cases.add(case)
-    except CasesUnavailable as error:
-        log.warning("the case was not stored", approval=approval.id, why=str(error))
-        return
-    await plane.conversations.append_case(
-        approval.conversation, CaseStored(case=stored.id, title=one_line(stored.title, 200)), turn=approval.turn
+def probation_of(approval: Approval, case: Case, conversation: str) -> NewSoak:
+    """What must stay well: what was changed; where that was a pod that is gone by now, what its cause was found on. Pure."""
+    target = approval.plan.body.action.target
+    watched = case.object if approval.plan.body.action.type == "delete_pod" and case.object else str(target)
+    return NewSoak(
+        approval=approval.id,
+        case=case,
+        conversation=conversation,
+        turn=approval.turn,
+        object=watched,
+        fixed_at=approval.finished_at or approval.created_at,
     )
 
 
@@ -75,6 +76,7 @@ def case_of(approval: Approval, entries: tuple[LogEntry, ...]) -> Case:
         outcome="provisional",
         opened_at=approval.created_at,
         took_s=took,
+        tags=(f"remedy:{approval.plan.body.action.type}",),
     )
 
 

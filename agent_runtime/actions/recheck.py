@@ -1,6 +1,7 @@
 """Does an approved plan still hold, the moment before it runs? Pure; who people are and the time come in by parameter.
 
-The runner checks the object itself (uid and fields) and the grant; here it is people, time, the plan and the kill switch.
+The runner checks the object itself (uid and fields) and the grant; here it is people, time, the plan, the kill switch and freeze
+windows.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ def why_not(approval: Approval, *, people: Mapping[str, Principal | None], clust
         return f"the plan can't run: {approval.plan.cannot_run}"
     if cluster.kill_switch:
         return f"the kill switch of cluster {cluster.name} is on"
+    if approval.freeze is not None and approval.break_glass is None:
+        return approval.freeze.words(cluster.name)
     if not _holds(people.get(approval.requester), approval, Role.OPERATOR):
         return f"{approval.requester_name} asked for it and no longer has the role {Role.OPERATOR} there"
     yes = {d.by: d for d in approval.decisions if d.verdict == "approve" and d.plan_hash == approval.plan.plan_hash}

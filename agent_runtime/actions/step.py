@@ -19,7 +19,6 @@ from control_plane.clock import utc_now
 from control_plane.errors import Conflict, ServiceError
 from control_plane.principals import Principal
 from control_plane.services import ControlPlane
-from knowledge.cases import CaseStore
 from protocol.approval import ApprovalState, Trigger
 from protocol.commands import FORGOTTEN, ExecutionOutcome
 from protocol.events import LiveProgress
@@ -35,7 +34,6 @@ ANSWER_WAIT_S = 60.0
 @dataclass(frozen=True)
 class ActionStep:
     plane: ControlPlane
-    cases: Callable[[], CaseStore | None] = field(default=lambda: None)
     now: Callable[[], datetime] = field(default=utc_now)
     answer_wait_s: float = ANSWER_WAIT_S
     ask_every_s: float = ASK_EVERY_S
@@ -51,7 +49,7 @@ class ActionStep:
             elif approval.state is ApprovalState.RUNNING:
                 approval = await self._again(approval)
             if approval.state in ENDED:
-                await afterwards(self.plane, self.cases(), approval)
+                await afterwards(self.plane, approval)
         except Exception:
             log.exception("the action failed", approval=approval_id)
         finally:

@@ -129,7 +129,6 @@ def test_commands(command: Command, anywhere: Decided, in_shop: Decided) -> None
     ("what", "more", "says"),
     [
         (RESTART, {"kill_switch": True}, "kill switch"),
-        (RESTART, {"frozen": True}, "freeze window"),
         (RESTART, {"role": Role.VIEWER}, "operator"),
         (RESTART, {"scope": ScopeLimit(namespaces=("pay",))}, "allowed: pay"),
         (RESTART, {"scope": ScopeLimit(namespaces=())}, "no namespace"),
@@ -153,6 +152,17 @@ def test_changes_that_are_denied(what: Command | Remediation, more: dict[str, ob
     verdict = judge(what, _context(**cast(dict[str, Any], {"scope": ScopeLimit(), **more})))
     assert verdict.decision is Decided.DENY
     assert says in verdict.reason
+
+
+def test_in_a_freeze_a_change_may_be_asked_for_and_not_be_run_unless_the_glass_is_broken() -> None:
+    """The card says until when. A kill switch holds even against a broken glass."""
+    asked = judge(RESTART, _context(scope=ScopeLimit(), frozen=True))
+    assert (asked.decision, "freeze window" in asked.reason) == (Decided.APPROVE, True)
+    assert judge(_execute(RESTART), _context(scope=ScopeLimit(), frozen=True)).decision is Decided.DENY
+    broken = _context(scope=ScopeLimit(), frozen=True, break_glass=True)
+    assert judge(_execute(RESTART), broken).decision is Decided.APPROVE
+    killed = _context(scope=ScopeLimit(), kill_switch=True, break_glass=True)
+    assert judge(_execute(RESTART), killed).decision is Decided.DENY
 
 
 @pytest.mark.parametrize("value", ["a\u202eb", "a\u200bb", "a\x1b[2Kb", "a\x00b", "a\rb", "\U000e0041"])
