@@ -152,7 +152,7 @@ class AgentRuntime:
         self._here.add(workflow)
         try:
             await self._loaded()
-            await ActionStep(self._plane, cases=lambda: self._cases).run(approval)
+            await ActionStep(self._plane).run(approval)
         finally:
             self._here.discard(workflow)
 

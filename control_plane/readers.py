@@ -19,6 +19,18 @@ def may_operate(row: ConversationRow, principal: Principal) -> bool:
     return all(role is not None and role_at_least(role, Role.OPERATOR) for role in roles)
 
 
+def weakest_role(row: ConversationRow, principal: Principal) -> Role | None:
+    """What the principal holds over all of the conversation's scope; None where a part is not covered."""
+    weakest: Role | None = None
+    for namespace in _namespaces(row):
+        role = principal.role_in(row.cluster, namespace)
+        if role is None:
+            return None
+        if weakest is None or role_at_least(weakest, role):
+            weakest = role
+    return weakest
+
+
 def scope_of_new(principal: Principal, cluster: str, name: str, namespaces: tuple[str, ...] | None) -> ScopeLimit:
     """What the principal sees of cluster `cluster`, narrowed to `namespaces`. Raises Forbidden, naming what is not covered."""
     seen = principal.scope_limit(cluster)

@@ -120,6 +120,22 @@ class CaseStored(Value):
     title: str
 
 
+class CaseEnded(Value):
+    """What became of a verified fix after its soak. `void`: the object was deleted, or changed by others in between."""
+
+    type: Literal["case_ended"] = "case_ended"
+    case: str
+    approval: str
+    end: Literal["held", "relapsed", "void", "unconfirmed"]
+    object: str
+    """Kind/namespace/name."""
+    code: str = ""
+    title: str = ""
+    message: str = ""
+    """What was seen."""
+    after_s: float = 0
+
+
 class TurnResumed(Value):
     type: Literal["turn_resumed"] = "turn_resumed"
     note: str = ""
@@ -175,6 +191,7 @@ AgentEvent = Annotated[
     | ActionStarted
     | ActionFinished
     | CaseStored
+    | CaseEnded
     | TurnResumed
     | TurnCancelled
     | TurnFinished

@@ -205,7 +205,7 @@ class House:
 
     def actions(self, **more: Any) -> ActionStep:
         """With short waits."""
-        fast: dict[str, Any] = {"answer_wait_s": 0.2, "ask_every_s": 0.01, "check_every_s": 0.01, "cases": lambda: self.cases}
+        fast: dict[str, Any] = {"answer_wait_s": 0.2, "ask_every_s": 0.01, "check_every_s": 0.01}
         return ActionStep(self.plane, **(fast | more))
 
     async def queue(self, who: Principal, text: str, *, conversation: str | None = None, language: Language = "en") -> Turn:

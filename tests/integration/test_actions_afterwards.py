@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime.actions.afterwards import case_of
+from agent_runtime.actions.afterwards import case_of, probation_of
 from agent_runtime.runtime import AgentRuntime
 from control_plane.approvals import Approval, conclusion_of
 from control_plane.turns import MAX_QUEUED
-from knowledge.cases import CaseStore
 from protocol.approval import Role, Trigger
 from protocol.events import CaseStored, LogEntry, TurnFinished, UserMessage
 from tests.integration.agent_house import House, agent_house
@@ -18,7 +17,7 @@ from tests.integration.waiting import until
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncGenerator[House]:
-    async with agent_house(tmp_path, cases=True) as here:
+    async with agent_house(tmp_path) as here:
         yield here
 
 
@@ -36,35 +35,25 @@ async def log(house: House, approval: Approval) -> tuple[LogEntry, ...]:
 
 
 async def count(house: House, approval: Approval) -> tuple[int, int, int]:
-    """Concluding questions, case entries of the log, cases in the store."""
-    assert house.cases is not None
+    """Concluding questions, case entries of the log, cases that are kept."""
     events = [entry.event for entry in await log(house, approval)]
     asked = [event for event in events if isinstance(event, UserMessage) and event.door == "action"]
-    return len(asked), len([e for e in events if isinstance(e, CaseStored)]), await house.cases.count()
+    kept = await house.plane.cases.current([f"approval.{approval.id}"])
+    return len(asked), len([e for e in events if isinstance(e, CaseStored)]), len(kept)
 
 
 async def nothing(house: House, approval: Approval) -> None: ...
 
 
-async def case_in_the_store(house: House, approval: Approval) -> None:
-    assert house.cases is not None
-    assert approval.turn is not None
-    await house.cases.add(case_of(approval, await house.plane.conversations.turn_log(approval.turn)))
-
-
 async def case_in_the_log(house: House, approval: Approval) -> None:
+    """The case and its soak are there; the process died before it asked for the conclusion."""
+    assert approval.turn is not None
     assert approval.conversation is not None
-    await case_in_the_store(house, approval)
-    event = CaseStored(case=f"approval.{approval.id}", title="payments")
-    await house.plane.conversations.append(approval.conversation, event, turn=approval.turn)
+    case = case_of(approval, await house.plane.conversations.turn_log(approval.turn))
+    await house.plane.soaks.begin(probation_of(approval, case, approval.conversation))
 
 
-async def concluded_without_a_case(house: House, approval: Approval) -> None:
-    """The case store was away."""
-    await house.actions(cases=lambda: None).run(approval.id)
-
-
-@pytest.mark.parametrize("died", [nothing, case_in_the_store, case_in_the_log, concluded_without_a_case])
+@pytest.mark.parametrize("died", [nothing, case_in_the_log])
 async def test_from_each_point_it_is_found_and_finished_once(
     house: House, died: Callable[[House, Approval], Awaitable[None]]
 ) -> None:
@@ -98,15 +87,6 @@ async def test_a_queue_that_was_full_delays_the_conclusion_and_does_not_lose_it(
     await house.actions().run(approval.id)
     assert await count(house, approval) == (1, 1, 1)
     assert await house.plane.approvals.unconcluded() == ()
-
-
-async def test_a_case_store_that_breaks_does_not_keep_the_conclusion_back(house: House, tmp_path: Path) -> None:
-    approval = await ended(house)
-    closed = CaseStore(tmp_path / "other")
-    await closed.close()
-    await house.actions(cases=lambda: closed).run(approval.id)
-    assert (await count(house, approval))[0] == 1
-    assert await house.plane.approvals.unconcluded() == (approval.id,)
 
 
 async def test_the_next_process_finds_it_and_concludes(house: House) -> None:
