@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from control_plane.bus import Bus, Incoming, Link
+from control_plane.bus import Bus, Incoming, Link, Subscription
 from control_plane.bus.config import APP_ACCOUNT
 from control_plane.bus.jwt import Permissions, answer_claims, sign_jwt, unverified_claims, user_claims
 from control_plane.clock import Clock, utc_now
@@ -27,6 +27,8 @@ from protocol.proof import ProofRefused, decode_proof, enrol_inbox_id
 
 LOG = structlog.get_logger("fleet")
 AUTH_SUBJECT = "$SYS.REQ.USER.AUTH"
+CUT = f"{subjects.PREFIX}.cut"
+"""Its payload is the runner that was revoked. Only replicas may publish it."""
 RUNNER_S = 300
 ENROL_S = 60
 _REMEMBERED_CONNECTIONS = 4
@@ -61,6 +63,7 @@ class AuthCallout:
         self._bus = bus
         self._clock = clock
         self._link: Link | None = None
+        self._cuts: Subscription | None = None
         self._connections: dict[str, deque[tuple[str, int]]] = defaultdict(lambda: deque(maxlen=_REMEMBERED_CONNECTIONS))
 
     async def start(self) -> None:
@@ -68,22 +71,35 @@ class AuthCallout:
         if self._link is None:
             LOG.info("runners are authorized by the external NATS itself")
             return
+        # Whichever replica has admitted a runner knows its connections.
+        self._cuts = await self._bus.serve(CUT, self._told_to_cut)
         await self._link.start()
         await self._link.listen(AUTH_SUBJECT, self._answer, queue="auth", at_once=64)
 
     async def stop(self) -> None:
+        if self._cuts is not None:
+            await self._cuts.close()
+            self._cuts = None
         if self._link is not None:
             await self._link.stop()
             self._link = None
 
     async def cut(self, runner: str) -> None:
-        """End the runner's connections now. Where we may not (an external NATS), they end within five minutes."""
+        """End the runner's connections now, on every replica. Where we may not (an external NATS without its system account),
+        they end within five minutes."""
+        await self._bus.send(CUT, runner.encode())
+        await self._cut_here(runner)
+
+    async def _told_to_cut(self, message: Incoming) -> None:
+        await self._cut_here(message.data.decode(errors="replace"))
+
+    async def _cut_here(self, runner: str) -> None:
         system = self._bus.system_link()
         if system is None or not self._connections.get(runner):
             return
         await system.start()
         try:
-            for server, connection in self._connections.pop(runner, ()):
+            for server, connection in self._connections.pop(runner, deque[tuple[str, int]]()):
                 kick = json.dumps({"cid": connection}).encode()
                 # The server does nothing without a reply subject, even when nobody listens to it.
                 await system.publish(f"$SYS.REQ.SERVER.{server}.KICK", kick, reply=self._bus.new_inbox())

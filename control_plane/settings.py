@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     """An external NATS's connection, with user and password, for its auth callout; `opsthread` then admits runners itself."""
     nats_auth_url_file: Path | None = None
     """A file that holds the nats_auth_url, because that holds a password."""
+    nats_system_url: str = Field(default="", repr=False)
+    """An external NATS's system account, with user and password: then the connection of a revoked runner is cut at once."""
     nats_issuer_seed_file: Path | None = None
     """The account nkey seed whose public key the external NATS names as its callout's issuer."""
     nats_server_path: str = ""

@@ -8,6 +8,7 @@ import typer
 
 from bot.cli.cluster_commands import cluster_app
 from bot.cli.exits import Exit
+from bot.cli.nats_commands import nats_app
 from bot.cli.options import DataDir, Host, Json, Namespace, Port, ReadyFile, Solo, Token, Url
 
 app = typer.Typer(
@@ -159,6 +160,7 @@ def account_link(name: str, url: Url = None, token: Token = None, data_dir: Data
 
 
 app.add_typer(cluster_app, name="cluster")
+app.add_typer(nats_app, name="nats")
 
 
 @app.command()

@@ -75,7 +75,13 @@ log_file: {quote(str(directory / "nats-server.log"))}
 logfile_size_limit: 10485760
 logfile_max_num: 2
 jetstream {{ store_dir: {quote(str(directory / "jetstream"))} }}
-{_tls(doors)}{_websocket(doors)}accounts {{
+{_tls(doors)}{_websocket(doors)}{accounts_config(secrets)}"""
+
+
+def accounts_config(secrets: ServerSecrets) -> str:
+    """The part that is the same wherever the server runs: three accounts, and who judges each connect."""
+    quote = json.dumps
+    return f"""accounts {{
   AUTH: {{ users: [ {{ user: {AUTH_USER}, password: {quote(secrets.auth_password)} }} ] }}
   {APP_ACCOUNT}: {{ jetstream: enabled, users: [ {{ user: {APP_USER}, password: {quote(secrets.app_password)} }} ] }}
   SYS: {{ users: [ {{ user: {SYS_USER}, password: {quote(secrets.sys_password)} }} ] }}

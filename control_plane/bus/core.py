@@ -136,9 +136,10 @@ class Bus:
         return None
 
     def system_link(self) -> Link | None:
-        """A connection to the server's own account, not yet started: cuts connections. Embedded only."""
+        """A connection to the server's own account, not yet started: cuts connections. None when it is not configured."""
         if self._server is None:
-            return None
+            url = self._settings.nats_system_url
+            return Link("system", {"servers": _servers(url)}) if url else None
         return Link("system", _user(self._server.url, SYS_USER, self._server.secrets.sys_password))
 
     def _app_options(self) -> dict[str, Any]:
