@@ -1,7 +1,7 @@
 """Does an approved plan still hold, the moment before it runs? Pure; who people are and the time come in by parameter.
 
-The runner checks the object itself (uid and fields) and the grant; here it is people, time, the plan, the kill switch and freeze
-windows.
+The runner checks the object itself (uid and fields) and the grant; here it is people, time, the plan, the kill
+switch and freeze windows.
 """
 
 from collections.abc import Mapping

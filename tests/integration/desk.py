@@ -18,11 +18,14 @@ from argon2 import PasswordHasher
 from control_plane.accounts import Accounts
 from control_plane.approvals import Approval, Approvals
 from control_plane.audit import Audit
+from control_plane.break_glass import BreakGlassSwitch
 from control_plane.bus import Bus
 from control_plane.conversations import Conversation, Conversations
 from control_plane.database import Database
 from control_plane.errors import Forbidden, ServiceError
 from control_plane.fleet import Cluster, Fleet
+from control_plane.freezes import Freezes
+from control_plane.notifications import Notifications
 from control_plane.passwords import Passwords
 from control_plane.principals import Principal, ScopedRole
 from control_plane.settings import Settings
@@ -60,6 +63,9 @@ class Desk:
     conversations: Conversations
     approvals: Approvals
     audit: Audit
+    freezes: Freezes
+    break_glass: BreakGlassSwitch
+    notifications: Notifications
     cluster: Cluster
 
     async def person(
@@ -122,6 +128,7 @@ class Desk:
         *,
         door: Literal["web", "slack", "rest", "cli"] = "web",
         plan_hash: str | None = None,
+        **more: Any,
     ) -> Approval:
         """As a surface does it: with the hash that was shown, and a name that is not to be believed."""
         word = Decision(
@@ -132,6 +139,7 @@ class Desk:
             at=self.clock(),
             door=door,
             fresh_sign_in=True,
+            **more,
         )
         return await self.approvals.decide(approval.id, word, principal)
 
@@ -170,6 +178,9 @@ async def desk_over(url: str, folder: Path, **settings: Any) -> AsyncGenerator[D
             conversations=Conversations(database, wakeups, fleet, clock=clock),
             approvals=approvals,
             audit=Audit(database),
+            freezes=Freezes(database, clock=clock),
+            break_glass=BreakGlassSwitch(database, clock=clock),
+            notifications=Notifications(database, clock=clock),
             cluster=await fleet.create("shop", by="system"),
         )
     finally:
