@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 
 from control_plane.accounts import Account
-from control_plane.errors import ServiceError
+from control_plane.errors import Conflict, ServiceError
 from control_plane.principals import ScopedRole
 from control_plane.services import ControlPlane
 from protocol.approval import Role
@@ -32,10 +32,21 @@ async def ensure(plane: ControlPlane, name: str, display_name: str, roles: tuple
 async def first_admin(plane: ControlPlane) -> Account:
     """The administrator that a first start makes. Later it is an account like any other: what people have made of its roles
     stays, and so does its end."""
-    for account in await plane.accounts.list():
-        if account.name == "admin":
-            return account
-    return await plane.accounts.create("admin", "Administrator", ADMIN, by="system")
+    known = await _named(plane, "admin")
+    if known is not None:
+        return known
+    try:
+        return await plane.accounts.create("admin", "Administrator", ADMIN, by="system")
+    except Conflict:
+        # Another replica that started at the same moment was faster.
+        made = await _named(plane, "admin")
+        if made is None:
+            raise
+        return made
+
+
+async def _named(plane: ControlPlane, name: str) -> Account | None:
+    return next((account for account in await plane.accounts.list() if account.name == name), None)
 
 
 async def sign_in_link(plane: ControlPlane, account: Account, url: str) -> str:
