@@ -145,11 +145,17 @@ class ExecutionOutcome(Value):
     at: Utc | None = None
 
 
+REVERTED = "reverted"
+"""Code of a check that is `worse`: somebody else took the change back, so that there is nothing left to undo."""
+
+
 class CheckOutcome(Value):
     """`worse` asks for the undo. `message` says what is seen now: "1 of 2 pods ready, no restart for 20 s"."""
 
     outcome: Literal["healthy", "waiting", "worse", "unknown"]
     message: str
+    code: str = ""
+    """REVERTED, or "" """
 
 
 class CommandResult(Message):

@@ -253,14 +253,17 @@ Remediation = Annotated[
 
 
 class Owner(Value):
-    """What would revert a change: a GitOps tool, Helm, an autoscaler or an operator; or nobody."""
+    """Who else looks after the object and may take a change back: GitOps tool, Helm, autoscaler, operator; or nobody."""
 
     kind: Literal["argocd", "flux", "helm", "hpa", "vpa", "operator", "none"] = "none"
     name: str = ""
     detail: str = ""
     reverts: bool = False
+    """It would take the change back by itself, within minutes."""
     git_patch: str | None = None
     """A patch that can be committed where the owner reads from."""
+    values_hint: str | None = None
+    """The same as values of a Helm chart, by the names that charts usually have; YAML."""
 
 
 class BlastRadius(Value):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from knowledge.diagnosis.fields import rows, sub
+from knowledge.diagnosis.fields import NOTHING, rows, sub
 from knowledge.diagnosis.quantity import parse
 from protocol.commands import CheckOutcome, CheckPlan
 from protocol.remediation import ExpandPvc, Remediation, SuspendCronJob
@@ -13,8 +13,10 @@ from runner.commands.pods import owned_by, owners, pod_selector
 from runner.commands.render import parse_time
 from runner.kube.errors import KubeError
 from runner.kube.resources import POD, REPLICA_SET, Resource
-from runner.remediation.blast import users_of_config_map
+from runner.remediation.blast import users_of_config_map, uses_config_map
+from runner.remediation.memory import AfterState
 from runner.remediation.others import evictable, unschedulable
+from runner.remediation.reverted import reverted
 from runner.remediation.types import Obj
 from runner.remediation.workloads import replicas_of, template_of
 from runner.remediation.writes import resource_of
@@ -32,19 +34,26 @@ _BROKEN = frozenset(
         "RunContainerError",
     }
 )
+_WORST_FIRST = ("worse", "unknown", "waiting", "healthy")
+_FILES_CHANGE_WITHIN = timedelta(seconds=90)
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 
 
-async def check(command: CheckPlan, ask: Ask) -> CheckOutcome:
-    """What is seen now. Reads that fail are `unknown`, never `healthy`."""
+async def check(command: CheckPlan, ask: Ask, left: AfterState | None = None) -> CheckOutcome:
+    """What is seen now. Reads that fail are `unknown`, never `healthy`. `left`: what the action left behind, if known."""
     action = command.body.action
     try:
-        if action.type in ("patch_configmap", "create_configmap", "delete_configmap"):
-            return await _config_map_users(action, command.started_at, ask)
         if action.type == "delete_pod":
             return await _replacement(action, command.started_at, ask)
         resource = await resource_of(ask.discovery, action.target.kind)
-        obj = await ask.object(resource, action.target.namespace, action.target.name)
+        obj = await _object(resource, action, ask)
+        taken_back = reverted(command.body, left, obj, command.started_at, ask.now())
+        if taken_back is not None:
+            return taken_back
+        if action.target.kind == "ConfigMap":
+            return await _config_map_users(action, command.started_at, ask)
+        if obj is None:
+            return CheckOutcome(outcome="unknown", message=f"{action.target} is gone")
         if action.target.kind in _WORKLOADS:
             return await _workload(resource, obj, command.started_at, ask)
         if action.type == "drain":
@@ -55,6 +64,15 @@ async def check(command: CheckPlan, ask: Ask) -> CheckOutcome:
         return judge_plain(action, obj)
     except KubeError as error:
         return CheckOutcome(outcome="unknown", message=f"{action.target} cannot be looked at: {error.for_people()}")
+
+
+async def _object(resource: Resource, action: Remediation, ask: Ask) -> Obj | None:
+    try:
+        return await ask.object(resource, action.target.namespace, action.target.name)
+    except KubeError as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def judge_plain(action: Remediation, obj: Obj) -> CheckOutcome:
@@ -192,13 +210,39 @@ async def _config_map_users(action: Remediation, started_at: datetime, ask: Ask)
     worst: CheckOutcome | None = None
     for user in users:
         resource = await resource_of(ask.discovery, user["kind"])
-        seen = await _workload(resource, user, started_at, ask)
-        # Pods that read the old values may restart once more before they read the new ones: not worse for that.
-        outcome = "waiting" if seen.outcome == "worse" else seen.outcome
-        told = CheckOutcome(outcome=outcome, message=f"{user['kind']} {user['metadata']['name']}: {seen.message}")
-        if worst is None or (told.outcome != "healthy" and worst.outcome == "healthy"):
+        pods = await _newest_pods(resource.kind, user, ask)
+        seen = judge_workload(resource.kind, user, pods, started_at, ask.now())
+        if seen.outcome == "worse" and not any(fell_by_new_values(pod, action.target.name, started_at) for pod in pods):
+            # Pods that read the old values may restart once more before they read the new ones: not worse for that.
+            seen = seen.model_copy(update={"outcome": "waiting"})
+        told = CheckOutcome(outcome=seen.outcome, message=f"{user['kind']} {user['metadata']['name']}: {seen.message}")
+        if worst is None or _WORST_FIRST.index(told.outcome) < _WORST_FIRST.index(worst.outcome):
             worst = told
     return worst or CheckOutcome(outcome="healthy", message="no workload uses it")
+
+
+def fell_by_new_values(pod: Obj, config_map: str, started_at: datetime) -> bool:
+    """Did the pod go from ready to broken since, having read the new values? Variables and the files of a new pod are read at
+    its start; files of a running one change within a minute and a half (kubelet's sync period and its cache)."""
+    if not pod_trouble(pod, started_at):
+        return False
+    if _began(pod) >= started_at:
+        return True
+    ready = next((row for row in rows(pod, "status", "conditions") if row.get("type") == "Ready"), NOTHING)
+    turned = parse_time(ready.get("lastTransitionTime"))
+    if ready.get("status") == "True" or turned is None or turned < started_at:
+        return False
+    lag = timedelta() if _as_variables(pod, config_map) else _FILES_CHANGE_WITHIN
+    for row in _statuses(pod):
+        ran_from = parse_time(sub(row, "lastState", "terminated").get("startedAt"))
+        if sub(row, "state", "waiting").get("reason") in _BROKEN or (ran_from is not None and ran_from >= started_at + lag):
+            return True
+    return False
+
+
+def _as_variables(pod: Obj, config_map: str) -> bool:
+    spec = {key: value for key, value in sub(pod, "spec").items() if key != "volumes"}
+    return uses_config_map(spec, config_map)
 
 
 async def _replacement(action: Remediation, started_at: datetime, ask: Ask) -> CheckOutcome:
@@ -226,14 +270,33 @@ async def _replacement(action: Remediation, started_at: datetime, ask: Ask) -> C
 
 
 async def _scaled_target(hpa: Obj, started_at: datetime, ask: Ask) -> CheckOutcome:
-    spec = sub(hpa, "spec")
-    ref = sub(spec, "scaleTargetRef")
+    ref = sub(hpa, "spec", "scaleTargetRef")
     resource = await resource_of(ask.discovery, str(ref.get("kind")))
     obj = await ask.object(resource, hpa["metadata"]["namespace"], str(ref.get("name")))
-    replicas, least, most = replicas_of(obj), int(spec.get("minReplicas") or 1), int(spec.get("maxReplicas") or 1)
-    if not least <= replicas <= most:
-        return CheckOutcome(outcome="waiting", message=f"{replicas} replicas, not yet within {least} to {most}")
+    waits = waits_for_scaling(hpa, replicas_of(obj))
+    if waits:
+        return CheckOutcome(outcome="waiting", message=waits)
     return await _workload(resource, obj, started_at, ask)
+
+
+def waits_for_scaling(hpa: Obj, replicas: int) -> str:
+    """Why the autoscaler is not where the load wants it; "" when it is. Bounds alone say nothing: load decides between them."""
+    spec, status = sub(hpa, "spec"), sub(hpa, "status")
+    least, most = int(spec.get("minReplicas") or 1), int(spec.get("maxReplicas") or 1)
+    if not least <= replicas <= most:
+        return f"{replicas} replicas, not yet within {least} to {most}"
+    if hpa["metadata"].get("generation", 0) > status.get("observedGeneration", hpa["metadata"].get("generation", 0)):
+        return "the autoscaler has not seen the new bounds yet"
+    conditions = {row.get("type"): row for row in rows(hpa, "status", "conditions")}
+    active, limited = conditions.get("ScalingActive", NOTHING), conditions.get("ScalingLimited", NOTHING)
+    if active.get("status") == "False" and active.get("reason") != "ScalingDisabled":
+        return f"the autoscaler can't tell the load: {active.get('message') or active.get('reason')}"
+    desired = int(status.get("desiredReplicas") or replicas)
+    if desired != replicas:
+        return f"the autoscaler wants {desired} replicas, there are {replicas}"
+    if limited.get("status") == "True" and limited.get("reason") == "TooManyReplicas" and replicas == most:
+        return f"the load asks for more than the maximum of {most} replicas"
+    return ""
 
 
 def _counts(kind: str, obj: Obj) -> tuple[int, int, int]:

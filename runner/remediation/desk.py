@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from protocol.bus import RunnerMode
+from protocol.canonical import digest
 from protocol.commands import CheckPlan, CommandStatus, Execute, GrantStatus
 from protocol.remediation import Remediation
 from runner.commands.answer import Answer
@@ -43,5 +44,5 @@ class Desk:
         return Answer(text=outcome.message, data={"execution": outcome.model_dump(mode="json")})
 
     async def check(self, command: CheckPlan, ask: Ask) -> Answer:
-        outcome = await check(command, ask)
+        outcome = await check(command, ask, self.memory.after_state(digest(command.body)))
         return Answer(text=outcome.message, data={"check": outcome.model_dump(mode="json")})

@@ -8,6 +8,7 @@ import yaml
 from knowledge.diagnosis.fields import sub
 from protocol.redaction import redact
 from protocol.text import clean
+from runner.cache.trim import LAST_APPLIED
 from runner.remediation.types import Obj
 
 Op = dict[str, Any]
@@ -38,22 +39,11 @@ def unified(before: Obj | None, after: Obj | None, title: str) -> str:
     return text if len(text) <= MAX_DIFF else text[:MAX_DIFF] + CUT
 
 
-def minimal(before: Obj | None, after: Obj) -> Obj:
-    """The parts of `after` that differ, under the names that find them: what a person would commit to Git as a patch."""
-    shown: Obj = {
-        "apiVersion": after.get("apiVersion"),
-        "kind": after.get("kind"),
-        "metadata": {key: after["metadata"][key] for key in ("name", "namespace") if after["metadata"].get(key)},
-    }
-    for key, value in after.items():
-        if key in ("spec", "data") and (before is None or before.get(key) != value):
-            shown[key] = value if before is None else _different(before.get(key), value)
-    return shown
-
-
 def shown(obj: Obj) -> Obj:
     """The object without status and what the server adds by itself."""
     metadata = {key: value for key, value in sub(obj, "metadata").items() if key not in _NOISE}
+    if LAST_APPLIED in sub(metadata, "annotations"):
+        metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != LAST_APPLIED}
     kept = {key: value for key, value in obj.items() if key not in ("status", "metadata")}
     return {**kept, "metadata": metadata}
 
@@ -91,23 +81,3 @@ def _ops(path: str, before: Any, after: Any) -> list[Op]:
 
 def _escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
-
-
-def _different(before: Any, after: Any) -> Any:
-    """Only what differs; elements of named lists keep their name, so that a strategic merge finds them."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        old, new = cast(Obj, before), cast(Obj, after)
-        kept = {key: _different(old.get(key), value) for key, value in new.items() if old.get(key) != value}
-        kept.update({key: None for key in old if key not in new})
-        return kept
-    if isinstance(before, list) and isinstance(after, list):
-        old_rows = {str(row.get("name")): row for row in _maps(cast(list[Any], before))}
-        new_rows = _maps(cast(list[Any], after))
-        if new_rows and len(new_rows) == len(cast(list[Any], after)) and all(row.get("name") for row in new_rows):
-            changed = [row for row in new_rows if old_rows.get(row["name"]) != row]
-            return [{"name": row["name"], **_different(old_rows.get(row["name"]) or {}, row)} for row in changed]
-    return cast(Any, after)
-
-
-def _maps(values: list[Any]) -> list[Obj]:
-    return [cast(Obj, value) for value in values if isinstance(value, dict)]

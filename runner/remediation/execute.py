@@ -215,7 +215,7 @@ async def _evict_all(situation: Situation, ask: Ask, until: float) -> str:
 
 
 def _told_to_stop(left: int, total: int) -> str:
-    return f"; evicting its pods was stopped by order: {left} of {total} pods stay where they are"
+    return f"; evicting its pods was stopped by order: {left} of {total} pods stay where they are; the node stays cordoned"
 
 
 def _done_words(grant: Grant, body: PlanBody) -> str:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import yaml
-
 from knowledge.diagnosis.fields import sub
 from protocol.bus import RunnerMode
 from protocol.canonical import digest
@@ -13,17 +11,18 @@ from protocol.policy import runner_may
 from protocol.redaction import redact
 from protocol.remediation import Owner, Plan, PlanBody, Remediation, RollbackWorkload, ScaleWorkload
 from protocol.risk import is_protected, remediation_risk
-from protocol.text import clean, one_line
+from protocol.text import one_line
 from runner.commands.answer import Refusal
 from runner.commands.ask import Ask
 from runner.commands.cluster import review
 from runner.kube.errors import KubeError
 from runner.kube.resources import NAMESPACE, Resource
 from runner.remediation.blast import blast_radius
-from runner.remediation.diff import CUT, MAX_DIFF, minimal, unified
+from runner.remediation.diff import CUT, MAX_DIFF, unified
 from runner.remediation.owner import owner_of
 from runner.remediation.rows import row_of
 from runner.remediation.situation import read_situation
+from runner.remediation.surroundings import surroundings
 from runner.remediation.types import Obj, Situation, Unfit
 from runner.remediation.workloads import replicas_of, wanted_revision
 from runner.remediation.writes import DryRun, resource_of
@@ -58,7 +57,7 @@ async def prepare(action: Remediation, cluster: str, mode: RunnerMode, ask: Ask)
         diff=diff,
         diff_source=source,
         blast_radius=await blast_radius(action, situation, ask),
-        owner=_readable(await _owner(action, situation, after, ask)),
+        owner=_readable(owner_of(action, situation.obj, after, await surroundings(action, situation.obj, ask))),
         cannot_run=one_line(redact(hindrance).text, 1000) if hindrance is not None else None,
         expected_effect=row.effect(action, situation),
         check=row.check,
@@ -148,19 +147,6 @@ async def _missing_right(action: Remediation, resource: Resource, ask: Ask) -> s
             what = f"{plural}/{subresource}" if subresource else plural
             return f"the runner's account has no right to {verb} {what}{where}; install it with write rights for that"
     return None
-
-
-async def _owner(action: Remediation, situation: Situation, after: Obj | None, ask: Ask) -> Owner:
-    spaces = [action.target.namespace]
-    hpas = await ask.objects_or_none("HorizontalPodAutoscaler", spaces) if action.type == "scale" else None
-    vpas: list[Obj] = []
-    if action.type == "set_resources":
-        found = await ask.discovery.find("verticalpodautoscalers", "autoscaling.k8s.io")
-        vpas = await ask.objects_or_none(found, spaces) or [] if found else []
-    patch = None
-    if after is not None:
-        patch = redact(clean(yaml.safe_dump(minimal(situation.obj, after), sort_keys=False, allow_unicode=True))).text
-    return owner_of(action, situation.obj, hpas=hpas or (), vpas=vpas, git_patch=patch)
 
 
 async def _protected(action: Remediation, ask: Ask) -> bool | None:

@@ -1,4 +1,4 @@
-"""Configuration, identity, spool, grant memory, owners, and what the process may import."""
+"""Configuration, identity, spool, grant memory, and what the process may import."""
 
 import asyncio
 import subprocess
@@ -15,11 +15,9 @@ from protocol.diagnosis import Change
 from protocol.grant import Grant, GrantRefused
 from protocol.objects import ObjectRef
 from protocol.proof import ProofRefused, decode_proof
-from protocol.remediation import ScaleWorkload, SetResources
 from runner.config import RunnerConfig
 from runner.identity import load_identity, save_identity
 from runner.remediation.memory import AfterState, GrantMemory
-from runner.remediation.owner import owner_of
 from runner.spool import Spool
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -178,41 +176,6 @@ def test_a_full_spool_drops_the_oldest_and_counts(tmp_path: Path) -> None:
         full.put(changes=[change(n)])
     assert full.depth == 3
     assert full.dropped == 2
-
-
-SCALE = ScaleWorkload(target=WEB, replicas=3)
-MEMORY = SetResources(target=WEB, container="app", limits={"memory": "1Gi"})
-
-
-@pytest.mark.parametrize(
-    ("metadata", "kind", "reverts"),
-    [
-        ({}, "none", False),
-        ({"annotations": {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/web"}}, "argocd", True),
-        ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "flux", True),
-        (
-            {"labels": {"app.kubernetes.io/managed-by": "Helm"}, "annotations": {"meta.helm.sh/release-name": "shop"}},
-            "helm",
-            False,
-        ),
-        ({"ownerReferences": [{"kind": "Rollout", "name": "web", "controller": True}]}, "operator", True),
-    ],
-)
-def test_owners(metadata: dict[str, Any], kind: str, reverts: bool) -> None:
-    obj = {"kind": "Deployment", "metadata": {"name": "web", **metadata}}
-    found = owner_of(MEMORY, obj, hpas=(), vpas=(), git_patch="spec: {}\n")
-    assert (found.kind, found.reverts) == (kind, reverts)
-    assert (found.git_patch is not None) == (kind in ("argocd", "flux", "helm"))
-
-
-def test_autoscalers_own_what_they_set() -> None:
-    obj = {"kind": "Deployment", "metadata": {"name": "web"}}
-    hpa = {"metadata": {"name": "h"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}}}
-    vpa = {"metadata": {"name": "v"}, "spec": {"targetRef": {"kind": "Deployment", "name": "web"}}}
-    off = {**vpa, "spec": {**vpa["spec"], "updatePolicy": {"updateMode": "Off"}}}
-    assert owner_of(SCALE, obj, hpas=[hpa], vpas=(), git_patch=None).kind == "hpa"
-    assert owner_of(MEMORY, obj, hpas=[hpa], vpas=[vpa], git_patch=None).kind == "vpa"
-    assert owner_of(MEMORY, obj, hpas=(), vpas=[off], git_patch=None).kind == "none"
 
 
 def test_the_runner_carries_no_other_room() -> None:

@@ -27,7 +27,7 @@ from protocol.remediation import (
     UncordonNode,
 )
 from runner.config import REMEDIATION_TYPES
-from runner.remediation.diff import guarded, json_patch, minimal, unified
+from runner.remediation.diff import guarded, json_patch, unified
 from runner.remediation.prepare import fields_hash
 from runner.remediation.rows import ROWS, row_of
 from runner.remediation.types import Revision, Situation, Unfit
@@ -215,9 +215,3 @@ def test_the_diff_shows_the_change_and_hides_secrets() -> None:
     assert "web:2" in text
     assert "hunter2" not in text
     assert "resourceVersion" not in text
-
-
-def test_the_patch_for_git_holds_only_what_differs() -> None:
-    before, after = deployment(), deployment()
-    after["spec"]["template"]["spec"]["containers"][1]["image"] = "web:2"
-    assert minimal(before, after)["spec"] == {"template": {"spec": {"containers": [{"name": "app", "image": "web:2"}]}}}
