@@ -38,6 +38,8 @@ class Cluster:
         self._seed, self._drawn = seed, 0
         self._controllers: list[Controller] = []
         self._queue: dict[tuple[int, Key], None] = {}
+        self._retries: dict[tuple[int, Key], int] = {}
+        self._waiting: set[tuple[int, Key]] = set()
         self._events: dict[tuple[str, str, str, str], str] = {}
         self.store.listeners.append(self._wake)
 
@@ -46,6 +48,24 @@ class Cluster:
 
     def enqueue(self, controller: Controller, key: Key) -> None:
         self._queue[self._controllers.index(controller), key] = None
+
+    def retry(self, controller: Controller, key: Key) -> None:
+        """Look at `key` once more, later each time: after 5 s, 10 s, 20 s ... 5 minutes, until `forgive`."""
+        at = (self._controllers.index(controller), key)
+        if at in self._waiting:
+            return
+        tried = self._retries[at] = self._retries.get(at, 0) + 1
+        self._waiting.add(at)
+
+        def again() -> None:
+            self._waiting.discard(at)
+            self._queue[at] = None
+
+        self.clock.after(min(5.0 * 2 ** min(tried - 1, 6), 300.0), again)
+
+    def forgive(self, controller: Controller, key: Key) -> None:
+        """What was retried has worked."""
+        self._retries.pop((self._controllers.index(controller), key), None)
 
     def settle(self) -> None:
         """Run the controllers until none of them wants anything at this moment."""

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from sandbox.cluster import Cluster
-from sandbox.objects import Obj, name_of, namespace_of, rows, sub, text
-from sandbox.programs import World
-from sandbox.resources import CLAIM, CONFIG_MAP, ENDPOINTS, SECRET, SERVICE, Resource
+from sandbox.controllers.endpoints import target_port
+from sandbox.netpolicy import allowed
+from sandbox.objects import Obj, first, labels_of, name_of, namespace_of, rows, sub, text
+from sandbox.programs import Place, World
+from sandbox.resources import CLAIM, CONFIG_MAP, ENDPOINTS, NAMESPACE, NETWORK_POLICY, POD, SECRET, SERVICE, Resource
 
 _KINDS: dict[str, tuple[Resource, str]] = {
     "configMap": (CONFIG_MAP, "configmap"),
@@ -14,8 +16,11 @@ _KINDS: dict[str, tuple[Resource, str]] = {
 
 
 class ClusterWorld(World):
+    """`hosts` are the hosts outside the cluster that are not well, by name."""
+
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
+        self.hosts: dict[str, str] = {}
 
     def config(self, namespace: str, name: str, key: str) -> str | None:
         found = self.cluster.store.get(CONFIG_MAP, namespace, name)
@@ -28,6 +33,22 @@ class ClusterWorld(World):
     def serving(self, namespace: str, name: str) -> bool:
         endpoints = self.cluster.store.get(ENDPOINTS, namespace, name) or {}
         return any(rows(subset, "addresses") for subset in rows(endpoints, "subsets"))
+
+    def admitted(self, source: Place, namespace: str, service: Obj, port: int) -> bool:
+        policies = self.cluster.store.list(NETWORK_POLICY)
+        if not policies:
+            return True
+        selector = sub(service, "spec", "selector")
+        pods = [pod for pod in self.cluster.store.list(POD, namespace) if selector.items() <= labels_of(pod).items()]
+        if not selector or not pods:
+            return True
+        target = Place(namespace, labels_of(pods[0]))
+        spaces = {name_of(space): labels_of(space) for space in self.cluster.store.list(NAMESPACE)}
+        row = first(rows(service, "spec", "ports"), lambda row: row.get("port") == port)
+        return allowed(policies, spaces, source, target, target_port(row, pods))
+
+    def outside(self, host: str) -> str:
+        return self.hosts.get(host, "ok")
 
 
 def environment(cluster: Cluster, pod: Obj, container: Obj) -> dict[str, str]:

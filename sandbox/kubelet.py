@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from sandbox.cluster import Cluster, Key
 from sandbox.environment import ClusterWorld
 from sandbox.objects import being_deleted, name_of, namespace_of, text, uid_of
-from sandbox.podworker import Machines, PodWorker
+from sandbox.machines import Machines
+from sandbox.podworker import PodWorker
 from sandbox.programs import Catalogue, Outcome
-from sandbox.resources import CONFIG_MAP, ENDPOINTS, POD, SECRET, SERVICE
+from sandbox.resources import CONFIG_MAP, ENDPOINTS, NETWORK_POLICY, POD, SECRET, SERVICE
 from sandbox.runtime import Surge, Trace
 from sandbox.store import Change
 
@@ -27,7 +28,7 @@ class Kubelet:
         if change.resource is POD:
             if text(change.obj, "spec", "nodeName"):
                 yield namespace_of(change.obj), name_of(change.obj)
-        elif change.resource in (CONFIG_MAP, SERVICE, ENDPOINTS, SECRET):
+        elif change.resource in (CONFIG_MAP, SERVICE, ENDPOINTS, SECRET, NETWORK_POLICY):
             for worker in self.workers.values():
                 if worker.depends():
                     yield worker.key
@@ -51,6 +52,22 @@ class Kubelet:
 
     def traces_of(self, namespace: str, workload: str) -> list[Trace]:
         return [t for t in self.traces if t.namespace == namespace and t.workload == workload and t.gone is None]
+
+    def set_host(self, name: str, state: str) -> None:
+        """Let a host outside the cluster be ok, refused, unresolved or timeout from now on."""
+        self.machines.world.hosts[name] = state
+        for worker in self.workers.values():
+            self.cluster.enqueue(self, worker.key)
+
+    def freeze(self, node: str) -> None:
+        """A node falls silent: its pods are neither reported nor ended."""
+        self.machines.silent.add(node)
+
+    def thaw(self, node: str) -> None:
+        self.machines.silent.discard(node)
+        for worker in [worker for worker in self.workers.values() if worker.node == node]:
+            worker.thaw()
+            self.cluster.enqueue(self, worker.key)
 
     def surge(self, namespace: str, workload: str, seconds: float, cpu: float) -> None:
         """Let the pods of a workload burn CPU for a while from now on."""

@@ -6,36 +6,20 @@ A `turn` number on each container makes timers of an earlier life harmless.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from sandbox import probes
 from sandbox.clock import rfc3339
 from sandbox.cluster import Cluster
-from sandbox.environment import ClusterWorld, environment, missing_config, missing_volume
+from sandbox.environment import environment, missing_config, missing_volume
+from sandbox.machines import Machines
 from sandbox.objects import Obj, controller_of, labels_of, name_of, namespace_of, number, rows, sub, text, uid_of
 from sandbox.podstatus import ContainerState, status
-from sandbox.programs import Catalogue, Facts, Outcome, facts, outcome, split_image, unready_because
+from sandbox.programs import Facts, Outcome, Place, facts, outcome, split_image, unready_because
 from sandbox.resources import NODE, POD
 from sandbox.runtime import KEEP_RUNS, Run, Segment, Trace
 
 MANAGER = "kubelet"
 _FIRST_BACKOFF, _LAST_BACKOFF, _HEALTHY_AFTER = 10.0, 300.0, 600.0
-_TRACES_KEPT = 21_600.0
-
-
-@dataclass
-class Machines:
-    """What the pods of all nodes share: programs, pulled images, addresses, and what containers did."""
-
-    cluster: Cluster
-    catalogue: Catalogue
-    world: ClusterWorld
-    traces: list[Trace] = field(default_factory=list[Trace])
-    images: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    addresses: int = 10
-
-    def address(self) -> str:
-        self.addresses += 1
-        return f"10.244.{self.addresses // 250 % 250}.{self.addresses % 250 + 1}"
 
 
 class PodWorker:
@@ -43,6 +27,7 @@ class PodWorker:
         self.machines, self.cluster = machines, machines.cluster
         self.key = namespace_of(pod), name_of(pod)
         self.uid, self.node = uid_of(pod), text(pod, "spec", "nodeName")
+        self.place = Place(namespace_of(pod), labels_of(pod))
         self.alive, self.stopping = True, False
         self._blip_until, self._blip_why = 0.0, ""
         self.ip = machines.address()
@@ -63,9 +48,21 @@ class PodWorker:
             *self.key, self.uid, text(spec, "name"), self.node, image, self.machines.catalogue.find(image),
             sub(spec, "resources"), labels_of(pod), workload, now,
         )  # fmt: skip
-        kept = [t for t in self.machines.traces if t.gone is None or now - t.gone < _TRACES_KEPT]
-        self.machines.traces = [*kept, trace]
+        self.machines.remember(trace, now)
         return ContainerState(spec, init, trace.program, trace)
+
+    @property
+    def frozen(self) -> bool:
+        """Is the node out of reach? Then its kubelet neither hears nor says anything."""
+        return self.node in self.machines.silent
+
+    def thaw(self) -> None:
+        """The node is back: report, and go on with what stood still."""
+        for c in self.mains:
+            if c.run is None and not c.done():
+                c.turn += 1
+                self._pull(c)
+        self.push()
 
     def depends(self) -> bool:
         """Could a changed ConfigMap, Secret or Service matter to this pod?"""
@@ -78,7 +75,7 @@ class PodWorker:
     def look_again(self) -> None:
         """The pod or something it may depend on changed."""
         pod = self.pod()
-        if pod is None:
+        if pod is None or self.frozen:
             return
         wanted = {text(c, "name"): c for c in rows(pod, "spec", "containers")}
         for c in self.mains:
@@ -102,7 +99,7 @@ class PodWorker:
 
     def push(self) -> None:
         pod = self.pod()
-        if pod is None or not self.alive:
+        if pod is None or not self.alive or self.frozen:
             return
         node = self.cluster.store.get(NODE, "", self.node) or {}
         host = next((str(a["address"]) for a in rows(node, "status", "addresses")), "10.1.0.1")
@@ -111,7 +108,7 @@ class PodWorker:
 
     def say(self, reason: str, message: str, c: ContainerState | None = None, *, warning: bool = False) -> None:
         pod = self.pod()
-        if pod is not None:
+        if pod is not None and not self.frozen:
             self.cluster.event(
                 pod, reason, message, component="kubelet", warning=warning,
                 field=c.field_path if c else "", host=self.node,
@@ -121,7 +118,7 @@ class PodWorker:
         turn = c.turn
 
         def run() -> None:
-            if self.alive and c.turn == turn and not self.stopping:
+            if self.alive and c.turn == turn and not self.stopping and not self.frozen:
                 action()
 
         self.cluster.clock.after(seconds, run)
@@ -233,13 +230,25 @@ class PodWorker:
         elif not c.init:
             wait = c.program.ready_after + number(probe, "initialDelaySeconds")
             self._probe_in(c, wait)
+        alive = sub(c.spec, "livenessProbe")
+        if alive and not c.init and not probes.answers(c.spec, alive):
+            self._later(c, number(alive, "initialDelaySeconds") + 1.0, lambda: self._check_life(c, alive, 1))
         self.push()
+
+    def _check_life(self, c: ContainerState, probe: Obj, failed: int) -> None:
+        """A liveness probe that nothing answers: said each time, and at the threshold the container is killed."""
+        self.say("Unhealthy", probes.refused("Liveness", c.spec, probe, self.ip), c, warning=True)
+        if failed >= number(probe, "failureThreshold", default=3):
+            self.say("Killing", f"Container {c.name} failed liveness probe, will be restarted", c)
+            self._exited(c, Outcome(0, 137, "Error"))
+            return
+        self._later(c, number(probe, "periodSeconds", default=10), lambda: self._check_life(c, probe, failed + 1))
 
     def _note_facts(self, c: ContainerState) -> bool:
         """Remember what holds from now on for the running container; was it something new?"""
         if c.run is None:
             return False
-        now: Facts = facts(c.program, self.key[0], self.machines.world)
+        now: Facts = facts(c.program, self.place, self.machines.world)
         known = c.run.segments[-1] if c.run.segments else None
         if known is not None and known.facts == now and known.ready == c.ready:
             return False
@@ -250,11 +259,13 @@ class PodWorker:
         probe = sub(c.spec, "readinessProbe")
         if c.run is None or not probe:
             return
-        why = unready_because(c.program, facts(c.program, self.key[0], self.machines.world))
+        why = unready_because(c.program, facts(c.program, self.place, self.machines.world))
         blipped = self.cluster.clock.now < self._blip_until
-        if why or blipped:
+        unheard = not probes.answers(c.spec, probe)
+        if why or blipped or unheard:
             c.failures += 1
-            self.say("Unhealthy", _probe_failure(probe, self._blip_why if blipped else ""), c, warning=True)
+            said = probes.unready(probe, self._blip_why if blipped else "")
+            self.say("Unhealthy", probes.refused("Readiness", c.spec, probe, self.ip) if unheard else said, c, warning=True)
             if c.ready and c.failures >= number(probe, "failureThreshold", default=3):
                 c.ready = False
             self._probe_in(c, number(probe, "periodSeconds", default=10))
@@ -347,7 +358,7 @@ class PodWorker:
 
     def stop(self) -> None:
         """The pod is to go: stop the containers, then remove it."""
-        if self.stopping:
+        if self.stopping or self.frozen:
             return
         self.stopping = True
         for c in self.mains:
@@ -372,11 +383,3 @@ class PodWorker:
 
 def _is_job(pod: Obj) -> bool:
     return controller_of(pod).get("kind") == "Job"
-
-
-def _probe_failure(probe: Obj, why: str) -> str:
-    if why:
-        return f"Readiness probe failed: {why}"
-    if "httpGet" in probe:
-        return "Readiness probe failed: HTTP probe failed with statuscode: 503"
-    return "Readiness probe failed: command failed with exit code 1"

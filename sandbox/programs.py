@@ -40,6 +40,16 @@ class Upstream:
 
 
 @dataclass(frozen=True)
+class TagFault:
+    """An image tag whose program ends by itself: `after` seconds after its start, having written `log`."""
+
+    tag: str
+    exit_code: int
+    after: float
+    log: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LogLine:
     """A line written every `every` seconds while `when` ("payments.unresolved") holds, or always."""
 
@@ -60,6 +70,7 @@ class Program:
     run_for: float = 0.0
     requests: float = 0.0
     env: tuple[RequiredEnv, ...] = ()
+    faults: tuple[TagFault, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     start_lines: tuple[str, ...] = ("starting", "listening on :8080")
     oom_lines: tuple[str, ...] = ()
@@ -89,8 +100,16 @@ Facts = dict[str, Link]
 """Upstream name to its state: all that a running program's readiness, log and traffic depend on."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a program runs, as far as it matters for what it can reach."""
+
+    namespace: str
+    labels: dict[str, str]
+
+
 class World:
-    """What a program can see of the cluster; the kubelet gives the real one."""
+    """What a program can see of the cluster and of the world outside; the kubelet gives the real one."""
 
     def config(self, namespace: str, name: str, key: str) -> str | None:
         raise NotImplementedError
@@ -101,12 +120,24 @@ class World:
     def serving(self, namespace: str, name: str) -> bool:
         raise NotImplementedError
 
+    def admitted(self, source: Place, namespace: str, service: Obj, port: int) -> bool:
+        """Do NetworkPolicies let `source` through to that port of the Service?"""
+        raise NotImplementedError
+
+    def outside(self, host: str) -> str:
+        """The state of a host outside the cluster: ok, refused, unresolved or timeout."""
+        raise NotImplementedError
+
 
 def outcome(program: Program, container: Obj, env: dict[str, str]) -> Outcome:
     """What becomes of this container, given its effective environment and limits."""
     for needed in program.env:
         if not env.get(needed.name):
             return Outcome(0.8, needed.exit_code, "Error", needed.log)
+    _, tag = split_image(text(container, "image"))
+    for fault in program.faults:
+        if fault.tag == tag:
+            return Outcome(fault.after, fault.exit_code, "Error", fault.log)
     limit = quantity.value(sub(container, "resources", "limits").get("memory"), float("inf"))
     if limit < program.memory_start:
         low = _low(program)
@@ -118,12 +149,12 @@ def outcome(program: Program, container: Obj, env: dict[str, str]) -> Outcome:
     return Outcome()
 
 
-def facts(program: Program, namespace: str, world: World) -> Facts:
-    return {upstream.name: _link(upstream, namespace, world) for upstream in program.upstreams}
+def facts(program: Program, place: Place, world: World) -> Facts:
+    return {upstream.name: _link(upstream, place, world) for upstream in program.upstreams}
 
 
-def _link(upstream: Upstream, namespace: str, world: World) -> Link:
-    url = upstream.url or world.config(namespace, upstream.config_map, upstream.key) or ""
+def _link(upstream: Upstream, place: Place, world: World) -> Link:
+    url = upstream.url or world.config(place.namespace, upstream.config_map, upstream.key) or ""
     try:
         parts = urlsplit(url if "//" in url else f"//{url}")
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
@@ -132,13 +163,19 @@ def _link(upstream: Upstream, namespace: str, world: World) -> Link:
     if not host:
         return Link("unconfigured", "", url)
     name, _, rest = host.partition(".")
-    where = rest.split(".")[0] if rest else namespace
+    where, _, domain = rest.partition(".")
+    if domain and domain not in ("svc", "svc.cluster.local"):
+        return Link(world.outside(host), host, url)
+    where = where or place.namespace
     service = world.service(where, name)
     if service is None:
         return Link("unresolved", host, url)
     if all(row.get("port") != port for row in rows(service, "spec", "ports")):
         return Link("timeout", host, url)
-    return Link("ok" if world.serving(where, name) else "refused", host, url)
+    if not world.serving(where, name):
+        # the name of a headless Service stands for its pods: with none there is no address to be refused at
+        return Link("unresolved" if text(service, "spec", "clusterIP") == "None" else "refused", host, url)
+    return Link("ok" if world.admitted(place, where, service, port) else "timeout", host, url)
 
 
 def unready_because(program: Program, now: Facts) -> str:
@@ -223,14 +260,20 @@ def parse(row: Obj) -> Program:
         run_for=duration(str(row.get("run_for", "0s"))),
         requests=float(row.get("requests", 0)),
         env=tuple(RequiredEnv(text(e, "name"), int(e.get("exit", 1)), tuple(texts(e, "log"))) for e in rows(row, "env")),
+        faults=tuple(_tag_fault(f) for f in rows(row, "faults")),
         upstreams=tuple(_upstream(u) for u in rows(row, "upstreams")),
-        start_lines=tuple(texts(logs, "start")) or base.start_lines,
+        start_lines=tuple(texts(logs, "start")) if "start" in logs else base.start_lines,
         oom_lines=tuple(texts(logs, "oom")),
         lines=tuple(
             LogLine(duration(str(line.get("every", "10s"))), text(line, "line"), text(line, "when"))
             for line in rows(logs, "steady")
         ),
     )
+
+
+def _tag_fault(row: Obj) -> TagFault:
+    after = duration(str(row.get("after", "1s")))
+    return TagFault(text(row, "tag"), int(row.get("exit", 1)), after, tuple(texts(row, "log")))
 
 
 def _upstream(row: Obj) -> Upstream:

@@ -9,32 +9,24 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any, cast
+from typing import cast
 
-import orjson
 import yaml
 
-from sandbox import patches, programs
-from sandbox.clock import duration, epoch
-from sandbox.cluster import Cluster
-from sandbox.defaults import fill
-from sandbox.deletion import delete_gracefully
+from sandbox import programs
+from sandbox.clock import duration
 from sandbox.errors import ApiError
-from sandbox.kubelet import Kubelet
-from sandbox.objects import Obj, clone, condition, labels_of, name_of, namespace_of, number, rows, sub, text, texts
-from sandbox.programs import Outcome
-from sandbox.resources import BY_KIND, DEPLOYMENT, NODE, POD, Resource
-from sandbox.selectors import matches
+from sandbox.health import complaint
+from sandbox.objects import Obj, rows, sub, text, texts
+from sandbox.steps import Stage
 
 DEFAULT_SCENARIOS = ("payments-oom", "checkout-configmap", "search-healthy")
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _SHOP = "shop"
-_PATCH_TYPES = {"strategic": patches.STRATEGIC_PATCH, "merge": patches.MERGE_PATCH, "json": patches.JSON_PATCH}
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One file. `steps` break the cluster, oldest first; `mend` is one right fix."""
+    """One file. `steps` break the cluster, oldest first; `mend` is one right fix; `programs` are what only it runs."""
 
     id: str
     title: str
@@ -42,6 +34,7 @@ class Scenario:
     truth: Obj
     fixes: list[Obj]
     wrong: list[Obj]
+    programs: list[Obj]
     steps: list[Obj]
     mend: list[Obj]
     health: list[Obj]
@@ -77,6 +70,7 @@ def _scenario(raw: Obj) -> Scenario:
         truth=sub(raw, "truth"),
         fixes=rows(raw, "fixes"),
         wrong=rows(raw, "does_not_heal"),
+        programs=rows(raw, "programs"),
         steps=rows(raw, "break"),
         mend=rows(raw, "heal"),
         health=rows(raw, "health"),
@@ -86,8 +80,9 @@ def _scenario(raw: Obj) -> Scenario:
 class Scenarios:
     """The scenarios of one running cluster: which were started, and how they stand."""
 
-    def __init__(self, cluster: Cluster, kubelet: Kubelet, catalogue: programs.Catalogue) -> None:
-        self.cluster, self.kubelet, self.catalogue = cluster, kubelet, catalogue
+    def __init__(self, stage: Stage, catalogue: programs.Catalogue) -> None:
+        self.stage, self.catalogue = stage, catalogue
+        self.cluster, self.kubelet = stage.cluster, stage.kubelet
         self.started: list[str] = []
 
     def names(self) -> list[str]:
@@ -103,7 +98,7 @@ class Scenarios:
         if unknown:
             raise ValueError(f"no scenario {unknown[0]!r}; there are: {', '.join(load())}")
         shop = _shop()
-        for row in rows(shop, "programs"):
+        for row in (*rows(shop, "programs"), *(row for scenario in load().values() for row in scenario.programs)):
             program = programs.parse(row)
             self.catalogue.programs[program.image] = program
         steps = [(duration(str(step["ago"])), step) for step in rows(shop, "history")]
@@ -113,13 +108,14 @@ class Scenarios:
         self.cluster.clock.now = now - max((ago for ago, _ in steps), default=0.0) - 1
         for ago, step in sorted(steps, key=lambda row: -row[0]):
             self.cluster.run_until(now - ago)
-            self._do(step)
+            self.stage.do(step)
         self.cluster.run_until(now)
 
     def start(self, name: str) -> None:
         """Break it now. Raises ApiError 404."""
         for step in _find(name).steps:
-            self._do(step)
+            self.stage.do(step)
+            self.cluster.settle()
         if name not in self.started:
             self.started.append(name)
         self.cluster.settle()
@@ -127,8 +123,8 @@ class Scenarios:
     def heal(self, name: str) -> None:
         """Apply the right fix. Raises ApiError 404."""
         for step in _find(name).mend:
-            self._do(step)
-        self.cluster.settle()
+            self.stage.do(step)
+            self.cluster.settle()
 
     def describe(self, name: str) -> Obj:
         scenario = _find(name)
@@ -144,8 +140,9 @@ class Scenarios:
 
     def status(self, name: str) -> Obj:
         """{id, started, broken, healthy, why}. Raises ApiError 404."""
-        why = [said for check in _find(name).health if (said := self._unhealthy(check))]
         started = name in self.started
+        judged = (complaint(self.cluster, self.kubelet, check, started=started) for check in _find(name).health)
+        why = [said for said in judged if said]
         return {
             "id": name,
             "started": started,
@@ -153,74 +150,6 @@ class Scenarios:
             "healthy": not why,
             "why": "; ".join(why) or "all checks of the scenario pass",
         }
-
-    def _unhealthy(self, check: Obj) -> str:
-        name, wanted = text(check, "deployment"), number(check, "replicas", default=1)
-        namespace = text(check, "namespace") or _SHOP
-        found = self.cluster.store.get(DEPLOYMENT, namespace, name)
-        if found is None:
-            return f"Deployment/{namespace}/{name} does not exist"
-        status, replicas = sub(found, "status"), number(found, "spec", "replicas")
-        if replicas < wanted:
-            return f"Deployment/{namespace}/{name} asks for {replicas} replicas, {wanted} are needed"
-        if status.get("observedGeneration") != found["metadata"]["generation"]:
-            return f"Deployment/{namespace}/{name}: the last change is not rolled out yet"
-        for field in ("updatedReplicas", "readyReplicas", "replicas"):
-            if status.get(field, 0) != replicas:
-                return f"Deployment/{namespace}/{name}: {field} is {status.get(field, 0)} of {replicas}"
-        steady = duration(str(check.get("for", "0s"))) / self.cluster.clock.speed
-        selector = sub(found, "spec", "selector")
-        for pod in self.cluster.store.list(POD, namespace):
-            since = epoch(text(condition(pod, "Ready"), "lastTransitionTime"))
-            if matches(selector, labels_of(pod)) and self.cluster.clock.now - since < steady:
-                return f"Pod/{namespace}/{name_of(pod)} is ready for less than {steady:g} s"
-        return ""
-
-    def _do(self, step: Obj) -> None:
-        manager = text(step, "by") or "kubectl"
-        for obj in rows(step, "apply"):
-            self._apply(obj, manager)
-        if change := sub(step, "patch"):
-            self._patch(change, manager)
-        if target := sub(step, "delete"):
-            resource, namespace = BY_KIND[text(target, "kind")], text(target, "namespace") or _SHOP
-            obj = self.cluster.store.need(resource, namespace, text(target, "name"))
-            delete_gracefully(self.cluster, resource, obj)
-        if surge := sub(step, "surge"):
-            self.kubelet.surge(_SHOP, text(surge, "workload"), duration(text(surge, "for")), float(surge["cpu"]))
-        if crash := sub(step, "crash"):
-            lines = tuple(str(line) for line in cast(list[Any], crash.get("log", [])))
-            result = Outcome(0.0, number(crash, "exit"), text(crash, "reason") or "Error", lines)
-            self.kubelet.crash(_SHOP, text(crash, "workload"), result)
-        if blip := sub(step, "blip"):
-            self.kubelet.blip(_SHOP, text(blip, "workload"), duration(text(blip, "for")), text(blip, "message"))
-
-    def _apply(self, wanted: Obj, manager: str) -> None:
-        resource = BY_KIND[text(wanted, "kind")]
-        obj = clone(wanted)
-        if resource.namespaced:
-            obj["metadata"].setdefault("namespace", _SHOP)
-        namespace = namespace_of(obj) if resource.namespaced else ""
-        if resource is not NODE and manager == "kubectl-client-side-apply":
-            notes = obj["metadata"].setdefault("annotations", {})
-            plain: Obj = {**obj, "metadata": {**obj["metadata"], "annotations": {}}}
-            notes[_LAST_APPLIED] = orjson.dumps(plain).decode() + "\n"
-        fill(self.cluster, resource, obj)
-        old = self.cluster.store.get(resource, namespace, name_of(obj))
-        if old is None:
-            self.cluster.store.create(resource, obj, manager)
-            return
-        merged = patches.strategic(clone(old), obj, "service" if resource.kind == "Service" else "")
-        self.cluster.store.update(resource, merged, manager)
-
-    def _patch(self, change: Obj, manager: str) -> None:
-        resource: Resource = BY_KIND[text(change, "kind")]
-        namespace = (text(change, "namespace") or _SHOP) if resource.namespaced else ""
-        old = self.cluster.store.need(resource, namespace, text(change, "name"))
-        kind = _PATCH_TYPES[text(change, "type") or "strategic"]
-        obj = patches.patched(old, clone({"body": change["body"]})["body"], kind)
-        fill(self.cluster, resource, obj)
-        self.cluster.store.update(resource, obj, manager)
 
 
 def _find(name: str) -> Scenario:

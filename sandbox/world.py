@@ -12,9 +12,11 @@ from sandbox.controllers.cleanup import LostPods, Namespaces, OwnerCollector
 from sandbox.controllers.daemonsets import DaemonSets
 from sandbox.controllers.deployments import Deployments
 from sandbox.controllers.endpoints import Endpoints
+from sandbox.controllers.gitops import GitOps
 from sandbox.controllers.guards import Autoscalers, Budgets
 from sandbox.controllers.jobs import CronJobs, Jobs
 from sandbox.controllers.nodes import Nodes
+from sandbox.controllers.quotas import Quotas
 from sandbox.controllers.replicasets import ReplicaSets
 from sandbox.controllers.scheduler import Scheduler
 from sandbox.controllers.statefulsets import StatefulSets
@@ -24,6 +26,7 @@ from sandbox.kubelet import Kubelet
 from sandbox.live import Live
 from sandbox.promql.series import SeriesSource
 from sandbox.scenarios import DEFAULT_SCENARIOS, Scenarios
+from sandbox.steps import Stage
 
 
 class Sandbox:
@@ -34,7 +37,8 @@ class Sandbox:
         self.catalogue = programs.Catalogue()
         self.cluster = Cluster(Clock(now))
         self.kubelet = Kubelet(self.cluster, self.catalogue)
-        autoscalers, nodes = Autoscalers(self.cluster, self.kubelet), Nodes(self.cluster)
+        autoscalers, nodes = Autoscalers(self.cluster, self.kubelet), Nodes(self.cluster, self.kubelet)
+        self.gitops = GitOps(self.cluster)
         self.cluster.install(
             Namespaces(self.cluster),
             OwnerCollector(self.cluster),
@@ -50,10 +54,12 @@ class Sandbox:
             self.kubelet,
             Endpoints(self.cluster),
             Budgets(self.cluster),
+            Quotas(self.cluster),
             autoscalers,
             nodes,
+            self.gitops,
         )
-        self.scenarios = Scenarios(self.cluster, self.kubelet, self.catalogue)
+        self.scenarios = Scenarios(Stage(self.cluster, self.kubelet, nodes, self.gitops), self.catalogue)
         self.scenarios.play_history(scenarios, now)
         self.cluster.clock.speed = speed
         autoscalers.keep_looking()

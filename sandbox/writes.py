@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from sandbox import fields, patches
+from sandbox.admission import admit
 from sandbox.clock import rfc3339
 from sandbox.cluster import Cluster
 from sandbox.defaults import fill
@@ -36,6 +37,7 @@ def create(cluster: Cluster, resource: Resource, namespace: str, call: Call, bod
         obj.pop("status", None)
     fill(cluster, resource, obj)
     check(resource, obj)
+    admit(cluster, resource, obj)
     return cluster.store.create(resource, obj, call.manager, dry_run=call.dry_run)
 
 
@@ -103,6 +105,7 @@ def _write(cluster: Cluster, resource: Resource, old: Obj, obj: Obj, call: Call,
             obj["metadata"][field] = old["metadata"][field]
     fill(cluster, resource, obj)
     check(resource, obj, old)
+    admit(cluster, resource, obj, old)
     written = cluster.store.update(resource, obj, call.manager, subresource=subresource, dry_run=call.dry_run)
     done = being_deleted(written) and not texts(written, "metadata", "finalizers")
     if done and resource not in (POD, NAMESPACE) and not call.dry_run:

@@ -6,6 +6,7 @@ from sandbox.cluster import Cluster, Key
 from sandbox.controllers.replicasets import MANAGER, create_pod, delete_pod, owned_pods
 from sandbox.controllers.scheduler import tolerates, wants
 from sandbox.controllers.statefulsets import record_revision
+from sandbox.errors import ApiError
 from sandbox.objects import (
     Obj,
     being_deleted,
@@ -51,7 +52,10 @@ class DaemonSets:
             if node not in have:
                 labels = {_REVISION: revision, "pod-template-generation": "1"}
                 extra: Obj = {"labels": labels, "spec": {"nodeName": node}}
-                create_pod(self.cluster, owner, f"{name_of(owner)}-{self.cluster.suffix()}", SOURCE, extra)
+                try:
+                    create_pod(self.cluster, owner, f"{name_of(owner)}-{self.cluster.suffix()}", SOURCE, extra)
+                except ApiError:
+                    self.cluster.retry(self, key)
         for pod in pods:
             if _node_of(pod) not in nodes and not being_deleted(pod):
                 delete_pod(self.cluster, owner, pod, SOURCE)

@@ -8,6 +8,7 @@ from sandbox.cluster import Cluster, Key, with_condition
 from sandbox.controllers.replicasets import MANAGER, create_pod, finished, owned_pods
 from sandbox.defaults import fill
 from sandbox.deletion import delete_gracefully
+from sandbox.errors import ApiError
 from sandbox.objects import (
     Obj,
     being_deleted,
@@ -67,8 +68,14 @@ class Jobs:
             self.cluster.event(job, "BackoffLimitExceeded", message, component=JOB_SOURCE, warning=True)
         else:
             room = min(number(job, "spec", "parallelism", default=1), wanted - succeeded) - len(active)
-            names = [f"{name_of(job)}-{self.cluster.suffix()}" for _ in range(room)]
-            active += [create_pod(self.cluster, job, name, JOB_SOURCE) for name in names]
+            for _ in range(room):
+                try:
+                    active.append(create_pod(self.cluster, job, f"{name_of(job)}-{self.cluster.suffix()}", JOB_SOURCE))
+                except ApiError:
+                    self.cluster.retry(self, key)
+                    break
+            else:
+                self.cluster.forgive(self, key)
         counts = {
             "active": len(active),
             "ready": sum(1 for pod in active if is_ready(pod)),

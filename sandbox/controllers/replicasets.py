@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
-from sandbox.cluster import Cluster, Key
+from sandbox.admission import admit
+from sandbox.cluster import Cluster, Key, with_condition
 from sandbox.defaults import fill
 from sandbox.deletion import delete_gracefully
+from sandbox.errors import ApiError
 from sandbox.objects import (
     Obj,
     being_deleted,
@@ -18,10 +20,11 @@ from sandbox.objects import (
     number,
     owned_by,
     owner_reference,
+    rows,
     sub,
     text,
 )
-from sandbox.resources import POD, REPLICA_SET
+from sandbox.resources import LIMIT_RANGE, POD, QUOTA, REPLICA_SET
 from sandbox.store import Change
 
 MANAGER = "kube-controller-manager"
@@ -39,6 +42,9 @@ class ReplicaSets:
             owner = controller_of(change.obj)
             if owner.get("kind") == "ReplicaSet":
                 yield namespace_of(change.obj), str(owner["name"])
+        elif change.resource in (QUOTA, LIMIT_RANGE) and (change.old is None or change.old.get("spec") != change.obj.get("spec")):
+            for owner in self.cluster.store.list(REPLICA_SET, namespace_of(change.obj)):
+                yield namespace_of(owner), name_of(owner)
 
     def reconcile(self, key: Key) -> None:
         owner = self.cluster.store.get(REPLICA_SET, *key)
@@ -47,15 +53,22 @@ class ReplicaSets:
         pods = [pod for pod in owned_pods(self.cluster, owner) if not finished(pod)]
         living = [pod for pod in pods if not being_deleted(pod)]
         wanted = number(owner, "spec", "replicas", default=1)
+        refused = ""
         for _ in range(wanted - len(living)):
-            pod = create_pod(self.cluster, owner, f"{name_of(owner)}-{self.cluster.suffix()}", SOURCE)
-            living.append(pod)
+            try:
+                living.append(create_pod(self.cluster, owner, f"{name_of(owner)}-{self.cluster.suffix()}", SOURCE))
+            except ApiError as error:
+                refused = error.message
+                self.cluster.retry(self, key)
+                break
+        else:
+            self.cluster.forgive(self, key)
         for pod in sorted(living, key=_deletion_rank)[: max(len(living) - wanted, 0)]:
             living.remove(pod)
             delete_pod(self.cluster, owner, pod, SOURCE)
-        self._report(owner, living)
+        self._report(owner, living, refused)
 
-    def _report(self, owner: Obj, living: list[Obj]) -> None:
+    def _report(self, owner: Obj, living: list[Obj], refused: str) -> None:
         ready = sum(1 for pod in living if is_ready(pod))
         wanted_labels = sub(owner, "spec", "template", "metadata", "labels").items()
         labelled = sum(1 for pod in living if wanted_labels <= labels_of(pod).items())
@@ -63,6 +76,12 @@ class ReplicaSets:
         if ready:
             status |= {"readyReplicas": ready, "availableReplicas": ready}
         status["observedGeneration"] = number(owner, "metadata", "generation")
+        if refused:
+            known = rows(owner, "status", "conditions")
+            # the name in the message changes with each attempt; the first one stands, as long as it is refused
+            status["conditions"] = known or with_condition(
+                [], self.cluster.clock.now, "ReplicaFailure", True, "FailedCreate", refused
+            )
         self.cluster.set_status(REPLICA_SET, owner, status, MANAGER)
 
 
@@ -75,7 +94,7 @@ def finished(pod: Obj) -> bool:
 
 
 def create_pod(cluster: Cluster, owner: Obj, name: str, source: str, extra: Obj | None = None) -> Obj:
-    """A pod from the owner's template, with an Event on the owner."""
+    """A pod from the owner's template, with an Event on the owner. Raises ApiError when admission refuses it, told too."""
     template = clone(sub(owner, "spec", "template"))
     meta: Obj = {
         **{k: v for k, v in sub(template, "metadata").items() if k in ("labels", "annotations") and v},
@@ -95,6 +114,11 @@ def create_pod(cluster: Cluster, owner: Obj, name: str, source: str, extra: Obj 
         "spec": spec,
     }
     fill(cluster, POD, pod)
+    try:
+        admit(cluster, POD, pod)
+    except ApiError as error:
+        cluster.event(owner, "FailedCreate", f"Error creating: {error.message}", component=source, warning=True)
+        raise
     made = cluster.store.create(POD, pod, MANAGER)
     cluster.event(owner, "SuccessfulCreate", f"Created pod: {name}", component=source)
     return made

@@ -8,6 +8,7 @@ import orjson
 from sandbox.cluster import Cluster, Key
 from sandbox.controllers.replicasets import MANAGER, create_pod, delete_pod, owned_pods
 from sandbox.defaults import fill
+from sandbox.errors import ApiError
 from sandbox.objects import (
     Obj,
     being_deleted,
@@ -90,7 +91,10 @@ class StatefulSets:
                 **({"volumes": volumes} if volumes else {}),
             },
         }
-        create_pod(self.cluster, owner, name, SOURCE, extra)
+        try:
+            create_pod(self.cluster, owner, name, SOURCE, extra)
+        except ApiError:
+            self.cluster.retry(self, (namespace_of(owner), name_of(owner)))
 
     def _claim(self, owner: Obj, template: Obj, name: str) -> None:
         if self.cluster.store.get(CLAIM, namespace_of(owner), name) is not None:

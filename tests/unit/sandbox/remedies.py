@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.objects import Obj, annotations_of, clone, owned_by, rows, sub, text
+from sandbox.resources import BY_KIND
 from tests.unit.sandbox.bench import CONFIG_MAPS, DEPLOYMENTS, PODS, Bench
 
 _REVISION = "deployment.kubernetes.io/revision"
@@ -26,13 +27,38 @@ def do(bench: Bench, remedy: Obj) -> None:
             note = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
             bench.patch(f"{DEPLOYMENTS}/{name}", {"spec": {"template": {"metadata": {"annotations": note}}}})
         case "scale":
-            bench.patch(f"{DEPLOYMENTS}/{name}/scale", {"spec": {"replicas": remedy["replicas"]}}, merge=True)
+            bench.patch(f"{path_of(text(remedy, 'object'))}/scale", {"spec": {"replicas": remedy["replicas"]}}, merge=True)
         case "delete-pod":
             _delete_unready_pods(bench)
         case "patch-configmap":
             bench.patch(f"{CONFIG_MAPS}/{name}", {"data": remedy["data"]}, merge=True)
+        case "patch":
+            _patch_object(bench, remedy)
+        case "delete":
+            bench.answer("DELETE", path_of(text(remedy, "object")))
+        case "create":
+            bench.create(path_of(text(remedy, "object")).rpartition("/")[0], remedy["body"])
+        case "node":
+            bench.sandbox.scenarios.stage.do({"node": {"name": name, "state": remedy["state"]}})
+        case "git":
+            body = {"app": remedy["app"], "patch": {"kind": "Deployment", "name": name, "body": remedy["body"]}}
+            bench.sandbox.scenarios.stage.commit(body)
         case other:
             raise AssertionError(f"the scenario names an action that nobody can do: {other}")
+
+
+def path_of(named: str) -> str:
+    """The API path of Kind/namespace/name."""
+    kind, namespace, name = named.split("/")
+    resource = BY_KIND[kind]
+    root = f"/apis/{resource.group}/{resource.version}" if resource.group else "/api/v1"
+    return f"{root}/namespaces/{namespace}/{resource.plural}/{name}" if namespace else f"{root}/{resource.plural}/{name}"
+
+
+def _patch_object(bench: Bench, remedy: Obj) -> None:
+    """Strategic, but merged where the body holds lists that are replaced whole."""
+    named = text(remedy, "object")
+    bench.patch(path_of(named), remedy["body"], merge=named.startswith(("NetworkPolicy", "ResourceQuota", "Service")))
 
 
 def _amounts(wanted: Obj) -> Obj:

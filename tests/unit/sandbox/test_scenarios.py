@@ -9,7 +9,7 @@ from tests.unit.sandbox.bench import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, Ben
 from tests.unit.sandbox.remedies import do
 
 LONG_ENOUGH = 120.0
-BROKEN = [scenario.id for scenario in load().values() if scenario.fixes]
+BROKEN = [scenario.id for scenario in load().values() if not scenario.truth.get("healthy")]
 
 
 def _said(rows: list[Obj]) -> list[str]:
@@ -28,8 +28,10 @@ WRONG = [
 ]
 
 
-def test_there_are_six_scenarios_and_each_says_what_is_true() -> None:
-    assert len(load()) == 6
+def test_there_are_many_scenarios_and_each_says_what_is_true() -> None:
+    assert len(load()) >= 21
+    assert len([s for s in load().values() if s.truth.get("healthy")]) >= 3
+    assert {s.truth.get("answer") for s in load().values()} >= {"no-safe-fix", "not-enough-evidence"}
     for scenario in load().values():
         assert set(scenario.questions) == {"en", "zh", "ja"}
         assert all(scenario.questions.values())
