@@ -41,11 +41,13 @@ images: packages setup-dev  ## Renew the screenshots of docs/images
 fmt: setup-dev  ## Format and sort imports
 	@$(BIN)/ruff check --fix-only . && $(BIN)/ruff format .
 
-lock: $(UV_READY)  ## Renew requirements.lock and requirements-dev.lock
+lock: $(UV_READY)  ## Renew the three locks: what runs, what tests, what the runner's image holds
 	$(UV) pip compile pyproject.toml --extra embeddings --group build --universal --python-version 3.11 --generate-hashes \
 	  --override overrides.txt --no-emit-index-url --upgrade -q -o requirements.lock
 	$(UV) pip compile pyproject.toml --extra embeddings --group build --group dev -c requirements.lock --universal --python-version 3.11 \
 	  --generate-hashes --override overrides.txt --no-emit-index-url -q -o requirements-dev.lock
+	$(UV) pip compile --group runner -c requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url -q -o requirements-runner.lock
 
 clean:  ## Remove what make made (not your data directory)
 	rm -rf .venv .uv .pytest_cache .ruff_cache .hypothesis

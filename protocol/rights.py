@@ -1,4 +1,4 @@
-"""Which rights in a cluster each type of remediation needs: what an installation grants, and what a missing right is named by."""
+"""Which rights in a cluster each type of remediation needs, so that an installation grants these and no more."""
 
 from collections.abc import Iterable
 from typing import get_args
@@ -23,7 +23,11 @@ ACTIONS = {row.model_fields["type"].default: row for row in get_args(get_args(Re
 UNDO_ONLY = frozenset(("delete_configmap",))
 """Never proposed by itself; its right comes with the type that it undoes."""
 
-_VERBS: dict[str, tuple[str, ...]] = {"delete_pod": ("delete",), "create_configmap": ("create", "delete")}
+_VERBS: dict[str, tuple[str, ...]] = {
+    "delete_pod": ("delete",),
+    "create_configmap": ("create", "delete"),
+    "delete_configmap": ("delete",),
+}
 """Everything else patches. What is created must be deletable, or it could not be undone."""
 _BESIDES = {"drain": (Right(group="", resource="pods/eviction", verb="create", namespaced=True),)}
 

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from bot.api.access import Admin, Plane
 from bot.api.clusters import TOKEN_VALID, ClusterId, require_cluster_admin
-from bot.install.manifests import Install, Mode, runner_manifest
+from bot.install.manifests import Install, Mode, refusal, runner_manifest
 from control_plane.clock import utc_now
 from control_plane.errors import Invalid, NotSignedIn
 from control_plane.services import ControlPlane
@@ -79,14 +79,7 @@ def _install(plane: ControlPlane, wanted: NewInstall, token: str | None) -> Inst
             bus_ca=_text(settings.nats_ca_file),
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Invalid(f"The runner can't be installed like that: {_words(first)}.") from None
-
-
-def _words(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    said = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {said}" if where else said
+        raise Invalid(f"The runner can't be installed like that: {refusal(error)}.") from None
 
 
 def _text(file: FilePath | None) -> str:

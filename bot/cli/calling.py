@@ -21,14 +21,17 @@ def with_client(
         connection = find_connection(url=url, token=token, data_dir=data_dir)
         if connection is None:
             console.print(
-                "No serve is running here. Start `opsthread serve`, or say --url and --token.", style="red", markup=False
+                "No serve is running here. Start `opsthread serve`, or say --url and --token.",
+                style="red",
+                markup=False,
+                soft_wrap=True,
             )
             return Exit.USAGE
         try:
             async with Client(connection) as client:
                 done = await work(client)
         except ApiError as error:
-            console.print(str(error), style="red", markup=False)
+            console.print(str(error), style="red", markup=False, soft_wrap=True)
             return Exit.USAGE if error.status in (404, 409, 422) else Exit.FAILED
         return Exit.ANSWERED if done is None else done
 

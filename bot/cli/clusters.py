@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from bot.cli.calling import with_client
 from bot.cli.client import ApiError, Client
 from bot.cli.exits import Exit
+from bot.install.manifests import IMAGE, Install, refusal
 
 _LOOK_EVERY_S = 1.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
@@ -35,19 +37,26 @@ def add(
 ) -> Exit:
     """Make the cluster if it is new, and print the one command that installs its runner."""
 
+    console = Console(stderr=True, highlight=False)
+    if (problem := _impossible(mode, namespaces, remediations, image)) is not None:
+        console.print(problem, style="red", markup=False, soft_wrap=True)
+        return Exit.USAGE
+
     async def work(client: Client) -> Exit:
-        console = Console(stderr=True, highlight=False)
         cluster = await _made(client, name, environment)
         wish = {"mode": mode, "namespaces": list(namespaces), "remediations": list(remediations), "image": image}
         installation = await client.post(f"/api/v1/clusters/{cluster['id']}/installations", wish)
         for warning in warnings(client.url, str(installation["bus"])):
-            console.print(warning, style="yellow", markup=False)
+            console.print(warning, style="yellow", markup=False, soft_wrap=True)
         if print_manifest:
             print(installation["manifest"])
         else:
             until = installation["enrolment_token_expires_at"]
             console.print(
-                f"In cluster {name}, as its administrator (the token works once, until {until}):", style="dim", markup=False
+                f"In cluster {name}, as its administrator (the token works once, until {until}):",
+                style="dim",
+                markup=False,
+                soft_wrap=True,
             )
             print(command_line(client.url, installation, wish))
         return await _wait(client, str(cluster["id"]), name, wait_s, console) if wait_s > 0 else Exit.ANSWERED
@@ -110,6 +119,17 @@ def warnings(base: str, bus: str) -> list[str]:
     return found
 
 
+def _impossible(mode: str, namespaces: tuple[str, ...], remediations: tuple[str, ...], image: str) -> str | None:
+    """What the server would refuse, said before a cluster is made for it."""
+    try:
+        Install.model_validate(
+            {"nats_url": "-", "mode": mode, "namespaces": namespaces, "remediations": remediations, "image": image or IMAGE}
+        )
+    except ValidationError as error:
+        return f"The runner can't be installed like that: {refusal(error)}."
+    return None
+
+
 async def _made(client: Client, name: str, environment: str) -> dict[str, Any]:
     try:
         return await client.get(f"/api/v1/clusters/{name}")
@@ -131,7 +151,7 @@ async def _wait(client: Client, cluster: str, name: str, wait_s: float, console:
                 return Exit.ANSWERED
             await asyncio.sleep(_LOOK_EVERY_S)
     console.print(
-        f"The runner of {name} has not come within {wait_s:.0f} s. See there: kubectl -n opsthread logs deploy/opsthread-runner",
+        f"The runner of {name} has not come within {wait_s:.0f} s. See kubectl -n opsthread logs deploy/opsthread-runner",
         style="red",
         markup=False,
     )

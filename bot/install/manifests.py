@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from protocol.base import Strict
 from protocol.remediation import IMAGE_PATTERN
@@ -66,6 +66,14 @@ class Install(Strict):
         return self.remediations or tuple(
             name for name in ACTIONS if name not in UNDO_ONLY and not (self.namespaces and needs_nodes(name))
         )
+
+
+def refusal(error: ValidationError) -> str:
+    """What is wrong with a wish, for people."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
 
 
 def runner_manifest(install: Install) -> str:
