@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, cast
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -39,7 +38,7 @@ from protocol.commands import (
 )
 from protocol.ids import new_id
 from protocol.policy import Decided, PolicyContext, judge
-from protocol.redaction import redact
+from protocol.redaction import redact, redact_tree
 
 LOG = structlog.get_logger("commands")
 COMMANDS = Counter("opsthread_commands", "Commands by kind and how they ended", ["kind", "status"])
@@ -358,19 +357,6 @@ def _redacted(result: CommandResult, kind: str) -> CommandResult:
     count = text.count + error.count
     data = result.data
     if data is not None and kind != "prepare":
-        data, more = _redact_leaves(data)
+        data, more = redact_tree(data)
         count += more
     return result.model_copy(update={"text": text.text, "error": error.text, "data": data, "redacted": result.redacted + count})
-
-
-def _redact_leaves(value: Any) -> tuple[Any, int]:
-    if isinstance(value, str):
-        redacted = redact(value)
-        return redacted.text, redacted.count
-    if isinstance(value, dict):
-        pairs = {key: _redact_leaves(item) for key, item in cast(dict[str, Any], value).items()}
-        return {key: item for key, (item, _) in pairs.items()}, sum(count for _, count in pairs.values())
-    if isinstance(value, builtins.list):
-        items = [_redact_leaves(item) for item in cast(builtins.list[Any], value)]
-        return [item for item, _ in items], sum(count for _, count in items)
-    return value, 0

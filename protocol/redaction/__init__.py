@@ -4,37 +4,13 @@ Text comes in every shape: YAML, JSON (cut, or escaped inside another string), e
 looks for shapes, not documents, in a few passes, each linear in the text: every scan moves forward, and every look around a
 hit is bounded. What is blacked out becomes `[redacted]`; doing it twice changes nothing more.
 
-The rows: shapes of known tokens in `shapes`, names of keys in `names`; `objects` knows the data of Secrets, `pairs` finds
-the value that belongs to a key.
+The rows: shapes that show themselves in `shapes`, `services`, `tools` and `sentences`, names of keys in `names`; `objects`
+knows the data of Secrets, `pairs` finds the value that belongs to a key, `lists` those below a key in the plural, `pem`
+private keys, `tree` does the same for a parsed document.
 """
 
-from protocol.base import Strict
-from protocol.redaction.mark import MARK, blacken
-from protocol.redaction.objects import secret_values
-from protocol.redaction.pairs import pair_values, value_before_name
-from protocol.redaction.shapes import SHAPES, private_keys
+from protocol.redaction.mark import MARK
+from protocol.redaction.passes import Redacted, holds_secret, redact
+from protocol.redaction.tree import redact_tree
 
-__all__ = ["MARK", "Redacted", "holds_secret", "redact"]
-
-
-class Redacted(Strict):
-    text: str
-    count: int
-    """How many secrets were blacked out."""
-
-
-def redact(text: str) -> Redacted:
-    """`text` without what looks like a secret. Pure, linear, idempotent."""
-    count = 0
-    for spans_in in (private_keys, secret_values, pair_values, value_before_name):
-        text, found = blacken(text, spans_in(text))
-        count += found
-    for shape in SHAPES:
-        text, found = shape.apply(text)
-        count += found
-    return Redacted(text=text, count=count)
-
-
-def holds_secret(text: str) -> bool:
-    """Would `redact` black anything out?"""
-    return redact(text).count > 0
+__all__ = ["MARK", "Redacted", "holds_secret", "redact", "redact_tree"]

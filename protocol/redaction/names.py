@@ -22,7 +22,7 @@ _ENDINGS = (
     "clientkey", "authkey", "accountkey", "sharedkey", "sessionkey", "storagekey", "licensekey", "sshkey", "deploykey",
     "servicekey", "hmackey", "integrationkey", "rootkey", "appkey", "credential", "credentials", "connectionstring",
     "dockerconfigjson", "dockercfg", "clientkeydata", "tlskey", "idrsa", "ided25519", "idecdsa", "sessionid", "secretid",
-    "amzsignature", "amzcredential", "sharedaccesssignature", "accesskeysecret",
+    "amzsignature", "amzcredential", "sharedaccesssignature", "accesskeysecret", "storepass", "keypass", "becomepass",
 )  # fmt: skip
 _HEADERS = ("authorization", "cookie", "cookie2")
 # The last word of a key that talks about a secret without holding one.
@@ -36,7 +36,7 @@ _ABOUT = frozenset(
         namespace controller manager rotation mode authentication age timeout interval usage used store status reason
         message bucket rate cache fields field selector template format prefix suffix algorithm alg label labels
         header parameter param id ids source generator reader service cleaner creation created updated at error errors
-        per exists regex pattern rules attempts reset changed lastset optional
+        per exists encryption scheme regex pattern rules attempts reset changed lastset optional
         """,
     )
 )
@@ -89,6 +89,15 @@ _NOTHING = frozenset(
         "str",
         "redacted",
         "hidden",
+        # What a property says that only sounds like a secret: `authorization: disabled`, `credentials: same-origin`.
+        "disabled",
+        "enabled",
+        "required",
+        "off",
+        "on",
+        "omit",
+        "same-origin",
+        "include",
     )
 )
 _PLACEHOLDER = re.compile(

@@ -7,17 +7,31 @@ from dataclasses import dataclass, replace
 
 from protocol.redaction.mark import MARK, Span
 from protocol.redaction.names import Strength, is_harmless, is_prose, strength
+from protocol.redaction.small import in_small_letters
 
 _HIT = re.compile(
     r"pass|pwd|secret|token|key|cred|auth|cookie|jwt|bearer|docker|id_rsa|id_ed25519|id_ecdsa|signature|connection|connstr"
-    r"|session|kennwort",
-    re.IGNORECASE,
+    r"|session|kennwort"
 )
+"""In small letters."""
 _KEY_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _KEY_REACH = 80
 _KEY_REST = re.compile(r"[A-Za-z0-9_.-]{0,80}+")
 _CLOSE_KEY = r"""(?:\\{0,7}+["'`])?"""
-_SEPARATOR = re.compile(_CLOSE_KEY + r"[ \t]{0,8}+(?:=>|:=|[:=](?!=))[ \t]{0,60}+")
+_SEPARATOR = re.compile(_CLOSE_KEY + r"[ \t]{0,8}+(?:=>|:=|[:=](?!=))[ \t]{0,60}+(?:[A-Z]\w{2,20}\((?=[\"']))?")
+# `<password>hunter2</password>`
+_ELEMENT = re.compile(r">[ \t]{0,8}+(?=[^\s<])")
+_ELEMENT_TEXT = re.compile(r"[^<\n]{1,2000}+")
+# `ENV DB_PASSWORD hunter2` of a Dockerfile, `set -x TOKEN hunter2` of fish: the key and its value are two words.
+_TWO_WORDS = re.compile(r"(?:\bENV|\bset -[a-zA-Z]{1,4})[ \t]{1,4}+\Z")
+_TWO_WORDS_REACH = 16
+# `?token%3Dhunter2%26a%3Db`: an address inside another one.
+_PER_CENT = re.compile(r"%3[dD]")
+_PER_CENT_VALUE = re.compile(r"(?:[^\s%&\"'<>]|%(?!26|0[aAdD]))++")
+# `&anchor` and `!!tag` before a YAML value.
+_PROPERTIES = re.compile(r"(?:[&!][\w!.:/-]{0,60}+[ \t]{1,8}+){1,3}+")
+_CONTINUED = re.compile(r"[^:=#\-][^:=]*+")
+_SAME_INDENT = re.compile(r"\r?\n(?P<indent>[ \t]{1,40}+)(?=[^\s-])")
 # `- name: DB_PASSWORD` and its `value:`, on the next line or behind a comma.
 _ENV_VALUE = re.compile(
     _CLOSE_KEY + r"""(?:\s|\\n){0,80}+,?(?:\s|\\n){0,80}+\\{0,7}+["']?[vV]alue""" + _CLOSE_KEY + r"[ \t]{0,8}+[:=][ \t]{0,8}+"
@@ -31,7 +45,7 @@ _QUOTED_REACH = 65_536
 _DOUBLE_QUOTED = re.compile(r'(?:[^"\\]|\\.){0,65536}+(?=")', re.DOTALL)
 _SCHEME = re.compile(r"(?:bearer|basic|token|apikey|splunk)(?:[ \t]{1,8}+|%20|\+)(?=\S)", re.IGNORECASE)
 _TO_QUOTE_OR_END = re.compile(r"[^\r\n\"'\\\])}]*+")
-_PLAIN = re.compile(r"""(?:[^\s"'`,;&}\])\\]|,(?!\s|$|[\w.-]{1,40}["']?[=:])|[;&](?!\s|$|[\w.-]{1,40}=)|\\(?!["'nrt`]))++""")
+_PLAIN = re.compile(r"""(?:[^\s\0"'`,;&}\])\\]|,(?!\s|$|[\w.-]{1,40}["']?[=:])|[;&](?!\s|$|[\w.-]{1,40}=)|\\(?!["'nrt`]))++""")
 _LINE = re.compile(r"[^\r\n]*+")
 _BLOCK_SCALAR = re.compile(r"[|>][+-]?[0-9]?[+-]?[ \t]*+(?:\r?\n|\Z)")
 _LINE_LEAD = re.compile(r"""[ \t]{0,60}+(?:-[ \t]{1,4})?(?:export[ \t]{1,4})?["']?""")
@@ -41,8 +55,9 @@ _LEAD_REACH = 80
 def pair_values(text: str) -> list[Span]:
     """Where the values of secret-sounding keys are, in order."""
     spans: list[Span] = []
+    small = in_small_letters(text)
     at = 0
-    while (hit := _HIT.search(text, at)) is not None:
+    while (hit := _HIT.search(small, at)) is not None:
         start, end = _key_around(text, hit, at)
         value = _value_of(text, start, end)
         at = end
@@ -75,7 +90,7 @@ def _value_of(text: str, start: int, end: int) -> Span | None:
     """Where the secret that belongs to the key text[start:end] is; None when there is none."""
     key = text[start:end]
     strong = strength(key)
-    if strong is Strength.NONE:
+    if strong is Strength.NONE or text.startswith("://", start - 3):
         return None
     if separator := _SEPARATOR.match(text, end):
         colon = ":" in separator.group() and "=" not in separator.group()
@@ -88,6 +103,22 @@ def _value_of(text: str, start: int, end: int) -> Span | None:
         return _value_at(text, _Place(value.end(), strong))
     if strong is Strength.STRONG and (value := _SQL_VALUE.match(text, end)):
         return _value_at(text, _Place(value.end(), strong))
+    return _in_other_notations(text, start, end, strong)
+
+
+def _in_other_notations(text: str, start: int, end: int, strong: Strength) -> Span | None:
+    if text.startswith(("<", ":"), start - 1) and (element := _ELEMENT.match(text, end)):
+        inside = _ELEMENT_TEXT.match(text, element.end())
+        return _kept_unless_secret(text, _Place(element.end(), strong), inside.span()) if inside else None
+    if equals := _PER_CENT.match(text, end):
+        value = _PER_CENT_VALUE.match(text, equals.end())
+        return _kept_unless_secret(text, _Place(equals.end(), strong), value.span()) if value else None
+    if text.startswith((" ", "\t"), end) and _TWO_WORDS.search(text, max(0, start - _TWO_WORDS_REACH), start):
+        return _value_at(text, _Place(end + 1, strong))
+    below = _SAME_INDENT.match(text, end) if text.startswith("--", start) else None
+    if below and _indent(text, start) == len(below.group("indent")):
+        # `Args:` of describe: one a line, all at the same column.
+        return _value_at(text, _Place(below.end(), strong))
     return None
 
 
@@ -160,18 +191,29 @@ def _rest_of_line(text: str, place: _Place, indent: int) -> Span | None:
     if block := _BLOCK_SCALAR.match(text, place.at):
         end = _deeper_lines(text, block.end(), indent)
         return (place.at, end) if end > block.end() else None
-    line = _LINE.match(text, place.at)
-    value = (line.group() if line else "").split(" #", 1)[0].rstrip()
-    return _kept_unless_secret(text, place, (place.at, place.at + len(value.rstrip(",\"'"))))
+    properties = _PROPERTIES.match(text, place.at)
+    start = properties.end() if properties else place.at
+    line = _LINE.match(text, start)
+    whole = line.group() if line else ""
+    value = whole.split(" #", 1)[0].rstrip()
+    found = _kept_unless_secret(text, place, (start, start + len(value.rstrip(",\"'"))))
+    if found is None or value != whole.rstrip() or value != value.rstrip(",\"'"):
+        return found
+    # A plain scalar goes on in deeper lines, none of which may be a key of its own.
+    following = start + len(whole) + (2 if text.startswith("\r\n", start + len(whole)) else 1)
+    end = _deeper_lines(text, following, indent, only=_CONTINUED)
+    return found[0], end if end > following else found[1]
 
 
-def _deeper_lines(text: str, at: int, indent: int) -> int:
+def _deeper_lines(text: str, at: int, indent: int, *, only: re.Pattern[str] | None = None) -> int:
     end = at
     while at < len(text):
         line = _LINE.match(text, at)
         stop = line.end() if line else at
         body = text[at:stop].lstrip(" \t")
         if body and stop - at - len(body) <= indent:
+            break
+        if only is not None and only.fullmatch(body) is None:
             break
         if body:
             end = stop
@@ -185,12 +227,12 @@ def _kept_unless_secret(text: str, place: _Place, span: Span, *, quoted: bool = 
         return None
     if place.sentence and not quoted and is_prose(value.split(" ", 1)[0]):
         return None
-    if place.strong is Strength.DOCKER and not _is_user_and_password(value):
+    if place.strong is Strength.DOCKER and not is_user_and_password(value):
         return None
     return span
 
 
-def _is_user_and_password(value: str) -> bool:
+def is_user_and_password(value: str) -> bool:
     try:
         return b":" in base64.b64decode(value[:1024], validate=True)
     except binascii.Error:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from protocol.commands import CommandResult, CommandStatus
-from protocol.redaction import redact
+from protocol.redaction import redact, redact_tree
 from protocol.text import clean
 from runner.kube.errors import KubeError
 
@@ -58,17 +58,18 @@ def refused(command_id: str, status: CommandStatus, message: str) -> CommandResu
 
 
 def safe_tree(value: Any) -> tuple[Any, int]:
-    """A JSON value with every text in it cleaned and redacted, and how many secrets that hid."""
+    """A JSON value with every text in it cleaned, without secrets (by its keys too), and how many there were."""
+    return redact_tree(_cleaned(value))
+
+
+def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
-        safe = redact(clean(value))
-        return safe.text, safe.count
+        return clean(value)
     if isinstance(value, dict):
-        pairs = {key: safe_tree(item) for key, item in cast(dict[str, Any], value).items()}
-        return {key: item for key, (item, _) in pairs.items()}, sum(count for _, count in pairs.values())
+        return {key: _cleaned(item) for key, item in cast(dict[str, Any], value).items()}
     if isinstance(value, list | tuple):
-        items = [safe_tree(item) for item in cast(list[Any], value)]
-        return [item for item, _ in items], sum(count for _, count in items)
-    return value, 0
+        return [_cleaned(item) for item in cast(list[Any], value)]
+    return value
 
 
 def cut_text(text: str, max_bytes: int) -> tuple[str, str]:

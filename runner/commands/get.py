@@ -11,6 +11,7 @@ from knowledge.diagnosis.fields import rows, sub
 from protocol.commands import CommandStatus
 from protocol.kubectl import jsonpath
 from protocol.kubectl.calls import GetCall, NamedResource
+from protocol.redaction import redact_tree
 from runner.commands.answer import Answer, Refusal
 from runner.commands.ask import Ask, Obj
 from runner.commands.render import columns, labels_text
@@ -42,16 +43,17 @@ async def get(call: GetCall, ask: Ask) -> Answer:
     missing = [message for one in found for message in one.missing]
     cut = "; ".join(one.cut for one in found if one.cut)
     if call.output in ("table", "wide"):
-        text = _tables(call, found)
+        text, redacted = _tables(call, found), 0
         nothing = not any(one.rows for one in found)
     else:
-        text = _documents(call, found)
+        text, redacted = _documents(call, found)
         nothing = not any(one.objects for one in found)
     if nothing and missing:
         raise Refusal(CommandStatus.NOT_FOUND, "\n".join(missing))
     if nothing and call.output in ("table", "wide", "name", "jsonpath"):
         return Answer(text=_nothing(call, ask, found), empty=True)
-    return Answer(text="\n".join(part for part in (text.rstrip("\n"), *missing) if part) + "\n", empty=nothing, cut=cut)
+    shown = "\n".join(part for part in (text.rstrip("\n"), *missing) if part) + "\n"
+    return Answer(text=shown, empty=nothing, cut=cut, redacted=redacted)
 
 
 async def _fetch(call: GetCall, ask: Ask, items: Sequence[NamedResource]) -> _Found:
@@ -173,17 +175,20 @@ def sort_key(path_text: str, document: Any) -> tuple[int, float, str]:
     return (2, 0.0, str(value))
 
 
-def _documents(call: GetCall, found: Sequence[_Found]) -> str:
+def _documents(call: GetCall, found: Sequence[_Found]) -> tuple[str, int]:
+    """And how many secrets were hidden that the text alone would not show as such."""
     objects = [item for one in found for item in one.objects]
     if call.sort_by:
         objects.sort(key=lambda item: sort_key(call.sort_by, item))
     if call.output == "name":
-        return "".join(f"{one.resource.printed_name}/{item['metadata']['name']}\n" for one in found for item in one.objects)
+        return "".join(f"{one.resource.printed_name}/{item['metadata']['name']}\n" for one in found for item in one.objects), 0
     single = len(call.resources) == 1 and bool(call.resources[0].name)
     document: Any = objects[0] if single and objects else {"apiVersion": "v1", "items": objects, "kind": "List"}
     if call.output == "jsonpath":
-        return render_jsonpath(call.jsonpath, document) if objects else ""
-    return dump(document, call.output)
+        # A value without its key: what it is can only be seen in the document.
+        safe, redacted = redact_tree(document)
+        return (render_jsonpath(call.jsonpath, safe), redacted) if objects else ("", 0)
+    return dump(document, call.output), 0
 
 
 def render_jsonpath(expression: str, document: Any) -> str:
