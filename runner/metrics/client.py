@@ -153,7 +153,7 @@ class Prometheus:
             return True
         return False
 
-    async def _configured(self) -> _Answering | None:
+    async def _configured(self, timeout_s: float = _PROBE_S) -> _Answering | None:
         """The configured URL, under the first base path that speaks the API. Raises the Refusal of the URL as it was given."""
         base = self._settings.prometheus_url
         if base is None or self._session is None:
@@ -164,7 +164,7 @@ class Prometheus:
             if path and base.endswith(path):
                 continue
             try:
-                return _Answering(given.at(path), await _probe(given.at(path)))
+                return _Answering(given.at(path), await _probe(given.at(path), timeout_s))
             except NoApi as refusal:
                 first = first or refusal
         raise first or Refusal(CommandStatus.UNAVAILABLE, NOT_CONFIGURED)
@@ -215,7 +215,7 @@ class Prometheus:
             raise Refusal(CommandStatus.UNAVAILABLE, NOT_CONFIGURED)
         if self._using is None:
             async with self._finding:
-                self._using = self._using or await self._configured()
+                self._using = self._using or await self._configured(min(timeout_s, _PROBE_S))
         using = self._using
         if using is None:
             raise Refusal(CommandStatus.UNAVAILABLE, NOT_CONFIGURED)
@@ -230,9 +230,9 @@ class Prometheus:
             raise
 
 
-async def _probe(road: Road) -> str:
+async def _probe(road: Road, timeout_s: float = _PROBE_S) -> str:
     """What kind of server speaks the API at `road`. Raises Refusal when none does."""
-    read(*await road.ask("/api/v1/query", {"query": "1"}, _PROBE_S))
+    read(*await road.ask("/api/v1/query", {"query": "1"}, timeout_s))
     with contextlib.suppress(Refusal):
         return _flavour(read(*await road.ask("/api/v1/status/buildinfo", {}, _PROBE_S)).data)
     return ""

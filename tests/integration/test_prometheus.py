@@ -1,6 +1,7 @@
 """The metrics client against a real Prometheus and a real VictoriaMetrics, straight and through a door that asks for proof."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -280,8 +282,7 @@ async def test_a_service_of_the_cluster_is_found_and_asked_without_credentials(
 ) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     away = service("prometheus", "shop", port_of(here.door.url))
-    inside = service("prometheus-k8s", "monitoring", 9090) | {}
-    inside["spec"]["ports"] = [{"name": "web", "port": port_of(here.servers.prometheus)}]
+    inside = service("prometheus-k8s", "monitoring", port_of(here.servers.prometheus))
     async with Prometheus(config(None, prometheus_token=TOKEN)) as client:
         assert not client.configured
         with pytest.raises(Refusal, match="No Prometheus is configured"):
@@ -337,19 +338,20 @@ async def test_from_outside_the_way_is_the_api_servers_proxy(here: Here, monkeyp
 
 async def test_without_the_right_to_the_proxy_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    async with api_server("", []) as url, KubeClient(Access(server=url, ssl_context=None)) as kube:
-        async with Prometheus(config(None), kube) as client:
-            status = await client.look([service("prometheus", "monitoring", 9090)])
-            assert (status.how, status.answers) == ("off", False)
-            assert "forbidden" in status.error
-            assert not client.configured
+    async with (
+        api_server("", []) as url,
+        KubeClient(Access(server=url, ssl_context=None)) as kube,
+        Prometheus(config(None), kube) as client,
+    ):
+        status = await client.look([service("prometheus", "monitoring", 9090)])
+        assert (status.how, status.answers) == ("off", False)
+        assert "forbidden" in status.error
+        assert not client.configured
 
 
-def api_server(behind: str, asked: list[tuple[str, str]]) -> Any:
+@contextlib.asynccontextmanager
+async def api_server(behind: str, asked: list[tuple[str, str]]) -> AsyncGenerator[str]:
     """The part of an API server that passes requests on to a Service; without `behind`, one that does not let us."""
-    import contextlib
-
-    import aiohttp
 
     async def serve(request: web.Request) -> web.Response:
         asked.append((request.path, request.headers.get("Authorization", "")))
@@ -360,19 +362,15 @@ def api_server(behind: str, asked: list[tuple[str, str]]) -> Any:
         async with aiohttp.ClientSession() as session, session.get(url, params=request.query) as answer:
             return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
 
-    @contextlib.asynccontextmanager
-    async def running() -> AsyncGenerator[str]:
-        app = web.Application()
-        app.router.add_get("/{rest:.*}", serve)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
-
-    return running()
+    app = web.Application()
+    app.router.add_get("/{rest:.*}", serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 async def test_nothing_configured_is_said_with_the_setting(here: Here) -> None:
