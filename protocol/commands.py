@@ -132,6 +132,10 @@ RUNNING = "running"
 """Code of an `unknown` that will become known: the runner is sending the plan right now."""
 
 
+STOPPED = "stopped"
+"""Code of an `applied` that was stopped by order when a part of it was done: a drain, between two pods."""
+
+
 FORGOTTEN = "forgotten"
 """Code of an `unknown`: the runner's memory begins after the action did, so an earlier runner may have run it."""
 

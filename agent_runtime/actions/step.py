@@ -20,7 +20,7 @@ from control_plane.errors import Conflict, ServiceError
 from control_plane.principals import Principal
 from control_plane.services import ControlPlane
 from protocol.approval import ApprovalState, Trigger
-from protocol.commands import FORGOTTEN, ExecutionOutcome
+from protocol.commands import FORGOTTEN, STOPPED, ExecutionOutcome
 from protocol.events import LiveProgress
 from protocol.grant import GRANT_SECONDS
 from protocol.text import one_line
@@ -92,6 +92,9 @@ class ActionStep:
                 return await self._move(approval, Trigger.CHECK_FAILED, "It never reached the runner; nothing was changed.")
             case "unknown":
                 return await self._move(approval, Trigger.UNANSWERED, await self._nobody_knows(approval, words))
+            case "applied" if executed.code == STOPPED:
+                by_hand = f" Undo it by hand: {approval.undo_line}" if approval.plan.body.undo else ""
+                return await self._move(approval, Trigger.CHECK_FAILED, f"It was stopped half-way by order: {words}{by_hand}")
             case "applied":
                 return await self._watch(approval)
 
@@ -108,6 +111,9 @@ class ActionStep:
                 return await self._move(approval, Trigger.CHECK_PASSED, watched.message)
             case "worse":
                 return await self._undo(approval, watched)
+            case "reverted":
+                words = f"It was taken back: {watched.message} Nothing is left to undo; change it where its owner reads from."
+                return await self._move(approval, Trigger.CHECK_FAILED, words)
             case "timeout":
                 words = f"Not healthy within {approval.plan.check_timeout_s} s: {watched.message} The change stays."
                 return await self._move(approval, Trigger.CHECK_FAILED, words)

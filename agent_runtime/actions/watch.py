@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from protocol.commands import CheckOutcome
+from protocol.commands import REVERTED, CheckOutcome
 
 CHECK_EVERY_S = 2.0
 STABLE = 2
@@ -15,7 +15,7 @@ STABLE = 2
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    end: Literal["healthy", "worse", "timeout", "unanswered"]
+    end: Literal["healthy", "worse", "reverted", "timeout", "unanswered"]
     message: str
 
 
@@ -41,7 +41,7 @@ async def watch(
             said = last.message
             await progress(said)
         if last.outcome in ("healthy", "worse") and agreed >= STABLE:
-            return Watched("healthy" if last.outcome == "healthy" else "worse", last.message)
+            return Watched("reverted" if last.code == REVERTED else last.outcome, last.message)
         if time.monotonic() >= deadline:
             if last.outcome in ("healthy", "worse") and not last_look:
                 last_look = True

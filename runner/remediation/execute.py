@@ -9,7 +9,7 @@ from nacl.signing import VerifyKey
 
 from protocol.bus import RunnerMode
 from protocol.canonical import digest
-from protocol.commands import Execute, ExecutionOutcome
+from protocol.commands import STOPPED, Execute, ExecutionOutcome
 from protocol.grant import CLOCK_TOLERANCE, Grant, GrantRefused, verify
 from protocol.policy import runner_may
 from protocol.remediation import PlanBody, Remediation
@@ -99,7 +99,8 @@ class Execution:
         try:
             after, left_over = await self._apply(grant, command.body, ask, until)
             done = f"{_done_words(grant, command.body)}{left_over}"
-            outcome = ExecutionOutcome(outcome="applied", message=done, at=ask.now())
+            code = STOPPED if left_over and ask.stopped() else ""
+            outcome = ExecutionOutcome(outcome="applied", code=code, message=done, at=ask.now())
         except GrantRefused as refusal:
             outcome = ExecutionOutcome(outcome="refused", code=refusal.code, message=str(refusal), at=ask.now())
         except (Unfit, Refusal) as problem:

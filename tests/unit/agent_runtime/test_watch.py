@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from agent_runtime.actions.watch import Watched, watch
-from protocol.commands import CheckOutcome
+from protocol.commands import REVERTED, CheckOutcome
 
 Seen = Literal["healthy", "waiting", "worse", "unknown", "silence"]
 
@@ -56,3 +56,16 @@ async def test_after_a_crash_that_took_all_its_time_what_is_seen_twice_counts(se
 async def test_progress_is_said_when_it_changes_only() -> None:
     _, said = await watched("waiting", "waiting", "waiting", "healthy", "healthy")
     assert said == ["it is waiting", "it is healthy"]
+
+
+async def test_what_was_taken_back_is_its_own_end() -> None:
+    """Nothing is left to undo: an undo would be refused, and the card would tell of a failure that was none."""
+
+    async def check() -> CheckOutcome:
+        return CheckOutcome(outcome="worse", code=REVERTED, message="it was taken back")
+
+    async def progress(_: str) -> None:
+        return
+
+    found = await watch(check, timeout_s=5, progress=progress, every_s=0.001)
+    assert found == Watched("reverted", "it was taken back")
