@@ -57,7 +57,7 @@ def test_well_known_services(found: dict[str, Any], url: str) -> None:
         service("prometheus-pushgateway", 9091),
         service("kube-state-metrics", 8080),
         service("prometheus-operator", 8443),
-        service("prometheus", 9100),
+        service("prometheus", ports=[{"name": "metrics", "port": 9100}]),
         service("prometheus", 9090, type="ExternalName", externalName="metrics.example.org"),
         service("prometheus", 9090, selector={}),
         service("web", 9090),
