@@ -6,7 +6,20 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from agent_runtime.runtime import AgentRuntime
-from bot.api import accounts, approvals, clusters, commands, conversations, events, health, install, problems, proposals, stream
+from bot.api import (
+    accounts,
+    approvals,
+    clusters,
+    commands,
+    conversations,
+    events,
+    health,
+    install,
+    problems,
+    proposals,
+    safety,
+    stream,
+)
 from bot.api.access import is_secure
 from bot.api.middleware import Frame
 from bot.api.stream import Pace, Streams
@@ -18,6 +31,7 @@ ROUTERS = (
     stream.router,
     approvals.router,
     proposals.router,
+    safety.router,
     clusters.router,
     install.router,
     commands.router,

@@ -1,4 +1,5 @@
-"""Approvals over REST: read, decide about exactly the plan that was shown, withdraw. And proposals, which open them."""
+"""Approvals over REST: read, decide about exactly the plan that was shown, withdraw, ask again. One at a time: there is no
+call that decides about two."""
 
 from typing import Annotated, Any
 
@@ -6,10 +7,11 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from bot.api.access import Caller, Me, Plane
+from bot.api.cards import approval_view
 from bot.api.language import Reader
 from bot.api.paging import Limit, listing
 from bot.api.stream import StreamsOf
-from bot.api.views import View, approval_view
+from bot.api.views import View
 from control_plane.approvals import Approval
 from control_plane.clock import utc_now
 from control_plane.services import ControlPlane
@@ -25,7 +27,11 @@ ApprovalId = Annotated[str, Path(max_length=64)]
 class Verdict(Strict):
     verdict: str = Field(pattern="^(approve|reject)$")
     plan_hash: str = Field(min_length=64, max_length=64, description="Of the plan that you were shown")
-    reason: str = Field(default="", max_length=1000)
+    reason: str = Field(default="", max_length=1000, description="A rejection's goes back to the agent as an observation")
+    override_owner: bool = Field(default=False, description="Run it although its owner would revert it; needs a reason")
+    break_glass: bool = Field(
+        default=False, description="Alone, or in a freeze window; needs a reason and a fresh sign-in on the web"
+    )
 
 
 class Withdrawal(Strict):
@@ -45,12 +51,12 @@ async def list_approvals(
     found = await plane.approvals.list(
         me.principal, states=tuple(state) if state else None, conversation=conversation, limit=limit
     )
-    return listing("approvals", [shown(plane, a, me, reader) for a in found])
+    return listing("approvals", [shown(a, me, reader) for a in found])
 
 
 @router.get("/{approval}")
 async def get_approval(approval: ApprovalId, me: Me, plane: Plane, reader: Reader) -> View:
-    return shown(plane, await plane.approvals.get(approval, me.principal), me, reader)
+    return shown(await plane.approvals.get(approval, me.principal), me, reader)
 
 
 @router.post("/{approval}/decide")
@@ -58,7 +64,7 @@ async def decide(approval: ApprovalId, body: Verdict, me: Me, plane: Plane, stre
     """One person's word about one plan. 403 with the reason where it does not count, 409 where somebody was faster."""
     decided = await decide_as(plane, me, approval, body)
     streams.nudge()
-    return shown(plane, decided, me, reader)
+    return shown(decided, me, reader)
 
 
 @router.post("/{approval}/withdraw")
@@ -66,7 +72,7 @@ async def withdraw(approval: ApprovalId, body: Withdrawal, me: Me, plane: Plane,
     await plane.approvals.get(approval, me.principal)
     withdrawn = await plane.approvals.withdraw(approval, me.principal, body.reason)
     streams.nudge()
-    return shown(plane, withdrawn, me, reader)
+    return shown(withdrawn, me, reader)
 
 
 async def decide_as(plane: ControlPlane, me: Caller, approval: str, body: Verdict) -> Approval:
@@ -80,10 +86,13 @@ async def decide_as(plane: ControlPlane, me: Caller, approval: str, body: Verdic
         door=me.door,
         fresh_sign_in=me.by_cookie and me.principal.fresh_sign_in,
         reason=body.reason.strip(),
+        override_owner=body.override_owner,
+        break_glass=body.break_glass,
     )
     return await plane.approvals.decide(approval, decision, me.principal)
 
 
-def shown(plane: ControlPlane, approval: Approval, me: Caller, reader: Language = "en") -> View:
-    why_not = plane.approvals.may_decide(approval, me.principal)
-    return approval_view(approval, me.principal, utc_now(), why_not, language=reader)
+def shown(approval: Approval, me: Caller, reader: Language = "en") -> View:
+    """A bearer token is never a fresh sign-in, whatever the account did elsewhere."""
+    principal = me.principal if me.by_cookie else me.principal.model_copy(update={"fresh_sign_in": False})
+    return approval_view(approval, principal, utc_now(), language=reader)

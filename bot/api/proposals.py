@@ -4,18 +4,20 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from bot.api.access import Caller, Me, Plane
-from bot.api.approvals import shown
+from bot.api.approvals import ApprovalId, shown
 from bot.api.commands import kubectl_call, run_read
 from bot.api.language import Reader
 from bot.api.stream import StreamsOf
 from bot.api.views import View
+from control_plane.approvals import Approval
 from control_plane.errors import Conflict, Forbidden, Invalid, NotFound, ServiceError, Unavailable
 from control_plane.fleet import Cluster
+from control_plane.services import ControlPlane
 from protocol.approval import Role, role_at_least
 from protocol.base import Strict
 from protocol.commands import CommandResult, CommandStatus, PreparePlan
 from protocol.kubectl import WriteCall
-from protocol.remediation import Remediation
+from protocol.remediation import Plan, Remediation
 
 router = APIRouter(prefix="/api/v1/proposals", tags=["proposals"])
 
@@ -47,11 +49,8 @@ async def propose(body: Proposal, me: Me, plane: Plane, streams: StreamsOf, read
         if conversation.cluster != cluster.id:
             raise Invalid(f"The conversation is about another cluster than {cluster.name}.")
     _require_operator(me, cluster, action)
-    result = await run_read(plane, me, cluster.id, PreparePlan(action=action), timeout_s=PREPARE_S)
-    if not result.good:
-        raise _failed(result)
     approval = await plane.approvals.open(
-        result.plan(),
+        await _prepared(plane, me, cluster, action),
         requester=me.principal,
         cluster=cluster.id,
         conversation=body.conversation,
@@ -60,7 +59,45 @@ async def propose(body: Proposal, me: Me, plane: Plane, streams: StreamsOf, read
     )
     streams.nudge()
     response.headers["Location"] = f"/api/v1/approvals/{approval.id}"
-    return shown(plane, approval, me, reader)
+    return shown(approval, me, reader)
+
+
+@router.post("/again/{approval}", status_code=201)
+async def propose_again(
+    approval: ApprovalId, me: Me, plane: Plane, streams: StreamsOf, reader: Reader, response: Response
+) -> View:
+    """The same action as a new plan, from a fresh look at the object: for one that expired, was cancelled or did not help.
+    You ask for it now, so where the risk needs somebody else's approval, yours does not count."""
+    opened = await ask_again(plane, me, approval)
+    streams.nudge()
+    response.headers["Location"] = f"/api/v1/approvals/{opened.id}"
+    return shown(opened, me, reader)
+
+
+async def ask_again(plane: ControlPlane, me: Caller, approval: str) -> Approval:
+    """Raises Conflict for one that is still open or that healed what it was meant for."""
+    before = await plane.approvals.get(approval, me.principal)
+    if not shown(before, me)["you"]["may_ask_again"]:
+        raise Conflict(f"this approval is {before.state}; only one that expired, was cancelled or failed is asked for again")
+    cluster = await plane.fleet.get(before.cluster, me.principal)
+    action = before.plan.body.action
+    _require_operator(me, cluster, action)
+    return await plane.approvals.open(
+        await _prepared(plane, me, cluster, action),
+        requester=me.principal,
+        cluster=cluster.id,
+        conversation=before.conversation,
+        turn=before.turn,
+        why=before.why,
+        case_code=before.case_code,
+    )
+
+
+async def _prepared(plane: ControlPlane, me: Caller, cluster: Cluster, action: Remediation) -> Plan:
+    result = await run_read(plane, me, cluster.id, PreparePlan(action=action), timeout_s=PREPARE_S)
+    if not result.good:
+        raise _failed(result)
+    return result.plan()
 
 
 def _require_operator(me: Caller, cluster: Cluster, action: Remediation) -> None:

@@ -17,10 +17,11 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from bot.api.access import Caller, Me
+from bot.api.cards import approval_view, notification_view
 from bot.api.cursors import encode, parse
 from bot.api.language import Reader
 from bot.api.live import Hub
-from bot.api.views import View, approval_view, conversation_view, entry_view, live_view
+from bot.api.views import View, conversation_view, entry_view, live_view
 from control_plane.clock import utc_now
 from control_plane.errors import NotFound, NotSignedIn, ServiceError, TooMany
 from control_plane.services import ControlPlane
@@ -303,8 +304,7 @@ class _Stream:
             found = await self._plane.approvals.get(approval, self._me.principal)
         except NotFound:
             return None
-        why_not = self._plane.approvals.may_decide(found, self._me.principal)
-        return approval_view(found, self._me.principal, utc_now(), why_not, language=self._reader)
+        return approval_view(found, self._me.principal, utc_now(), language=self._reader)
 
     async def _lists(self) -> AsyncIterator[ServerSentEvent]:
         self._lists_due = False
@@ -318,7 +318,9 @@ class _Stream:
         conversations, following = await self._plane.conversations.list(self._me.principal, limit=50)
         waiting = await self._plane.approvals.list(self._me.principal, states=(ApprovalState.PENDING,), limit=50)
         clusters = await self._plane.fleet.list(self._me.principal)
+        notes = await self._plane.notifications.unseen(self._me.principal)
         return {
+            "notifications": [notification_view(note) for note in notes],
             "conversations": [conversation_view(c) for c in conversations],
             "next": following,
             "pending_approvals": [{"id": a.id, "version": a.version, "conversation": a.conversation} for a in waiting],

@@ -6,14 +6,12 @@ from typing import Any
 
 from bot.markdown import Node, tree
 from control_plane.accounts import Account
-from control_plane.approvals import Approval
 from control_plane.audit import AuditRow
 from control_plane.commands import CommandRow
 from control_plane.conversations import Conversation, Turn
 from control_plane.fleet import Cluster, Runner
 from control_plane.principals import Principal
 from knowledge.wording import localized, translate
-from protocol.approval import ApprovalState, Decision, Refusal, Role, role_at_least, weigh
 from protocol.events import (
     ActionFinished,
     ApprovalDecided,
@@ -94,115 +92,6 @@ def live_view(live: Live, language: Language = "en") -> View:
 @lru_cache(maxsize=256)
 def _tree(text: str) -> list[Node]:
     return tree(text)
-
-
-def approval_view(
-    value: Approval, principal: Principal, at: datetime, why_not: str | None, *, language: Language = "en"
-) -> View:
-    """The record with what the card needs to be honest towards this person. `why_not` is the service's word on it. Our own
-    sentences are in the reader's language; the plan, its hash, its commands and its diff are what they are."""
-    plan = value.plan
-
-    def said(text: str | None) -> str | None:
-        return translate(text, language) if text else text
-
-    refusal = refusal_of(value, principal, at)
-    return {
-        "id": value.id,
-        "state": value.state,
-        "version": value.version,
-        "cluster": value.cluster,
-        "cluster_name": value.cluster_name,
-        "conversation": value.conversation,
-        "turn": value.turn,
-        "namespace": value.namespace,
-        "target": str(plan.body.action.target),
-        "action": plan.body.action.model_dump(mode="json"),
-        "command_line": value.command_line,
-        "undo_line": value.undo_line,
-        "risk": plan.risk,
-        "diff": plan.diff,
-        "diff_source": plan.diff_source,
-        "blast_radius": {
-            **plan.blast_radius.model_dump(mode="json"),
-            "budgets": [said(budget) for budget in plan.blast_radius.budgets],
-            "note": said(plan.blast_radius.note),
-        },
-        "owner": {**plan.owner.model_dump(mode="json"), "detail": said(plan.owner.detail)},
-        "cannot_run": said(plan.cannot_run),
-        "expected_effect": said(plan.expected_effect),
-        "check": said(plan.check),
-        "check_timeout_s": plan.check_timeout_s,
-        "plan_hash": plan.plan_hash,
-        "quorum": value.quorum.model_dump(mode="json"),
-        "four_eyes": value.four_eyes,
-        "requester": value.requester,
-        "requester_name": value.requester_name,
-        "why": said(value.why),
-        "case_code": value.case_code,
-        "decisions": [_decision_view(d) for d in value.decisions],
-        "created_at": value.created_at.isoformat(),
-        "expires_at": value.expires_at.isoformat(),
-        "decided_at": _time(value.decided_at),
-        "started_at": _time(value.started_at),
-        "finished_at": _time(value.finished_at),
-        "outcome": said(value.outcome),
-        "you": {
-            "may_approve": value.state is ApprovalState.PENDING and why_not is None and refusal is None,
-            "refusal": said(why_not or (refusal.message if refusal else None)),
-            "refusal_code": refusal.code if refusal else None,
-            "may_reject": value.state is ApprovalState.PENDING and _may_reject(value, principal),
-            "may_withdraw": value.state in (ApprovalState.PENDING, ApprovalState.APPROVED)
-            and (principal.account == value.requester or principal.admin),
-        },
-    }
-
-
-def refusal_of(value: Approval, principal: Principal, at: datetime) -> Refusal | None:
-    """Why this person's approval would not count now, with its stable code; the decision itself is weighed again later."""
-    role = _role(value, principal)
-    if role is None:
-        return Refusal(code="scope", message="You have no role over this namespace.")
-    if value.plan.cannot_run is not None:
-        return Refusal(code="cannot_run", message=value.plan.cannot_run)
-    decision = Decision(
-        by=principal.account,
-        by_name=principal.name,
-        verdict="approve",
-        plan_hash=value.plan.plan_hash,
-        at=at,
-        door="web",
-        fresh_sign_in=principal.fresh_sign_in,
-    )
-    weighed = weigh(
-        decision,
-        role=role,
-        requester=value.requester,
-        plan_hash=value.plan.plan_hash,
-        quorum=value.quorum,
-        earlier=value.decisions,
-    )
-    return weighed if isinstance(weighed, Refusal) else None
-
-
-def _may_reject(value: Approval, principal: Principal) -> bool:
-    role = _role(value, principal)
-    return role is not None and (principal.account == value.requester or role_at_least(role, Role.OPERATOR))
-
-
-def _role(value: Approval, principal: Principal) -> Role | None:
-    return principal.role_in(value.cluster, value.namespace or None)
-
-
-def _decision_view(value: Decision) -> View:
-    return {
-        "by": value.by,
-        "by_name": value.by_name,
-        "verdict": value.verdict,
-        "at": value.at.isoformat(),
-        "door": value.door,
-        "reason": value.reason,
-    }
 
 
 def cluster_view(value: Cluster) -> View:

@@ -95,7 +95,7 @@ async def inbox(request: Request) -> Response:
     who = await authenticate(request)
     found = await plane_of(request).approvals.list(who.principal, limit=100)
     language = language_of_reader(request)
-    views = [shown(plane_of(request), a, who, language) for a in found]
+    views = [shown(a, who, language) for a in found]
     waiting = [v for v in views if v["state"] == ApprovalState.PENDING]
     return await _with_frame(
         request,
@@ -113,7 +113,7 @@ async def approval_page(request: Request, approval: Id) -> Response:
     who = await authenticate(request)
     plane = plane_of(request)
     found = await plane.approvals.get(approval, who.principal)
-    view = shown(plane, found, who, language_of_reader(request))
+    view = shown(found, who, language_of_reader(request))
     return await _with_frame(request, who, "approvals.html", page="approval", waiting=[], others=[], single=view)
 
 
@@ -184,7 +184,7 @@ async def _approvals_of(plane: ControlPlane, who: Caller, turns: list[View], lan
     views: dict[str, View] = {}
     for approval in [a for turn in turns for a in turn["approvals"]]:
         try:
-            views[approval] = shown(plane, await plane.approvals.get(approval, who.principal), who, language)
+            views[approval] = shown(await plane.approvals.get(approval, who.principal), who, language)
         except NotFound:
             continue
     return views
