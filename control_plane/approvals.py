@@ -12,6 +12,7 @@ from control_plane.database import Database, Session
 from control_plane.errors import Conflict, Forbidden
 from control_plane.principals import Principal
 from control_plane.proposals import open_approval, sound
+from control_plane.reach import reaches
 from control_plane.settings import Settings
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.conversations import LogEntryRow, TurnRow
@@ -94,6 +95,7 @@ class Approvals:
             query = query.where(ApprovalRow.state.in_([state.value for state in states]))
         if conversation is not None:
             query = query.where(ApprovalRow.conversation == conversation)
+        query = query.where(reaches(principal, ApprovalRow.cluster, ApprovalRow.namespace))
         query = query.order_by(ApprovalRow.created_at.desc(), ApprovalRow.id.desc())
         seen: list[ApprovalRow] = []
         async with self._db.read() as session:

@@ -17,6 +17,7 @@ from control_plane.errors import Invalid, NotFound
 from control_plane.fleet import Fleet
 from control_plane.leases import Guard, unguarded
 from control_plane.principals import Principal
+from control_plane.reach import first_namespace, reaches
 from control_plane.readers import may_read, scope_of_new
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
@@ -79,6 +80,7 @@ class Conversations:
             title=one_line(title, 200),
             cluster=found.id,
             scope=scope.model_dump_json(),
+            first_namespace=first_namespace(scope),
             created_by=principal.account,
             created_by_name=principal.name,
             created_at=now,
@@ -113,6 +115,7 @@ class Conversations:
         async with self._db.read() as session:
             while True:
                 query = _with_counts().where(ConversationRow.tenant_id == principal.tenant, *_older_than(cursor))
+                query = query.where(reaches(principal, ConversationRow.cluster, ConversationRow.first_namespace))
                 query = query.order_by(ConversationRow.updated_at.desc(), ConversationRow.id.desc())
                 page = (await session.execute(query.limit(limit + 1))).all()
                 for found in page:

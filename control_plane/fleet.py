@@ -21,6 +21,7 @@ from control_plane.enrolment import Enrolment, token_sha256
 from control_plane.errors import Conflict, Invalid, NotFound, NotSignedIn
 from control_plane.presence import Presence
 from control_plane.principals import Principal
+from control_plane.reach import mode_within, summary_within
 from control_plane.tables.fleet import ClusterRow, EnrolmentTokenRow, RunnerRow
 from protocol.base import Value
 from protocol.bus import OFFLINE_AFTER_S, ClusterSummary, RunnerMode
@@ -60,6 +61,8 @@ class Cluster(Value):
     online: bool = False
     summary: ClusterSummary = ClusterSummary()
     runner: Runner | None = None
+    partial: bool = False
+    """Shown to somebody who sees only some namespaces: what is told of the whole cluster (counts, health) is left out."""
     kill_switch: bool = False
     """On: nothing may be changed in this cluster; open approvals are cancelled."""
     health: Health = "unknown"
@@ -121,7 +124,7 @@ class Fleet:
 
     async def get(self, cluster: str, principal: Principal | None = None) -> Cluster:
         """By id or name. Raises NotFound when it does not exist or the principal sees nothing of it."""
-        return _choose(await self._named(cluster), cluster, principal)
+        return _as_seen(_choose(await self._named(cluster), cluster, principal), principal)
 
     async def recent(self, cluster: str, principal: Principal | None = None) -> Cluster:
         """As `get`, but what is told may be a second old: for what happens often and is checked again further on."""
@@ -151,7 +154,8 @@ class Fleet:
         async with self._database.read() as session:
             rows = await _rows(session, _with_runners(principal).order_by(ClusterRow.name))
         now = self._clock()
-        return tuple(_cluster(row, runner, now) for row, runner in rows if _sees(principal, row.id, row.name))
+        seen = [_cluster(row, runner, now) for row, runner in rows if _sees(principal, row.id, row.name)]
+        return tuple(_as_seen(cluster, principal) for cluster in seen)
 
     async def enrolment_token(self, cluster: str, *, by: str, valid: timedelta = timedelta(hours=1)) -> str:
         """Single-use. The table keeps its SHA-256. Raises NotFound."""
@@ -231,6 +235,22 @@ def _choose(found: builtins.list[tuple[str, Cluster]], wanted: str, principal: P
     if not seen:
         raise NotFound(f"there is no cluster {wanted!r}; `opsthread clusters` lists the ones that you may see")
     return next((cluster for cluster in seen if cluster.id == wanted), seen[0])
+
+
+def _as_seen(cluster: Cluster, principal: Principal | None) -> Cluster:
+    """Without what it tells of namespaces that the principal does not see."""
+    scope = visible_scope(principal, cluster.id, cluster.name) if principal is not None else ScopeLimit()
+    if scope.namespaces is None:
+        return cluster
+    runner = cluster.runner
+    return cluster.model_copy(
+        update={
+            "summary": summary_within(cluster.summary, scope),
+            "health": "unknown",
+            "partial": True,
+            "runner": runner.model_copy(update={"mode": mode_within(runner.mode, scope)}) if runner is not None else None,
+        }
+    )
 
 
 def visible_scope(principal: Principal, cluster_id: str, cluster_name: str) -> ScopeLimit:

@@ -107,14 +107,18 @@ def cluster_view(value: Cluster) -> View:
         "health": value.health,
         "version": value.runner.kubernetes_version if value.runner else "",
         "agent_count": 1 if value.runner else 0,
-        "node_count": summary.nodes,
-        "pod_count": summary.pods,
-        "summary": summary.model_dump(mode="json"),
+        # Who sees only some namespaces is told nothing that counts the others.
+        "node_count": None if value.partial else summary.nodes,
+        "pod_count": None if value.partial else summary.pods,
+        "summary": summary.model_dump(mode="json", include=_PARTIAL if value.partial else None),
         "runner": value.runner.id if value.runner else None,
         "writes": value.runner.mode.writes if value.runner else False,
         "kill_switch": value.kill_switch,
         "created_at": value.created_at.isoformat(),
     }
+
+
+_PARTIAL = {"namespaces", "metrics_api", "prometheus", "cache"}
 
 
 def cluster_health_view(value: Cluster) -> View:
@@ -125,7 +129,7 @@ def cluster_health_view(value: Cluster) -> View:
         "last_heartbeat": _time(runner.last_heartbeat) if runner else None,
         "healthy": value.online and value.health == "healthy",
         "health": value.health,
-        "findings": value.summary.findings,
+        "findings": None if value.partial else value.summary.findings,
         "cache": value.summary.cache,
     }
 

@@ -14,6 +14,7 @@ class ApprovalRow(Table):
         Index("ix_approvals_state_expires_at", "state", "expires_at"),
         Index("ix_approvals_tenant_id_created_at", "tenant_id", "created_at", "id"),
         Index("ix_approvals_conversation", "conversation"),
+        Index("ix_approvals_reach", "tenant_id", "cluster", "namespace", "created_at"),
         # One open question an object: a newer plan supersedes the one before.
         Index(
             "uq_approvals_pending_object",

@@ -10,13 +10,18 @@ from control_plane.tables.base import Table
 
 class ConversationRow(Table):
     __tablename__ = "conversations"
-    __table_args__ = (Index("ix_conversations_tenant_id_updated_at", "tenant_id", "updated_at", "id"),)
+    __table_args__ = (
+        Index("ix_conversations_tenant_id_updated_at", "tenant_id", "updated_at", "id"),
+        Index("ix_conversations_reach", "tenant_id", "cluster", "first_namespace", "updated_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     title: Mapped[str] = mapped_column(String(300), default="")
     cluster: Mapped[str] = mapped_column(String(32))
     scope: Mapped[str] = mapped_column(Text)
     """A ScopeLimit as JSON; fixed at the start."""
+    first_namespace: Mapped[str] = mapped_column(String(63), default="-", server_default=text("'-'"))
+    """Of the scope: see control_plane.reach."""
     created_by: Mapped[str] = mapped_column(String(64))
     created_by_name: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime]
