@@ -70,6 +70,8 @@ class AgentRuntime:
         if tasks:
             await asyncio.wait(tasks, timeout=1)
         await self._plane.durable.close(timeout_s=STOP_S)
+        if self.ready and self._stack is not None:
+            await self._stack.result().close()
         if self._cases is not None:
             await self._cases.close()
         if self._embedder is not None:

@@ -1,8 +1,8 @@
 """The heavy part: LangChain, the model endpoint, the case store. Imported behind readiness, in a thread."""
 
-from langchain_core.language_models import BaseChatModel
-
-from agent_runtime.models.endpoint import endpoint
+from agent_runtime.models.ask import Candidate
+from agent_runtime.models.endpoint import endpoints
+from agent_runtime.spending import Upkeep
 from agent_runtime.turns.step import TurnStep
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
@@ -14,12 +14,15 @@ class Stack:
     """What turns need, built once a process."""
 
     def __init__(self, plane: ControlPlane, cases: CaseStore | None) -> None:
-        self._model: BaseChatModel | None = endpoint(plane.settings)
-        name = plane.settings.model if self._model is not None else "offline"
-        self._step = TurnStep(plane=plane, endpoint=self._model, model_name=name, cases=cases)
+        self.chain = tuple(Candidate(model) for model in endpoints(plane.settings))
+        self._step = TurnStep(plane=plane, chain=self.chain, upkeep=Upkeep(plane), cases=cases)
 
     async def turn(self, turn: str) -> None:
         await self._step.run(turn)
+
+    async def close(self) -> None:
+        for candidate in self.chain:
+            await candidate.model.line.close()
 
 
 def case_store(settings: Settings) -> tuple[CaseStore, Embedder | None]:

@@ -1,78 +1,173 @@
-"""One answer of a model: the endpoint's if it can be had, else the rules' for the rest of the turn, and why."""
+"""One answer of a model: the configured one's if it can be had, else the fallback's, else the rules', and why.
+
+A model that has failed is left alone for the rest of the turn; what tools have brought stays, because the transcript is the
+turn's and not the model's. Over turns a circuit breaker remembers.
+"""
 
 import asyncio
+import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import structlog
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
+from agent_runtime.models.answer import about, broken_call
+from agent_runtime.models.breaker import Breaker
+from agent_runtime.models.endpoint import WHOLE_ANSWER, Endpoint
 from agent_runtime.models.offline import OfflineModel
-from agent_runtime.models.trouble import EMPTY, KNOWN, MALFORMED, Trouble, trouble_of
+from agent_runtime.models.trouble import EMPTY, KNOWN, MALFORMED, ONLY_THOUGHT, Trouble, trouble_of
 
 log = structlog.get_logger(__name__)
 
 ATTEMPTS = 2
+"""For an answer that was cut or malformed."""
+WAITS = 2
+"""How often a limit or an overload is waited for."""
+BROKEN_CALLS = 3
+"""So many messages of a turn may hold tool calls that are no JSON; the model is told of each."""
 LAST_ANSWER_S = 30.0
 """What the last call, without tools, gets at least when the seconds of the turn are used up."""
+FIRST_WAIT_S = 0.5
+SAY_FROM_S = 1.0
+"""A shorter wait is not worth a word."""
 
-Send = Callable[[BaseChatModel], Awaitable[Sequence[object]]]
-"""Sends the transcript to a model and gives its messages."""
+Send = Callable[[BaseChatModel, int], Awaitable[Sequence[object]]]
+"""Sends the transcript to a model, compacted to so many tokens, and gives its messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that may be asked. One a process, so that its breaker is shared by all turns."""
+
+    model: Endpoint
+    breaker: Breaker = field(default_factory=Breaker)
+
+    @property
+    def name(self) -> str:
+        return self.model.spec.name
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
     message: AIMessage
     offline: bool
+    model: str = ""
+    """Who answered; "" for the rules."""
 
 
 @dataclass(slots=True)
 class Models:
-    """The models of one turn. Once the endpoint has failed, the rules answer for the rest of it."""
+    """The models of one turn."""
 
-    endpoint: BaseChatModel | None
+    chain: tuple[Candidate, ...]
     offline: OfflineModel
-    timeout_s: float
-    trouble: Trouble | None = None
+    wait_s: float = 30.0
+    """The longest wait that an endpoint may ask for."""
+    timeout_s: float = 60.0
+    say: Callable[[str], None] = lambda _: None
+    """Tells people what is going on while they wait."""
+    troubles: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
+    """Why each model that failed in this turn did."""
+    jitter: Callable[[], float] = random.random
+    _broken: int = 0
 
     @property
     def failed(self) -> bool:
-        return self.trouble is not None
+        """Is none left but the rules, though there was one?"""
+        return bool(self.chain) and len(self.troubles) == len(self.chain)
+
+    @property
+    def why(self) -> str:
+        """Why not the configured one; "" while it answers."""
+        first = next(iter(self.troubles.values()), None)
+        return first.why if first is not None else ""
 
     async def ask(self, send: Send, *, withdrawn: bool, left_s: float, reset: Callable[[], Awaitable[None]]) -> Given:
         """`reset` is called before each further attempt: what was streamed of the last one is void."""
-        if self.endpoint is not None and self.trouble is None:
-            message = await self._endpoint(self.endpoint, send, max(left_s, LAST_ANSWER_S), reset)
+        end = time.monotonic() + max(left_s, LAST_ANSWER_S)
+        for candidate in self.chain:
+            if candidate.name in self.troubles:
+                continue
+            message = await self._candidate(candidate, send, end, reset)
             if message is not None:
-                return Given(message, offline=False)
-        model = self.offline.model_copy(update={"withdrawn": withdrawn, "note": self.trouble.why if self.trouble else ""})
-        return Given(_only(await send(model)), offline=True)
+                return Given(message, offline=False, model=candidate.name)
+        note = "; ".join(dict.fromkeys(trouble.why for trouble in self.troubles.values()))
+        model = self.offline.model_copy(update={"withdrawn": withdrawn, "note": note})
+        return Given(_only(await send(model, 0)), offline=True)
 
-    async def _endpoint(
-        self, model: BaseChatModel, send: Send, left_s: float, reset: Callable[[], Awaitable[None]]
+    async def _candidate(
+        self, candidate: Candidate, send: Send, end: float, reset: Callable[[], Awaitable[None]]
     ) -> AIMessage | None:
-        # The client's time-out is between bytes; a model that writes steadily may take longer, but not for ever.
-        wait_s = min(left_s, 3 * self.timeout_s)
-        trouble = EMPTY
-        for _ in range(ATTEMPTS):
-            try:
-                async with asyncio.timeout(wait_s):
-                    message = _only(await send(model))
-                trouble = _fault(message)
-                if trouble is None:
-                    return message
-            except KNOWN as error:
-                trouble = trouble_of(error, waited_s=min(wait_s, self.timeout_s))
-                log.warning("the model endpoint failed", why=trouble.why, kind=type(error).__name__)
-            except Exception as error:
-                log.exception("the model endpoint failed in an unknown way")
-                trouble = trouble_of(error, waited_s=min(wait_s, self.timeout_s))
-            await reset()
-            if not trouble.again:
-                break
-        self.trouble = trouble
+        closed_s = candidate.breaker.closed_for_s()
+        if closed_s > 0:
+            words = f"{candidate.breaker.why}; it is not asked again for {closed_s:.0f} s"
+            self.troubles[candidate.name] = Trouble(words)
+            return None
+        message, trouble = await self._attempts(candidate, send, end, reset)
+        if trouble is None:
+            candidate.breaker.succeeded()
+            return message
+        if trouble.down:
+            candidate.breaker.failed(trouble.why, for_s=trouble.wait_s or 0)
+        self.troubles[candidate.name] = trouble
         return None
+
+    async def _attempts(
+        self, candidate: Candidate, send: Send, end: float, reset: Callable[[], Awaitable[None]]
+    ) -> tuple[AIMessage | None, Trouble | None]:
+        attempts, waits, tokens = 0, 0, candidate.model.spec.context_tokens
+        compacted = False
+        while True:
+            message, trouble = await self._once(candidate, send, tokens, end)
+            if trouble is None:
+                return message, None
+            await reset()
+            if trouble.too_long and not compacted:
+                compacted, tokens = True, tokens // 4
+                self.say("The model's context is too small for this; older results are shortened.")
+            elif trouble.again and attempts + 1 < ATTEMPTS:
+                attempts += 1
+            elif trouble.wait_s is not None and waits < WAITS and await self._wait(trouble, waits, end):
+                waits += 1
+            else:
+                return None, trouble
+
+    async def _once(self, candidate: Candidate, send: Send, tokens: int, end: float) -> tuple[AIMessage | None, Trouble | None]:
+        # The client's time-out is between bytes; a model that writes steadily may take longer, but not for ever.
+        wait_s = max(0.0, min(end - time.monotonic(), WHOLE_ANSWER * self.timeout_s))
+        try:
+            async with asyncio.timeout(wait_s):
+                message = _only(await send(candidate.model, tokens))
+            return message, self._fault(message)
+        except KNOWN as error:
+            trouble = trouble_of(error, waited_s=min(wait_s, self.timeout_s), now=datetime.now(UTC))
+            log.warning("the model failed", model=candidate.name, why=trouble.why, kind=type(error).__name__)
+        except Exception as error:
+            log.exception("the model failed in an unknown way", model=candidate.name)
+            trouble = trouble_of(error, waited_s=min(wait_s, self.timeout_s))
+        return None, trouble
+
+    async def _wait(self, trouble: Trouble, waits: int, end: float) -> bool:
+        """False when the endpoint asks for more than we or the turn have."""
+        asked = trouble.wait_s or FIRST_WAIT_S * 2**waits * (1 + self.jitter() / 4)
+        if asked > self.wait_s or time.monotonic() + asked >= end:
+            return False
+        if asked >= SAY_FROM_S:
+            self.say(f"The model asks us to wait {asked:.0f} s: {trouble.why}.")
+        await asyncio.sleep(asked)
+        return True
+
+    def _fault(self, message: AIMessage) -> Trouble | None:
+        if any(broken_call(call["args"]) for call in message.tool_calls):
+            self._broken += 1
+            return MALFORMED if self._broken > BROKEN_CALLS else None
+        if message.tool_calls or str(message.text).strip():
+            return None
+        return ONLY_THOUGHT if about(message).get("cut") else EMPTY
 
 
 def _only(messages: Sequence[object]) -> AIMessage:
@@ -81,9 +176,3 @@ def _only(messages: Sequence[object]) -> AIMessage:
         if isinstance(message, AIMessage):
             return message
     raise ValueError("the model gave no message")
-
-
-def _fault(message: AIMessage) -> Trouble | None:
-    if message.tool_calls or str(message.text).strip():
-        return None
-    return MALFORMED if message.invalid_tool_calls else EMPTY

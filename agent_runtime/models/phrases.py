@@ -13,6 +13,16 @@ PHRASES: dict[str, dict[Language, str]] = {
         "zh": "_无法使用语言模型（{why}），因此由规则作答。_",
         "ja": "_言語モデルを使えなかったため（{why}）、ルールで答えます。_",
     },
+    "other_model": {
+        "en": "_Answered by {model}, because the configured model could not be used ({why})._",
+        "zh": "_本回答由 {model} 生成，因为无法使用所配置的模型（{why}）。_",
+        "ja": "_設定されたモデルを使えなかったため（{why}）、{model} が答えました。_",
+    },
+    "cut": {
+        "en": "_The model's answer was cut at its limit of length._",
+        "zh": "_模型的回答达到长度上限而被截断。_",
+        "ja": "_モデルの回答は長さの上限で切れています。_",
+    },
     "scope_all": {"en": "all namespaces", "zh": "所有命名空间", "ja": "すべての名前空間"},
     "scope_some": {"en": "the namespaces {names} only", "zh": "仅命名空间 {names}", "ja": "名前空間 {names} のみ"},
     "help": {

@@ -5,10 +5,9 @@ from typing import Any, cast
 
 from langchain import agents
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
-from agent_runtime.turns.live import LiveText
 from agent_runtime.turns.middleware import TurnMiddleware
 
 STEPS_PER_CALL = 4
@@ -22,19 +21,9 @@ async def run_loop(
     system_prompt: str,
     messages: Sequence[BaseMessage],
     middleware: TurnMiddleware,
-    live: LiveText,
     model_calls: int,
 ) -> None:
     """Run until the model answers without a tool call. What happened is in the log. Raises TurnStopped."""
     create_agent = cast(Any, agents).create_agent
     agent = create_agent(model, tools, system_prompt=system_prompt, middleware=[middleware])
-    stream = agent.astream(
-        {"messages": list(messages)},
-        {"recursion_limit": STEPS_PER_CALL * (model_calls + 2)},
-        stream_mode="messages",
-    )
-    async for piece, _ in stream:
-        if isinstance(piece, AIMessageChunk):
-            text = str(piece.text)
-            if text:
-                live.feed(text)
+    await agent.ainvoke({"messages": list(messages)}, {"recursion_limit": STEPS_PER_CALL * (model_calls + 2)})

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from json import dumps
 from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
@@ -12,7 +14,10 @@ from langchain_core.messages.tool import ToolCall as ToolCallDict
 from langchain_core.messages.tool import tool_call
 from langgraph.types import Command
 
+from agent_runtime.compaction import compact
+from agent_runtime.models.answer import about, broken_call
 from agent_runtime.models.ask import Given, Models
+from agent_runtime.models.endpoint import Endpoint, Hooks
 from agent_runtime.models.phrases import phrase
 from agent_runtime.turns.budget import Budget, Limit
 from agent_runtime.turns.live import LiveText
@@ -23,7 +28,7 @@ from control_plane.conversations import Conversations, Turn
 from prompts import prompt
 from protocol.commands import CommandStatus
 from protocol.events import Language, ModelMessage, ToolCall
-from protocol.text import clean
+from protocol.text import cap, clean
 from tools.answer import ToolAnswer
 from tools.names import REPORT
 from tools.titles import title_of
@@ -53,6 +58,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         budget: Budget,
         live: LiveText,
         language: Language,
+        hooks: Hooks,
     ) -> None:
         super().__init__()
         self.tools = []
@@ -63,6 +69,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         self._budget = budget
         self._live = live
         self._language: Language = language
+        self._hooks = hooks
         self._stop, self._looked_at = False, float("-inf")
         self.limit: Limit | None = None
         """The budget that ended the looking around."""
@@ -76,14 +83,18 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
             word = HumanMessage(prompt("budget", self._language, what=self.limit))
             request = request.override(tools=[], messages=[*request.messages, word])
 
-        async def send(model: BaseChatModel) -> list[object]:
+        async def send(model: BaseChatModel, tokens: int) -> list[object]:
             # The word about the budget is for a language model; the rules read the question as the last human message.
-            messages = request.messages[:-1] if self.limit and model is not self._models.endpoint else request.messages
+            messages = list(request.messages[:-1] if self.limit and not isinstance(model, Endpoint) else request.messages)
+            if isinstance(model, Endpoint):
+                model, messages = model.with_hooks(self._hooks), compact(messages, tokens=tokens, cited=self._cited())
             return list((await handler(request.override(model=model, messages=messages))).result)
 
         given = await self._models.ask(
             send, withdrawn=self.limit is not None, left_s=self._budget.left_s(now), reset=self._live.next_message
         )
+        if given.offline:
+            self._live.feed(str(given.message.text))
         await self._live.next_message()
         return ModelResponse(result=[await self._log_message(given)])
 
@@ -96,7 +107,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         async def run() -> ToolAnswer:
             return answer_of(name, args, await handler(request))
 
-        refusal = self._budget.take_tool(name, args, time.monotonic())
+        refusal = _unreadable(request) or self._budget.take_tool(name, args, time.monotonic())
         return tool_message(await self._recorder.tool(call_id, name, args, run, refusal=refusal))
 
     async def _stopped(self, *, known_for_s: float = 0.0) -> bool:
@@ -113,9 +124,10 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         if not calls and not text:
             # A model that asks for tools it no longer has, with no word besides: the rules answer for it.
             source = self._models.offline.model_copy(update={"withdrawn": True}).respond(self._so_far())
-            text, given = str(source.text), Given(source, offline=True)
-        if not calls and not given.offline and self._unproven():
-            text = f"{text}\n\n{phrase('unproven', self._language)}"
+            text, given = str(source.text), replace(given, offline=True, model="")
+        final, facts = not calls, about(given.message)
+        if final:
+            text = "\n\n".join([text, *self._remarks(given, cut=bool(facts.get("cut")))])
         usage = given.message.usage_metadata
         message = ModelMessage(
             text=text,
@@ -125,11 +137,32 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
             offline=given.offline,
             input_tokens=usage["input_tokens"] if usage else 0,
             output_tokens=usage["output_tokens"] if usage else 0,
-            final=not calls,
+            estimated=bool(facts.get("estimated")),
+            money=float(facts.get("money", 0)),
+            model=given.model,
+            final=final,
         )
         self._budget.count_model(message.input_tokens, message.output_tokens)
         await self._recorder.message(message)
         return AIMessage(text, tool_calls=[tool_call(name=c.name, args=c.args, id=c.id) for c in message.tool_calls])
+
+    def _remarks(self, given: Given, *, cut: bool) -> list[str]:
+        """What a reader must know of how an answer was made; the rules' own say it themselves."""
+        if given.offline:
+            return []
+        remarks: list[str] = []
+        if cut:
+            remarks.append(phrase("cut", self._language))
+        if self._unproven():
+            remarks.append(phrase("unproven", self._language))
+        if self._models.why:
+            remarks.append(phrase("other_model", self._language, model=given.model, why=self._models.why))
+        return remarks
+
+    def _cited(self) -> frozenset[str]:
+        """What the diagnoses of this turn quote: it stays in what a model is given, however old."""
+        made = [call.diagnosis for call in self._recorder.state.calls.values() if call.diagnosis]
+        return frozenset(e.excerpt for diagnosis in made for cause in diagnosis.root_causes for e in cause.evidence)
 
     def _unproven(self) -> bool:
         """Did the last report of the model leave nothing that holds?"""
@@ -139,6 +172,16 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
 
     def _so_far(self) -> list[Any]:
         return list(this_turn(self._recorder.state, opening=opening_call(self._turn.id)))
+
+
+def _unreadable(request: ToolCallRequest) -> str:
+    """Why a call with arguments that are no JSON is not run, with what they should have been."""
+    why = broken_call(request.tool_call["args"])
+    if not why:
+        return ""
+    schema = request.tool.tool_call_schema if request.tool is not None else None
+    shape = schema if isinstance(schema, dict) else schema.model_json_schema() if schema is not None else {}
+    return f"Not run: {why} The arguments must be one JSON object like {cap(dumps(shape.get('properties', {})), 1200)}"
 
 
 def answer_of(name: str, args: dict[str, Any], message: "ToolMessage | Command[Any]") -> ToolAnswer:

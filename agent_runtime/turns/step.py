@@ -11,15 +11,16 @@ from datetime import datetime
 from typing import Literal
 
 import structlog
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
 from agent_runtime.evidence import report_answer
-from agent_runtime.models.ask import Models
+from agent_runtime.models.ask import Candidate, Models
+from agent_runtime.models.endpoint import Hooks
 from agent_runtime.models.intents import intent_of, sees_scope
 from agent_runtime.models.offline import OfflineModel
 from agent_runtime.models.phrases import phrase
+from agent_runtime.spending import TurnLedger, Upkeep
 from agent_runtime.turns import reentry
 from agent_runtime.turns.budget import Budget, Limits
 from agent_runtime.turns.conclusion import facts_of
@@ -35,6 +36,7 @@ from control_plane.errors import ServiceError
 from control_plane.fleet import Cluster
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
+from control_plane.spending import Spender
 from knowledge.cases import CaseStore
 from knowledge.wording import language as language_of
 from prompts import prompt
@@ -73,12 +75,16 @@ OPENING_TEXT = 3000
 
 @dataclass(frozen=True)
 class TurnStep:
-    """What turns are run with. `endpoint` is None without a key."""
+    """What turns are run with, one a process. `chain` is empty without a key."""
 
     plane: ControlPlane
-    endpoint: BaseChatModel | None
-    model_name: str
+    chain: tuple[Candidate, ...]
+    upkeep: Upkeep
     cases: CaseStore | None
+
+    @property
+    def model_name(self) -> str:
+        return self.chain[0].name if self.chain else "offline"
 
     async def run(self, turn_id: str) -> None:
         """Never raises but for cancellation of the task."""
@@ -109,6 +115,8 @@ class _OneTurn:
         self._opening = opening_call(turn.id)
         self._live = LiveText(turn.id, self._publish)
         self._notes = LiveNotes(turn.id, self._publish)
+        self._why = ""
+        """Why the configured model did not answer."""
 
     async def run(self) -> None:
         turn = self._turn
@@ -128,11 +136,11 @@ class _OneTurn:
         finally:
             await self._live.close()
             await self._notes.close()
-        await self._end("finished", _finished(recorder.state, ended_by, self._took_ms(entries)))
+        await self._end("finished", _finished(recorder.state, ended_by, self._took_ms(entries), self._currency, self._why))
 
     async def _begin(self, recorder: Recorder) -> None:
         if not recorder.state.begun:
-            await recorder.append(TurnStarted(model=self._step.model_name, offline=self._step.endpoint is None))
+            await recorder.append(TurnStarted(model=self._step.model_name, offline=not self._step.chain))
         elif recorder.state.final is None:
             await recorder.append(TurnResumed(note="taken up again after a restart"))
             await reentry.settle(self._plane, recorder)
@@ -147,7 +155,13 @@ class _OneTurn:
         tools = build_tools(context, _check_report(recorder, language), may_propose=await self._may_propose(context))
         await _run_waiting(recorder, tools)
         offline = OfflineModel(language=language, namespaces=cluster.summary.namespaces)
-        models = Models(self._step.endpoint, offline, settings.model_timeout_s)
+        models = Models(
+            self._step.chain,
+            offline,
+            wait_s=settings.model_wait_s,
+            timeout_s=settings.model_timeout_s,
+            say=lambda words: self._notes.say("", words),
+        )
         middleware = TurnMiddleware(
             turn=turn,
             conversations=self._plane.conversations,
@@ -156,6 +170,7 @@ class _OneTurn:
             budget=_budget(settings, state),
             live=self._live,
             language=language,
+            hooks=self._hooks(conversation),
         )
         await run_loop(
             model=offline,
@@ -163,12 +178,18 @@ class _OneTurn:
             system_prompt=_system_prompt(language, cluster, conversation.scope, context.now()),
             messages=[*await self._history(conversation), *await self._this_turn(state)],
             middleware=middleware,
-            live=self._live,
             model_calls=settings.model_calls_per_turn,
         )
+        self._why = models.why
         if models.failed:
             return "model_error"
         return "budget" if middleware.limit else "answer"
+
+    def _hooks(self, conversation: Conversation) -> Hooks:
+        spender = Spender(
+            cluster=conversation.cluster, account=self._turn.asked_by, conversation=conversation.id, turn=self._turn.id
+        )
+        return Hooks(shown=self._live.feed, ledger=TurnLedger(self._plane, spender, self._step.upkeep))
 
     async def _diagnose_first(self, recorder: Recorder, context: ToolContext, cluster: Cluster) -> None:
         """The rules before the first model call, where the question is about what is wrong with something."""
@@ -212,6 +233,10 @@ class _OneTurn:
 
     async def _end(self, state: Literal["finished", "failed", "cancelled"], event: AgentEvent) -> None:
         await self._plane.conversations.end_turn(self._turn.id, state, event)
+
+    @property
+    def _currency(self) -> str:
+        return self._plane.settings.currency if self._plane.settings.model_prices else ""
 
     def _took_ms(self, entries: Sequence[LogEntry]) -> float:
         began = next((e.at for e in entries if isinstance(e.event, UserMessage)), self._turn.created_at)
@@ -268,7 +293,7 @@ def _ended_by(state: TurnLog) -> EndedBy:
     return "model_error" if fell_back else "answer"
 
 
-def _finished(state: TurnLog, ended_by: EndedBy, took_ms: float) -> TurnFinished:
+def _finished(state: TurnLog, ended_by: EndedBy, took_ms: float, currency: str, why: str) -> TurnFinished:
     return TurnFinished(
         took_ms=took_ms,
         model_calls=len(state.messages),
@@ -276,4 +301,9 @@ def _finished(state: TurnLog, ended_by: EndedBy, took_ms: float) -> TurnFinished
         input_tokens=sum(message.input_tokens for message in state.messages),
         output_tokens=sum(message.output_tokens for message in state.messages),
         ended_by=ended_by,
+        estimated=any(message.estimated for message in state.messages),
+        money=sum(message.money for message in state.messages),
+        currency=currency,
+        models=tuple(dict.fromkeys(message.model for message in state.messages)),
+        why=why,
     )

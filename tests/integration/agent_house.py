@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from langchain_core.language_models import BaseChatModel
-
 from agent_runtime.actions.step import ActionStep
-from agent_runtime.models.endpoint import endpoint
+from agent_runtime.models.ask import Candidate
+from agent_runtime.models.endpoint import endpoints
+from agent_runtime.spending import Upkeep
 from agent_runtime.turns.step import TurnStep
 from control_plane.approvals import Approval
 from control_plane.assembly import control_plane
@@ -195,13 +195,12 @@ class House:
     async def conversation(self, who: Principal) -> Conversation:
         return await self.plane.conversations.create(who, cluster=self.cluster.id)
 
-    def turns(self, model: BaseChatModel | None = None) -> TurnStep:
-        name = self.plane.settings.model if model is not None else "offline"
-        return TurnStep(plane=self.plane, endpoint=model, model_name=name, cases=self.cases)
+    def turns(self, model: tuple[Candidate, ...] = ()) -> TurnStep:
+        return TurnStep(plane=self.plane, chain=model, upkeep=Upkeep(self.plane), cases=self.cases)
 
-    def model(self) -> BaseChatModel | None:
-        """The configured endpoint."""
-        return endpoint(self.plane.settings)
+    def model(self) -> tuple[Candidate, ...]:
+        """The configured models."""
+        return tuple(Candidate(model) for model in endpoints(self.plane.settings))
 
     def actions(self, **more: Any) -> ActionStep:
         """With short waits."""
@@ -212,7 +211,7 @@ class House:
         where = conversation or (await self.conversation(who)).id
         return await self.plane.conversations.ask(where, who, text, door="web", language=language)
 
-    async def ask(self, who: Principal, text: str, *, model: BaseChatModel | None = None, **more: Any) -> Told:
+    async def ask(self, who: Principal, text: str, *, model: tuple[Candidate, ...] = (), **more: Any) -> Told:
         """Ask and run the turn to its end."""
         turn = await self.queue(who, text, **more)
         await self.turns(model).run(turn.id)
