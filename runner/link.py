@@ -11,7 +11,7 @@ import contextlib
 import random
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from protocol.bus import EnrolReply, EnrolRequest, Hello, HelloReply
 from protocol.proof import enrol_inbox_id
 from protocol.text import one_line
 from runner.identity import Identity
+from runner.wire import Wire, connect
 
 log = structlog.get_logger("runner.link")
 
@@ -51,7 +52,7 @@ class EnrolmentRefused(Exception):
 @dataclass(slots=True)
 class _Line:
     client: Client
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: asyncio.Event
 
 
 class Link:
@@ -303,33 +304,31 @@ def _enrolled(answer: bytes) -> EnrolReply:
 
 async def open_line(url: str, name: str, token: Callable[[], str], inbox: str, tls: ssl.SSLContext | None) -> _Line:
     """One client without a reconnect of its own. Raises one of CONNECTION_ERRORS."""
-    client = Client()
-    line = _Line(client)
+    ended = asyncio.Event()
 
     async def closed() -> None:
-        line.closed.set()
+        ended.set()
 
     async def error(problem: Exception) -> None:
         log.warning("bus_error", error=repr(problem))
 
-    options: dict[str, Any] = {"tls": tls} if tls is not None else {}
-    await client.connect(
-        [part.strip() for part in url.split(",")],
-        name=name,
-        token=token,
-        inbox_prefix=inbox,
-        allow_reconnect=False,
-        max_reconnect_attempts=1,
-        reconnect_time_wait=0,
-        connect_timeout=5,
-        ping_interval=10,
-        max_outstanding_pings=2,
-        pending_size=16 * 1024 * 1024,
-        closed_cb=closed,
-        error_cb=error,
-        **options,
-    )
-    return line
+    options: dict[str, Any] = {
+        "name": name,
+        "token": token,
+        "inbox_prefix": inbox,
+        "allow_reconnect": False,
+        "max_reconnect_attempts": 1,
+        "reconnect_time_wait": 0,
+        "connect_timeout": 5,
+        "ping_interval": 10,
+        "max_outstanding_pings": 2,
+        "pending_size": 16 * 1024 * 1024,
+        "closed_cb": closed,
+        "error_cb": error,
+    }
+    client = await connect(Wire, url, tls, options)
+    ended.clear()  # an attempt before this one may have ended
+    return _Line(client, ended)
 
 
 async def _end(line: _Line) -> None:

@@ -1,5 +1,6 @@
 """The bus as the rest of the control plane sees it: publish, subscribe, serve. Embedded or external, one code path."""
 
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,24 +133,29 @@ class Bus:
             self._links.add(link)
             return link
         if self._settings.bus_auth_url and self._settings.nats_issuer_seed_file is not None:
-            return Link("auth callout", {"servers": _servers(self._settings.bus_auth_url)})
+            return Link("auth callout", self._external(self._settings.bus_auth_url))
         return None
 
     def system_link(self) -> Link | None:
         """A connection to the server's own account, not yet started: cuts connections. None when it is not configured."""
         if self._server is None:
             url = self._settings.nats_system_url
-            return Link("system", {"servers": _servers(url)}) if url else None
+            return Link("system", self._external(url)) if url else None
         return Link("system", _user(self._server.url, SYS_USER, self._server.secrets.sys_password))
 
     def _app_options(self) -> dict[str, Any]:
         if self._server is not None:
             options: dict[str, Any] = _user(self._server.url, APP_USER, self._server.secrets.app_password)
         else:
-            options = {"servers": _servers(self._settings.nats_url)}
+            options = self._external(self._settings.nats_url)
             if self._settings.nats_credentials_file is not None:
                 options["user_credentials"] = str(self._settings.nats_credentials_file)
         return {**options, "inbox_prefix": INBOX.encode()}
+
+    def _external(self, urls: str) -> dict[str, Any]:
+        authority = self._settings.nats_ca_file
+        options: dict[str, Any] = {"servers": _servers(urls)}
+        return {**options, "tls": ssl.create_default_context(cafile=str(authority))} if authority is not None else options
 
     def _hurry(self) -> None:
         """The embedded server is back: runners that come now wait for the callout's answer, so no link may back off."""

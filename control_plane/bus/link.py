@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import nats
 import nats.errors
 import structlog
 from nats.aio.client import Client
@@ -84,6 +83,18 @@ class Subscription:
         except Exception:
             # One bad message must not end the subscription of everybody else.
             LOG.exception("a message could not be handled", subject=incoming.subject)
+
+
+class _Encrypted(Client):
+    """To a `tls://` address it says nothing in the clear: nats-py would, when the server's first line does not ask for TLS, so
+    that who sits between could have our password by leaving that out."""
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        server = self._current_server
+        wanted = server is not None and server.uri.scheme == "tls" and not self.options["tls_handshake_first"]
+        if initial_connection and wanted and not info.get("tls_required"):
+            raise nats.errors.SecureConnRequiredError
+        await super()._process_info(info, initial_connection)
 
 
 class Link:
@@ -200,7 +211,8 @@ class Link:
             LOG.info("NATS says", link=self._name, error=self.last_error)
 
         async with asyncio.timeout(_CONNECT_S):
-            client: Client = await cast(Any, nats).connect(
+            client = _Encrypted()
+            await cast(Any, client).connect(
                 **self._options,
                 name=self._name,
                 allow_reconnect=False,
