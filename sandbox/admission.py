@@ -112,9 +112,7 @@ def _unspecified(hard: Obj, pod: Obj) -> dict[str, list[str]]:
 def used(cluster: Cluster, quota: Obj, key: str) -> float:
     """How much of one key of a quota its namespace uses now."""
     return sum(
-        _amount(key, resource, obj)
-        for resource in _kinds(key)
-        for obj in cluster.store.list(resource, namespace_of(quota))
+        _amount(key, resource, obj) for resource in _kinds(key) for obj in cluster.store.list(resource, namespace_of(quota))
     )
 
 
@@ -127,7 +125,7 @@ def _kinds(key: str) -> Iterable[Resource]:
 
 
 def _counts(key: str, resource: Resource) -> bool:
-    return _COUNTED.get(key, "") == resource.plural and not resource.group or key == f"count/{qualified(resource)}"
+    return (_COUNTED.get(key, "") == resource.plural and not resource.group) or key == f"count/{qualified(resource)}"
 
 
 def _amount(key: str, resource: Resource, obj: Obj) -> float:

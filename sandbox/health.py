@@ -85,9 +85,7 @@ def _node(cluster: Cluster, _kubelet: Kubelet, check: Obj, _started: bool) -> st
     node = cluster.store.get(NODE, "", name)
     if node is None or condition(node, "Ready").get("status") != "True":
         return f"Node//{name} is not Ready"
-    stuck = [
-        pod for pod in cluster.store.list(POD) if text(pod, "spec", "nodeName") == name and being_deleted(pod)
-    ]
+    stuck = [pod for pod in cluster.store.list(POD) if text(pod, "spec", "nodeName") == name and being_deleted(pod)]
     return f"Pod/{stuck[0]['metadata']['namespace']}/{name_of(stuck[0])} is still being deleted" if stuck else ""
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from sandbox.cluster import Cluster, Key
 from sandbox.environment import ClusterWorld
-from sandbox.objects import being_deleted, name_of, namespace_of, text, uid_of
 from sandbox.machines import Machines
+from sandbox.objects import being_deleted, name_of, namespace_of, text, uid_of
 from sandbox.podworker import PodWorker
 from sandbox.programs import Catalogue, Outcome
 from sandbox.resources import CONFIG_MAP, ENDPOINTS, NETWORK_POLICY, POD, SECRET, SERVICE

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from sandbox import probes
 from sandbox.clock import rfc3339
-from sandbox.cluster import Cluster
 from sandbox.environment import environment, missing_config, missing_volume
 from sandbox.machines import Machines
 from sandbox.objects import Obj, controller_of, labels_of, name_of, namespace_of, number, rows, sub, text, uid_of

@@ -7,6 +7,7 @@ from knowledge.diagnosis.addresses import addresses_in_text, addresses_in_value,
 from knowledge.diagnosis.catalogue import Channel
 from knowledge.diagnosis.fields import Obj, rows, strings, sub, text, texts
 from knowledge.diagnosis.logread import LogReader
+from knowledge.diagnosis.policies import Peer, selecting
 from knowledge.diagnosis.view import CONTROLLERS, ClusterView, Key
 
 
@@ -101,6 +102,15 @@ class Graph:
             yield Edge(Channel.NODE, Key("Node", "", node), "runs on")
         for quota in self.view.within("ResourceQuota", key.namespace):
             yield Edge(Channel.LIMITS, quota, "quota")
+        yield from self._policy_edges(key.namespace, strings(self._pod_template(key), "metadata", "labels"))
+
+    def _pod_template(self, workload: Key) -> Obj:
+        obj = self.view.get(workload) or {}
+        return obj if workload.kind == "Pod" else sub(obj, "spec", "template")
+
+    def _policy_edges(self, namespace: str, labels: dict[str, str]) -> Iterator[Edge]:
+        for policy in selecting(self.view, Peer(namespace, labels)) if labels else ():
+            yield Edge(Channel.TRAFFIC, policy, "network policy")
 
     def _service_edges(self, key: Key) -> Iterator[Edge]:
         service = self.view.get(key)
@@ -111,6 +121,8 @@ class Graph:
             yield Edge(Channel.SELECTS, self.view.workload(pod), "selector")
         for workload in workloads_for_selector(self.view, key.namespace, selector):
             yield Edge(Channel.SELECTS, workload, "selector")
+        for pod in self.view.pods_matching(key.namespace, selector)[:1]:
+            yield from self._policy_edges(key.namespace, strings(self.view.get(pod) or {}, "metadata", "labels"))
 
     def _claim_edges(self, key: Key) -> Iterator[Edge]:
         claim = self.view.get(key) or {}

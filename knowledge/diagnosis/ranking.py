@@ -142,8 +142,9 @@ def _depends_on(context: Context, effect: Hit) -> set[Key]:
     """What the effect's object needs, one workload far. Evidence that names a dependency leaves only that one."""
     edges = context.graph.edges(effect.object)
     if effect.towards:
-        # The setting that names the address stands in the object's own configuration.
-        starts = [*effect.towards, *(edge.to for edge in edges if edge.channel is Channel.CONFIG)]
+        # The setting that names the address stands in the object's own configuration; its own policies may stop the call.
+        own = (Channel.CONFIG, Channel.TRAFFIC) if Channel.TRAFFIC in entry(effect.code).channels else (Channel.CONFIG,)
+        starts = [*effect.towards, *(edge.to for edge in edges if edge.channel in own)]
     else:
         starts = [edge.to for edge in edges if edge.channel in entry(effect.code).channels]
     found: set[Key] = set()

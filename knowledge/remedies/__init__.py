@@ -74,6 +74,7 @@ REMEDIES: dict[str, Remedy] = {
     "service-port-mismatch": network.service_port,
     "service-missing": network.service_gone,
     "dependency-unreachable": network.dependency,
+    "network-policy-blocks": network.network_policy,
     "scaled-to-zero": network.zero,
     "pvc-pending": platform.claim,
     "storage-class-missing": platform.storage_class,

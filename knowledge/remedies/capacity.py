@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from knowledge.diagnosis import quantity
-from knowledge.remedies.advice import act, by_hand, edit, rollback, text, workload_of
+from knowledge.remedies.advice import act, by_hand, edit, number, rollback, text, workload_of
 from protocol.diagnosis import Recommendation, RootCause
 from protocol.remediation import (
     Risk,
+    ScaleWorkload,
     SetResources,
 )
 
@@ -75,6 +76,13 @@ def taint(cause: RootCause) -> Iterator[Recommendation]:
 
 
 def quota(cause: RootCause) -> Iterator[Recommendation]:
+    workload, fits = workload_of(cause), int(number(cause, "fits"))
+    if workload is not None and 0 < fits < number(cause, "wanted"):
+        yield from act(
+            lambda: ScaleWorkload(target=workload, replicas=fits),
+            why=f"The quota leaves room for {fits} of the {int(number(cause, 'wanted'))} pods that are asked for.",
+            effect="Nothing that runs ends, and no pod is refused any more.",
+        )
     yield by_hand(
         (
             f"Raise ResourceQuota {text(cause, 'quota')} in namespace "

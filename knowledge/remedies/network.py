@@ -54,6 +54,19 @@ def dependency(cause: RootCause) -> Iterator[Recommendation]:
     )
 
 
+def network_policy(cause: RootCause) -> Iterator[Recommendation]:
+    field = "egress" if text(cause, "direction") == "Egress" else "ingress"
+    yield by_hand(
+        (
+            f"kubectl -n {cause.object.namespace} edit networkpolicy {cause.object.name}: let {text(cause, 'workload')} "
+            f"({text(cause, 'labels')}) through to {text(cause, 'to')} in spec.{field}; ask first who made the policy, and why"
+        ),
+        why=cause.explanation,
+        effect="Connections get through at once; no pod restarts.",
+        risk=Risk.MEDIUM,
+    )
+
+
 def zero(cause: RootCause) -> Iterator[Recommendation]:
     if cause.object.kind in ("Deployment", "StatefulSet"):
         yield from act(

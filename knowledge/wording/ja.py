@@ -265,6 +265,11 @@ TEXTS = Texts(
             "宛先を直すか、Service を作成する。",
         ),
         "port-in-use": C("ポートが使用中", "コンテナ {container} が使うポートは、すでに使われています。", "別のポートにする。"),
+        "network-policy-blocks": C(
+            "NetworkPolicy が接続を止めている",
+            "NetworkPolicy {name} は {workload} から {to} への接続を許さず、タイムアウトしています。",
+            "作成者に確認し、ポリシーで許可する。",
+        ),
         "scaled-to-zero": C(
             "レプリカ数がゼロ", "必要とされている {kind} {name} のレプリカ数がゼロです。", "意図を確認し、レプリカ数を戻す。"
         ),

@@ -182,6 +182,9 @@ TEXTS = Texts(
             "Ingress 后端不存在", "Ingress {name} 指向不存在的 Service {service}。", "改正后端，或创建 Service。"
         ),
         "port-in-use": C("端口被占用", "容器 {container} 要监听的端口已被占用。", "换一个端口。"),
+        "network-policy-blocks": C(
+            "网络策略阻断连接", "NetworkPolicy {name} 不允许 {workload} 访问 {to}，连接因此超时。", "在该策略中放行，先问清制定者。"
+        ),
         "scaled-to-zero": C("工作负载缩为零", "{kind} {name} 没有副本，而其他服务需要它。", "确认后恢复副本数。"),
         "pvc-pending": C("存储卷声明未绑定", "声明 {name} 一直没有绑定。", "检查 StorageClass 和供应器。"),
         "pvc-missing": C("缺少存储卷声明", "{workload} 使用的声明 {name} 不存在。", "创建声明，或改正名称。"),

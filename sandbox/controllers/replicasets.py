@@ -42,7 +42,9 @@ class ReplicaSets:
             owner = controller_of(change.obj)
             if owner.get("kind") == "ReplicaSet":
                 yield namespace_of(change.obj), str(owner["name"])
-        elif change.resource in (QUOTA, LIMIT_RANGE) and (change.old is None or change.old.get("spec") != change.obj.get("spec")):
+        elif change.resource in (QUOTA, LIMIT_RANGE) and (
+            change.old is None or change.old.get("spec") != change.obj.get("spec")
+        ):
             for owner in self.cluster.store.list(REPLICA_SET, namespace_of(change.obj)):
                 yield namespace_of(owner), name_of(owner)
 

@@ -101,7 +101,12 @@ def _query_range(series: SeriesSource, fields: Fields) -> Any:
         raise QueryError(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
         )
-    tree = parse(_one(fields, "query"))
+    return {"resultType": "matrix", "result": matrix(series, _one(fields, "query"), start, end, step)}
+
+
+def matrix(series: SeriesSource, query: str, start: float, end: float, step: float) -> list[Any]:
+    """The series of a range query, in the shape of the HTTP API. Raises QueryError."""
+    tree = parse(query)
     found: dict[tuple[tuple[str, str], ...], list[Any]] = {}
     for at in range(int((end - start) / step) + 1):
         moment = start + at * step
@@ -112,8 +117,7 @@ def _query_range(series: SeriesSource, fields: Fields) -> Any:
         _distinct(samples)
         for sample in samples:
             found.setdefault(tuple(sorted(sample.labels.items())), []).append([moment, _number(sample.value)])
-    rows = [{"metric": dict(key), "values": points} for key, points in found.items()]
-    return {"resultType": "matrix", "result": rows}
+    return [{"metric": dict(key), "values": points} for key, points in found.items()]
 
 
 def _distinct(samples: list[Sample]) -> None:

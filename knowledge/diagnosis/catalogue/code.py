@@ -25,6 +25,7 @@ class Channel(IntEnum):
     STORAGE = 4
     SELECTS = 5
     LIMITS = 6
+    TRAFFIC = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,14 @@ PLATFORM: tuple[Code, ...] = (
         "The log names an address that refuses, times out or does not resolve.",
         _H,
         Tier.MECHANISM,
-        _WORLD,
+        _WORLD | {Channel.TRAFFIC},
+    ),
+    Code(
+        "network-policy-blocks",
+        "NetworkPolicy stops the connection",
+        "A NetworkPolicy does not let a workload through to what it calls, and its connections time out.",
+        _H,
+        Tier.CAUSE,
     ),
     Code(
         "upstream-errors",

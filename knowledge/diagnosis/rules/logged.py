@@ -94,15 +94,15 @@ def dependency_unreachable(context: Context, key: Key, _pod: Obj) -> Iterator[Hi
     told: set[str] = set()
     for container in context.containers(key):
         for match, previous in context.matches(key, container.name):
-            if match.signature.code != "dependency-unreachable" or not _counts(context, container, match, previous):
+            if match.signature.code != "dependency-unreachable" or not counts(context, container, match, previous):
                 continue
-            hit = _dependency_hit(context, key, container, match)
+            hit = dependency_hit(context, key, container, match)
             if hit is not None and str(hit.facts["host"]) not in told:
                 told.add(str(hit.facts["host"]))
                 yield hit
 
 
-def _counts(context: Context, container: Container, match: Match, previous: bool) -> bool:
+def counts(context: Context, container: Container, match: Match, previous: bool) -> bool:
     """Is the line about now? A pod in trouble counts at once; a healthy one only when the line is fresh and repeated."""
     if container.init and (container.ready or container.running_since is not None):
         return False  # done, or spoken for by the rule on init containers that wait
@@ -117,7 +117,8 @@ def _counts(context: Context, container: Container, match: Match, previous: bool
     return match.last_index <= NEAR_END and (since is None or context.now - since > JUST_READY)
 
 
-def _dependency_hit(context: Context, key: Key, container: Container, match: Match) -> Hit | None:
+def dependency_hit(context: Context, key: Key, container: Container, match: Match) -> Hit | None:
+    """What a line about an unreachable address says, with the object that it means where one is known."""
     workload = context.view.workload(key)
     for address in match.addresses:
         target = service_of(context.view, address.host, key.namespace) or _object_of_ip(context, address)
@@ -163,7 +164,7 @@ def upstream_errors(context: Context, key: Key, _pod: Obj) -> Iterator[Hit]:
         if container.init:
             continue
         for match, previous in context.matches(key, container.name):
-            if match.signature.code != "upstream-errors" or previous or not _counts(context, container, match, previous):
+            if match.signature.code != "upstream-errors" or previous or not counts(context, container, match, previous):
                 continue
             workload = context.view.workload(key)
             towards = _named_services(context, workload, match)

@@ -37,6 +37,9 @@ def pods_not_created(context: Context, key: Key, obj: Obj) -> Iterator[Hit]:
     if quota:
         name = Key("ResourceQuota", key.namespace, quota[1])
         facts |= {"quota": quota[1], "requested": quota[2], "used": quota[3], "limited": quota[4].strip()[:120]}
+        fits = number(context.view.get(workload) or {}, "status", "replicas")
+        if fits and workload.kind in ("Deployment", "StatefulSet"):
+            facts |= {"fits": fits, "wanted": number(context.view.get(workload) or {}, "spec", "replicas")}
         code, target, said = (
             "quota-exceeded",
             name,

@@ -233,3 +233,36 @@ def autoscaler() -> World:
 
 def condition(world: World, kind: str, name: str) -> dict[str, Any]:
     return world.get(kind, name)["status"]["conditions"][0]
+
+
+# network policies
+
+
+def policy_admits(*apps: str, egress: bool = False) -> Callable[[], World]:
+    """web logs that checkout times out; a policy of one end admits only pods with these labels `app`."""
+
+    def make() -> World:
+        world = logs_errors('Post "http://checkout:8080/cart": i/o timeout')()
+        peers = [{"podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": list(apps)}]}}]
+        holder, field, end = ("web", "egress", "to") if egress else ("checkout", "ingress", "from")
+        spec: dict[str, Any] = {
+            "podSelector": {"matchLabels": {"app": holder}},
+            "policyTypes": [field.capitalize()],
+            field: [{end: peers, "ports": [{"port": 8080}]}],
+        }
+        world.add("NetworkPolicy", "shop", "wall", spec=spec)
+        return world
+
+    return make
+
+
+def policy_lets(app: str) -> Callable[[World], object]:
+    """The same policy with one more label."""
+
+    def change(world: World) -> None:
+        spec = world.get("NetworkPolicy", "wall")["spec"]
+        row = (spec.get("ingress") or spec["egress"])[0]
+        peers = row.get("from") or row["to"]
+        peers[0]["podSelector"]["matchExpressions"][0]["values"].append(app)
+
+    return change

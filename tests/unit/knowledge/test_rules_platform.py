@@ -18,6 +18,8 @@ from tests.unit.knowledge.faults_platform import (
     one_behind,
     pending,
     pods_are_young,
+    policy_admits,
+    policy_lets,
     port_name_is_wrong,
     quiet_deployment,
     refused,
@@ -64,6 +66,8 @@ TABLE: list[Row] = [
         "volume-node-conflict", PAY, pending("0/2 nodes are available: 2 node(s) had volume node affinity conflict."), scheduled
     ),
     Row("unschedulable", PAY, pending("no nodes available to schedule pods"), scheduled),
+    Row("network-policy-blocks", "NetworkPolicy/shop/wall", policy_admits("billing"), policy_lets("web")),
+    Row("network-policy-blocks", "NetworkPolicy/shop/wall", policy_admits("search", egress=True), policy_lets("checkout")),
     Row("quota-exceeded", "ResourceQuota/shop/compute", refused(QUOTA), replicas_are_there),
     Row(
         "service-account-missing",
