@@ -9,6 +9,7 @@ from agent_runtime.runtime import AgentRuntime
 from bot.api import (
     accounts,
     approvals,
+    charts,
     clusters,
     commands,
     conversations,
@@ -23,11 +24,13 @@ from bot.api import (
 from bot.api.access import is_secure
 from bot.api.middleware import Frame
 from bot.api.stream import Pace, Streams
+from bot.charts.drawer import Drawer
 from bot.web import pages
 from control_plane.services import ControlPlane
 
 ROUTERS = (
     conversations.router,
+    charts.router,
     stream.router,
     approvals.router,
     proposals.router,
@@ -45,11 +48,13 @@ def build_app(plane: ControlPlane, runtime: AgentRuntime, *, pace: Pace | None =
     """REST at /api/v1, OpenAPI at /api/v1/openapi.json, the web at /. Whoever stops the server awaits
     `app.state.streams.close()` first, so that open streams end and browsers reconnect elsewhere."""
     streams = Streams(plane, pace or Pace())
+    drawer = Drawer(plane.settings.data_dir / "cache" / "charts")
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         yield
         await streams.close()
+        await drawer.close()
 
     app = FastAPI(
         title="Opsthread",
@@ -63,6 +68,7 @@ def build_app(plane: ControlPlane, runtime: AgentRuntime, *, pace: Pace | None =
     app.state.plane = plane
     app.state.runtime = runtime
     app.state.streams = streams
+    app.state.charts = drawer
     for router in ROUTERS:
         app.include_router(router)
     pages.install(app)

@@ -29,6 +29,8 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _STRICT_TRANSPORT = "max-age=31536000"
+CSP_IN_SCOPE = "opsthread.content_security_policy"
+"""Where a route that answers with a document of its own kind (a picture) leaves the policy for it."""
 BODY_LIMIT = 512 * 1024
 
 _REQUESTS = Counter("opsthread_http_requests_total", "HTTP requests by route and status", ("method", "route", "status"))
@@ -71,7 +73,7 @@ class Frame:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = True
-                self._finish_head(message, identity)
+                self._finish_head(message, identity, scope.get(CSP_IN_SCOPE))
                 _measure(scope, int(message["status"]), perf_counter() - started)
             await send(message)
 
@@ -83,11 +85,13 @@ class Frame:
                     raise
                 await (await self._fail(Request(scope, receive), error))(scope, receive, framed)
 
-    def _finish_head(self, message: Message, identity: str) -> None:
+    def _finish_head(self, message: Message, identity: str, policy: str | None) -> None:
         headers = MutableHeaders(scope=message)
         headers["X-Request-ID"] = identity
         for name, value in self._headers.items():
             headers[name] = value
+        if policy is not None:
+            headers["Content-Security-Policy"] = policy
         headers.setdefault("Cache-Control", "no-store")
 
 

@@ -60,7 +60,7 @@ const STEPS = {
   },
   tool_finished(turn, event, entry) {
     const step = turn.steps.find((s) => s.call === event.call) ?? addStep(turn, event);
-    Object.assign(step, { status: event.status, text: event.text, ms: event.duration_ms, cut: event.cut, note: "", seq: entry.seq, cutAt: entry.cut_at });
+    Object.assign(step, { status: event.status, text: event.text, ms: event.duration_ms, cut: event.cut, note: "", seq: entry.seq, cutAt: entry.cut_at, command: event.command });
   },
   model_message(turn, event, entry) {
     turn.streaming = "";

@@ -12,6 +12,7 @@ class Turn extends HTMLElement {
     this.question(turn);
     this.steps.update(turn, conversation);
     this.diagnosis.update(turn);
+    this.charts.update(turn, conversation);
     this.limits.update(turn);
     this.answer.update(turn);
     this.approvals(turn, thread);
@@ -22,11 +23,12 @@ class Turn extends HTMLElement {
     this.asked = h("div", { class: "asked" });
     this.steps = document.createElement("ot-steps");
     this.diagnosis = document.createElement("ot-diagnosis");
+    this.charts = document.createElement("ot-charts");
     this.answer = document.createElement("ot-answer");
     this.end = h("div", { class: "turn-end" });
     this.limits = document.createElement("ot-limits");
     this.rail = h("div", { class: "rail" });
-    this.main = h("div", { class: "turn-main" }, this.steps, this.diagnosis, this.answer, this.end);
+    this.main = h("div", { class: "turn-main" }, this.steps, this.diagnosis, this.charts, this.answer, this.end);
     this.aside = h("div", { class: "turn-side" }, this.rail, this.limits);
     this.append(this.asked, h("div", { class: "turn-body" }, this.main, this.aside));
   }

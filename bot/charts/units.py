@@ -1,0 +1,66 @@
+"""What a metric is measured in, by its name, and numbers in that unit. Pure."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["bytes", "bytes/s", "cores", "seconds", "ratio", "per second", "number"]
+
+_ROWS: tuple[tuple[re.Pattern[str], Kind], ...] = (
+    (re.compile(r"\b(?:rate|irate|deriv)\s*\(.*bytes", re.DOTALL), "bytes/s"),
+    (re.compile(r"cpu.*(?:seconds|usage|cores)|cpu\b", re.DOTALL), "cores"),
+    (re.compile(r"ratio|percent|utili[sz]ation"), "ratio"),
+    (re.compile(r"bytes|memory"), "bytes"),
+    (re.compile(r"seconds|duration|latency"), "seconds"),
+    (re.compile(r"\b(?:rate|irate|deriv)\s*\("), "per second"),
+)
+_COUNTS = re.compile(r"^\s*(?:count|count_values|group|absent|changes|resets|count_over_time)\b", re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """`scale` is what values are divided by before `name` is right for them."""
+
+    name: str
+    scale: float
+
+
+_STEPS: dict[Kind, tuple[tuple[float, str], ...]] = {
+    "bytes": ((1, "B"), (2**10, "KiB"), (2**20, "MiB"), (2**30, "GiB"), (2**40, "TiB"), (2**50, "PiB")),
+    "bytes/s": ((1, "B/s"), (2**10, "KiB/s"), (2**20, "MiB/s"), (2**30, "GiB/s")),
+    "cores": ((1e-3, "millicores"), (1, "cores")),
+    "seconds": ((1e-6, "µs"), (1e-3, "ms"), (1, "s"), (60, "min"), (3600, "h"), (86_400, "d")),
+    "ratio": ((1e-2, "%"),),
+    "per second": ((1, "/s"), (1e3, "k/s"), (1e6, "M/s")),
+    "number": ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")),
+}
+_FROM: dict[Kind, float] = {"cores": 0.5}
+"""A step is taken when the highest value is at least this much of it; 1 for all others."""
+
+
+def kind_of(expression: str) -> Kind:
+    """By the words of the expression outside of its quoted values."""
+    if _COUNTS.match(expression):
+        return "number"
+    words = _QUOTED.sub("", expression[:4000]).lower()
+    for pattern, kind in _ROWS:
+        if pattern.search(words):
+            return kind
+    return "number"
+
+
+def unit_for(kind: Kind, highest: float) -> Unit:
+    """The unit in which `highest` reads best."""
+    least = _FROM.get(kind, 1.0)
+    scale, name = _STEPS[kind][0]
+    for size, called in _STEPS[kind]:
+        if abs(highest) >= size * least:
+            scale, name = size, called
+    return Unit(name, scale)
+
+
+def told(kind: Kind, value: float) -> str:
+    """`128 MiB`, `0.25 cores`, `93 %`."""
+    unit = unit_for(kind, value)
+    return f"{value / unit.scale:.4g} {unit.name}".rstrip()
