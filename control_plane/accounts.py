@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -21,6 +21,7 @@ from control_plane.sign_ins import Session
 from control_plane.tables.accounts import AccountRow, RoleRow, SessionRow
 from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.fleet import ClusterRow
+from control_plane.wakeups import RIGHTS, LocalWakeups, Wakeups, messages_or_silence
 from protocol.approval import Role
 from protocol.base import Value
 from protocol.ids import is_id, new_id
@@ -44,10 +45,18 @@ class Account(Value):
 
 
 class Accounts:
-    """See each method. Every change writes an audit row in its own transaction."""
+    """See each method. Every change writes an audit row in its own transaction, and wakes who shows something to it."""
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now, passwords: Passwords | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock = utc_now,
+        passwords: Passwords | None = None,
+        wakeups: Wakeups | None = None,
+    ) -> None:
         self._db = database
+        self._wakeups = wakeups or LocalWakeups()
         self._clock = clock
         self._passwords = passwords or Passwords()
 
@@ -95,6 +104,7 @@ class Accounts:
             async with _an_admin_stays(db):
                 await db.execute(delete(RoleRow).where(RoleRow.account == account))
                 _add_roles(db, account, roles)
+            _wake(db, account)
             self._audit(db, "account.roles_set", account, by=by, roles=_words(roles))
         return _account(row, roles)
 
@@ -105,6 +115,7 @@ class Accounts:
             row = await _row(db, account)
             row.password_hash = password_hash
             await sign_ins.end_sessions(db, account, but=keep_session)
+            _wake(db, account)
             self._audit(db, "account.password_set", account, by=by)
 
     async def disable(self, account: str, *, by: str) -> None:
@@ -114,6 +125,7 @@ class Accounts:
             async with _an_admin_stays(db):
                 row.disabled = True
             await sign_ins.end_sessions(db, account)
+            _wake(db, account)
             self._audit(db, "account.disabled", account, by=by)
 
     async def enable(self, account: str, *, by: str) -> None:
@@ -161,15 +173,16 @@ class Accounts:
         return await self._signed_in(row.id, stored, attempt, rehashed=rehashed, user_agent=user_agent)
 
     async def token_for(
-        self, account: str, *, by: str, label: str, valid: timedelta, instead_of_earlier: bool = False
+        self, account: str, *, by: str, label: str, valid: timedelta, instead_of_earlier: bool = False, local: bool = False
     ) -> Session:
         """A bearer token for REST and the command line. It ends at its time and never counts as a fresh sign-in.
-        `instead_of_earlier` ends the account's other tokens of the same label."""
+        `instead_of_earlier` ends the account's other tokens of the same label. `local`: it lies in a file beside the data of
+        this server, so who holds it holds the server."""
         async with self._db.transaction() as db:
             await principal_in(db, account)
             if instead_of_earlier:
                 await sign_ins.end_tokens(db, account, label)
-            session = sign_ins.open_token(db, account, now=self._clock(), valid=valid, label=label)
+            session = sign_ins.open_token(db, account, now=self._clock(), valid=valid, label=label, local=local)
             self._audit(db, "account.token_made", account, by=by, label=label, until=session.expires_at.isoformat())
         return session
 
@@ -211,7 +224,16 @@ class Accounts:
             row = await db.get(SessionRow, session) if is_id(session) else None
             if row is not None:
                 await db.delete(row)
+                _wake(db, row.account)
                 self._audit(db, "account.signed_out", row.account, by=row.account)
+
+    async def watch_rights(self) -> AsyncGenerator[str]:
+        """The ids of accounts whose rights or sessions have changed, on whichever replica, as it happens. One that is lost
+        is found by who looks from time to time."""
+        async with aclosing(messages_or_silence(self._wakeups, RIGHTS)) as messages:
+            async for message in messages:
+                if message:
+                    yield message.decode("ascii", "replace")
 
     async def _signed_in(self, account: str, stored: str, attempt: str, *, rehashed: str | None, user_agent: str) -> Session:
         """The password was right a moment ago: it must be the account's still, and the account enabled."""
@@ -238,6 +260,10 @@ class Accounts:
     def _audit(self, db: Db, action: str, account: str, *, by: str, **detail: str) -> None:
         words = {key.rstrip("_"): text for key, text in detail.items()}
         audit.record(db, audit.Entry(actor=by, action=action, subject=f"account:{account}", at=self._clock(), detail=words))
+
+
+def _wake(db: Db, account: str) -> None:
+    db.wake(RIGHTS, account.encode())
 
 
 async def principal_in(db: Db, account: str, *, fresh: bool = False) -> Principal:

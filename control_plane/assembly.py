@@ -75,7 +75,7 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         bus=bus,
         durable=durable,
         replica=replica,
-        accounts=Accounts(database, clock=clock),
+        accounts=Accounts(database, clock=clock, wakeups=bus),
         fleet=fleet,
         commands=Commands(database, bus, fleet, clock=clock),
         conversations=Conversations(database, bus, fleet, clock=clock, guard=replica.guard),

@@ -68,6 +68,11 @@ class Settings(BaseSettings):
     """So long after a replica was last heard of the others take up its work."""
     trusted_proxies: str = ""
     """Addresses and networks, comma-separated, whose X-Forwarded-For is believed."""
+    metrics_access: Literal["local", "token", "open"] = "local"
+    """Who reads /metrics and /health/status. local: this machine itself, and whoever has a token. token: only those. Probes
+    ask /health/live and /health/ready, which are always open."""
+    metrics_token_file: Path | None = None
+    """A file with the token that Prometheus sends as its bearer; anybody's own token does as well."""
     keep_commands_days: int = Field(default=30, ge=0)
     """Results of commands; 0 keeps them for ever."""
     keep_workflows_days: int = Field(default=7, ge=0)

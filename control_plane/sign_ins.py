@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Literal, cast
 
 from sqlalchemy import delete, func, select, update
 
@@ -26,6 +27,10 @@ FAILURES_BY_ADDRESS = 50
 _RENEW_AFTER = timedelta(minutes=5)
 
 
+Kind = Literal["browser", "token", "local"]
+"""A signed-in browser; a bearer token that somebody carries around; that of the command line beside the server's own data."""
+
+
 class Session(Value):
     """A signed-in browser or token. `token` is shown once, at creation; the table keeps its SHA-256."""
 
@@ -34,6 +39,7 @@ class Session(Value):
     csrf: str
     """Double-submit token bound to the session."""
     account: str
+    kind: Kind = "browser"
     expires_at: datetime
 
 
@@ -75,9 +81,9 @@ def open_session(db: Db, account: str, *, now: datetime, user_agent: str) -> Ses
     return _add(db, account, kind="browser", now=now, expires_at=now + SESSION, user_agent=user_agent)
 
 
-def open_token(db: Db, account: str, *, now: datetime, valid: timedelta, label: str) -> Session:
+def open_token(db: Db, account: str, *, now: datetime, valid: timedelta, label: str, local: bool = False) -> Session:
     """A bearer token: it ends at its time, and is never a fresh sign-in."""
-    return _add(db, account, kind="token", now=now, expires_at=now + valid, label=label)
+    return _add(db, account, kind="local" if local else "token", now=now, expires_at=now + valid, label=label)
 
 
 async def find_session(db: Db, token: str, *, now: datetime) -> SessionRow:
@@ -101,7 +107,14 @@ def is_fresh(row: SessionRow, *, now: datetime) -> bool:
 
 
 def as_session(row: SessionRow, token: str) -> Session:
-    return Session(id=row.id, token=token, csrf=csrf_of(token), account=row.account, expires_at=row.expires_at)
+    return Session(
+        id=row.id,
+        token=token,
+        csrf=csrf_of(token),
+        account=row.account,
+        kind=cast(Kind, row.kind),
+        expires_at=row.expires_at,
+    )
 
 
 def csrf_of(token: str) -> str:
@@ -114,7 +127,7 @@ async def end_sessions(db: Db, account: str, *, but: str | None = None) -> None:
 
 
 async def end_tokens(db: Db, account: str, label: str) -> None:
-    same = SessionRow.account == account, SessionRow.kind == "token", SessionRow.label == one_line(label, 200)
+    same = SessionRow.account == account, SessionRow.kind != "browser", SessionRow.label == one_line(label, 200)
     await db.execute(delete(SessionRow).where(*same))
 
 
@@ -155,7 +168,7 @@ def _sha256(token: str) -> str:
 
 
 def _add(
-    db: Db, account: str, *, kind: str, now: datetime, expires_at: datetime, label: str = "", user_agent: str = ""
+    db: Db, account: str, *, kind: Kind, now: datetime, expires_at: datetime, label: str = "", user_agent: str = ""
 ) -> Session:
     token = new_token()
     row = SessionRow(

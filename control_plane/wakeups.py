@@ -18,6 +18,10 @@ LISTS = f"{PREFIX}.lists"
 """A conversation or an approval was made or changed: side bars and inboxes look again."""
 
 
+RIGHTS = f"{PREFIX}.rights"
+"""The account of this id has other roles, was disabled, or a session of it has ended: open streams look at once."""
+
+
 class Wakeups(Protocol):
     """The part of the bus that wake-ups and live text need. `Bus` is one."""
 

@@ -67,8 +67,24 @@ async def admin(who: Annotated[Caller, Depends(caller)]) -> Caller:
     return who
 
 
+async def admin_at_hand(who: Annotated[Caller, Depends(admin)]) -> Caller:
+    """For what makes or changes an account: a token that was lost must not become another way in. A person who has just
+    signed in on the web may, and so may the command line on the server itself, which reads its token beside the data."""
+    if who.session.kind == "local":
+        return who
+    if not who.by_cookie:
+        raise Forbidden(
+            "A token can't make or change accounts. Do it on the web, or with `opsthread account` on the server itself.",
+            code="not_at_hand",
+        )
+    if not who.principal.fresh_sign_in:
+        raise Forbidden("This needs a fresh sign-in. Sign out, sign in again, and do it within five minutes.", code="step_up")
+    return who
+
+
 Me = Annotated[Caller, Depends(caller)]
 Admin = Annotated[Caller, Depends(admin)]
+AdminAtHand = Annotated[Caller, Depends(admin_at_hand)]
 Plane = Annotated[ControlPlane, Depends(plane_of)]
 
 
@@ -103,10 +119,15 @@ def session_cookie(settings: Settings) -> str:
     return "__Host-opsthread" if is_secure(settings) else "opsthread"
 
 
-def _token(request: Request) -> tuple[str, bool]:
+def bearer(request: Request) -> str:
+    """The bearer token that was sent, or ""."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and value.strip():
-        return value.strip(), False
+    return value.strip() if scheme.lower() == "bearer" else ""
+
+
+def _token(request: Request) -> tuple[str, bool]:
+    if token := bearer(request):
+        return token, False
     cookie = request.cookies.get(session_cookie(plane_of(request).settings), "")
     if not cookie:
         raise NotSignedIn("You are not signed in. Open your sign-in link, or send a bearer token.")

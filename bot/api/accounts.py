@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field, SecretStr
 
-from bot.api.access import Admin, Me, Plane
+from bot.api.access import Admin, AdminAtHand, Me, Plane
 from bot.api.paging import Cursor, Limit, listing, page_after
 from bot.api.stream import StreamsOf
 from bot.api.views import View, account_view, audit_view, me_view
@@ -67,7 +67,7 @@ async def list_accounts(_me: Admin, plane: Plane, limit: Limit = 50, cursor: Cur
 
 
 @router.post("/accounts", status_code=201)
-async def create_account(body: NewAccount, me: Admin, plane: Plane) -> View:
+async def create_account(body: NewAccount, me: AdminAtHand, plane: Plane) -> View:
     """Make an account. Without a password, give its owner a one-time link."""
     password = body.password.get_secret_value() if body.password else None
     account = await plane.accounts.create(
@@ -82,18 +82,18 @@ async def get_account(account: AccountId, _me: Admin, plane: Plane) -> View:
 
 
 @router.put("/accounts/{account}/roles")
-async def set_roles(account: AccountId, body: Roles, me: Admin, plane: Plane) -> View:
+async def set_roles(account: AccountId, body: Roles, me: AdminAtHand, plane: Plane) -> View:
     return account_view(await plane.accounts.set_roles(account, tuple(body.roles), by=me.account))
 
 
 @router.put("/accounts/{account}/password", status_code=204)
-async def set_password(account: AccountId, body: Password, me: Admin, plane: Plane) -> None:
+async def set_password(account: AccountId, body: Password, me: AdminAtHand, plane: Plane) -> None:
     await plane.accounts.get(account)
     await plane.accounts.set_password(account, body.password.get_secret_value(), by=me.account)
 
 
 @router.post("/accounts/{account}/links", status_code=201)
-async def create_link(account: AccountId, me: Admin, plane: Plane) -> dict[str, Any]:
+async def create_link(account: AccountId, me: AdminAtHand, plane: Plane) -> dict[str, Any]:
     """A one-time sign-in link, shown once."""
     await plane.accounts.get(account)
     token = await plane.accounts.make_link(account, by=me.account)

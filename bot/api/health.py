@@ -1,16 +1,19 @@
 """Is it alive, may traffic come, what works: for probes, balancers and people."""
 
 import asyncio
+import hmac
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import structlog
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from bot.api.access import Plane
+from bot.api.access import Plane, authenticate, bearer
+from control_plane.errors import NotSignedIn
 from control_plane.services import ControlPlane
+from control_plane.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +35,25 @@ async def ready(plane: Plane) -> JSONResponse:
     return JSONResponse({"status": "ready" if fine else "not ready"}, status_code=200 if fine else 503)
 
 
-@router.get("/health/status")
+async def may_see_numbers(request: Request, plane: Plane) -> None:
+    """Raises NotSignedIn. What a proxy on this machine passes on is not of this machine."""
+    access = plane.settings.metrics_access
+    if access == "open" or (access == "local" and _is_local(request)):
+        return
+    expected = await asyncio.to_thread(_metrics_token, plane.settings)
+    if expected and hmac.compare_digest(expected.encode(), bearer(request).encode()):
+        return
+    try:
+        await authenticate(request)
+    except NotSignedIn:
+        words = "This is for this machine, or with a bearer token. Probes ask /health/live and /health/ready."
+        raise NotSignedIn(words) from None
+
+
+Numbers = [Depends(may_see_numbers)]
+
+
+@router.get("/health/status", dependencies=Numbers)
 async def status(plane: Plane, request: Request) -> dict[str, Any]:
     """Each part by itself. Counts only: who may see which cluster is for signed-in callers."""
     fine, clusters = await _database(plane)
@@ -48,10 +69,29 @@ async def status(plane: Plane, request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/metrics")
+@router.get("/metrics", dependencies=Numbers)
 async def metrics() -> Response:
     """Prometheus text format."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+
+
+def _is_local(request: Request) -> bool:
+    host = request.client.host if request.client is not None else ""
+    return host in ("127.0.0.1", "::1") and not any(name in request.headers for name in _FORWARDED)
+
+
+def _metrics_token(settings: Settings) -> str:
+    """ "" when there is none, or its file can't be read: then only people's tokens do."""
+    if settings.metrics_token_file is None:
+        return ""
+    try:
+        return settings.metrics_token_file.read_text().strip()
+    except OSError:
+        log.warning("health.metrics_token", exc_info=True)
+        return ""
 
 
 async def _database(plane: ControlPlane) -> tuple[bool, list[bool]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from control_plane.accounts import Accounts
 from control_plane.conversations import Conversations
 from protocol.events import Live, TextDelta
 
@@ -38,16 +39,28 @@ class _Channel:
 class Hub:
     """Owns the watch tasks. `join` and `leave` come in pairs."""
 
-    def __init__(self, conversations: Conversations, lists_changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        conversations: Conversations,
+        accounts: Accounts,
+        *,
+        lists_changed: Callable[[], None],
+        rights_changed: Callable[[str], None],
+    ) -> None:
         self._conversations = conversations
+        self._accounts = accounts
         self._lists_changed = lists_changed
+        self._rights_changed = rights_changed
         self._channels: dict[str, _Channel] = {}
         self._lists: asyncio.Task[None] | None = None
+        self._rights: asyncio.Task[None] | None = None
 
-    def watch_lists(self) -> None:
-        """Calls `lists_changed` whenever a conversation or an approval changed anywhere, from now on."""
+    def watch(self) -> None:
+        """From now on calls `lists_changed` whenever a conversation or an approval changed anywhere, and `rights_changed`
+        with the account whose rights or sessions have."""
         if self._lists is None:
             self._lists = asyncio.create_task(self._follow_lists(), name="watch lists")
+            self._rights = asyncio.create_task(self._follow_rights(), name="watch rights")
 
     async def join(self, conversation: str, listener: Listener) -> None:
         """Comes back when the watch stands, so that nothing falls between what the caller reads next and what it hears;
@@ -75,7 +88,8 @@ class Hub:
         for channel in channels:
             await _end(channel.task)
         await _end(self._lists)
-        self._lists = None
+        await _end(self._rights)
+        self._lists = self._rights = None
 
     def texts_so_far(self, conversation: str) -> list[TextDelta]:
         """What the model is writing right now, whole as far as this process has seen it."""
@@ -120,6 +134,15 @@ class Hub:
                     self._lists_changed()
             except Exception:
                 log.warning("lists.watch_failed", exc_info=True)
+            await asyncio.sleep(_RETRY_S)
+
+    async def _follow_rights(self) -> None:
+        while True:
+            try:
+                async for account in self._accounts.watch_rights():
+                    self._rights_changed(account)
+            except Exception:
+                log.warning("rights.watch_failed", exc_info=True)
             await asyncio.sleep(_RETRY_S)
 
 

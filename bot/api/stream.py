@@ -53,8 +53,8 @@ _QUEUE = 2_000
 class Pace:
     """How often a stream looks by itself."""
 
-    recheck_s: float = 20
-    """Whether the reader still may read. The promise is 30 s."""
+    recheck_s: float = 10
+    """Whether the reader still may read. A change of rights is heard of at once; this is for when that was lost."""
     lists_s: float = 15
     """Clusters going on- and offline; conversations and approvals are told at once."""
     lists_gap_s: float = 0.25
@@ -68,7 +68,7 @@ class Streams:
     def __init__(self, plane: ControlPlane, pace: Pace) -> None:
         self._plane = plane
         self._pace = pace
-        self._hub = Hub(plane.conversations, self.nudge)
+        self._hub = Hub(plane.conversations, plane.accounts, lists_changed=self.nudge, rights_changed=self.recheck)
         self._open: set[_Stream] = set()
         self._closing = False
 
@@ -79,7 +79,7 @@ class Streams:
             raise TooMany(f"You have {mine} live pages open. Close some tabs.")
         stream = _Stream(self._plane, self._hub, self._pace, me, cursors, reader)
         self._open.add(stream)
-        self._hub.watch_lists()
+        self._hub.watch()
         return self._run(stream)
 
     def nudge(self) -> None:
@@ -253,9 +253,12 @@ class _Stream:
                     pass
             if monotonic() >= recheck_at:
                 recheck_at = monotonic() + self._pace.recheck_s
+                before = self._me.principal.roles
                 if not await self._still_signed_in():
                     yield self._event("gone", {"conversation": None, "why": "signed_out"})
                     return
+                if self._me.principal.roles != before:
+                    lists_at = 0
                 for conversation in [c for c in self._cursors if not await self._may_read(c)]:
                     yield self._gone(conversation)
             if monotonic() >= lists_at:

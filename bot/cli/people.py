@@ -60,7 +60,7 @@ async def cli_token(plane: ControlPlane, account: Account) -> AsyncGenerator[str
     which was killed ends when the next one starts over the same data."""
     label = f"command line of {platform.node()} in {plane.settings.data_dir.absolute()}"
     session = await plane.accounts.token_for(
-        account.id, by="system", label=label, valid=timedelta(days=CLI_TOKEN_DAYS), instead_of_earlier=True
+        account.id, by="system", label=label, valid=timedelta(days=CLI_TOKEN_DAYS), instead_of_earlier=True, local=True
     )
     try:
         yield session.token

@@ -55,7 +55,7 @@ class SessionRow(Table):
     account: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
     token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
     kind: Mapped[str] = mapped_column(String(16))
-    """browser: expiry slides. token: it does not, and it never counts as a fresh sign-in."""
+    """browser: expiry slides. token, local: it does not, and they never count as a fresh sign-in."""
     label: Mapped[str] = mapped_column(String(200), default="")
     user_agent: Mapped[str] = mapped_column(String(300), default="")
     created_at: Mapped[datetime]

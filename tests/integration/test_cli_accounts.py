@@ -24,15 +24,18 @@ async def opsthread(here: Here, token: str, *words: str) -> tuple[int, str, str]
 
 
 async def test_the_link_that_is_printed_signs_its_account_in_once(tmp_path: Path) -> None:
-    async with http_server(tmp_path) as here:
-        root = await here.person("root", Role.ADMIN)
+    async with http_server(tmp_path) as here, cli_token(here.plane, await first_admin(here.plane)) as own:
         for words in (("create", "bob", "--role", "operator"), ("link", "bob")):
-            code, link, err = await opsthread(here, root.token, *words)
+            code, link, err = await opsthread(here, own, *words)
             assert code == 0, err
             base, _, secret = link.rpartition("/sign-in/link/")
             assert base == here.url
             session = await here.plane.accounts.use_link(secret)
             assert (await here.plane.accounts.get(session.account)).name == "bob"
+        root = await here.person("root", Role.ADMIN)
+        code, link, err = await opsthread(here, root.token, "link", "bob")
+        assert (code, link) == (1, "")
+        assert "on the server itself" in " ".join(err.split())
 
 
 async def test_a_restart_gives_the_administrator_no_role_back(tmp_path: Path) -> None:

@@ -271,15 +271,15 @@ async def test_the_kill_switch_cancels_what_is_open(room: Room) -> None:
 
 async def test_accounts_from_birth_to_end(room: Room) -> None:
     role = {"role": "viewer", "namespaces": ["shop"]}
-    status, made = await room.admin.call("POST", "/api/v1/accounts", {"name": "newcomer", "roles": [role]})
+    status, made = await room.admin.browse("POST", "/api/v1/accounts", {"name": "newcomer", "roles": [role]})
     assert (status, made["roles"][0]["namespaces"]) == (201, ["shop"])
     path = f"/api/v1/accounts/{made['id']}"
-    link = (await room.admin.call("POST", f"{path}/links"))[1]["path"]
+    link = (await room.admin.browse("POST", f"{path}/links"))[1]["path"]
     assert link.startswith("/sign-in/link/")
-    assert (await room.admin.call("PUT", f"{path}/roles", {"roles": [{"role": "operator"}]}))[1]["roles"][0][
+    assert (await room.admin.browse("PUT", f"{path}/roles", {"roles": [{"role": "operator"}]}))[1]["roles"][0][
         "role"
     ] == "operator"
-    assert (await room.admin.call("PUT", f"{path}/password", {"password": "a long enough password"}))[0] == 204
+    assert (await room.admin.browse("PUT", f"{path}/password", {"password": "a long enough password"}))[0] == 204
     assert (await room.admin.call("DELETE", path))[0] == 204
     assert (await room.admin.call("GET", path))[1]["disabled"] is True
     rows = (await room.admin.call("GET", "/api/v1/audit"))[1]
