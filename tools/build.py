@@ -33,7 +33,7 @@ class _Line(BaseModel):
 
 class _Query(BaseModel):
     query: Annotated[str, Field(description="PromQL")]
-    minutes: Annotated[int, Field(description="range that ends now; 0: instant")] = 0
+    minutes: Annotated[int, Field(description="range that ends now, charted for people; 0: instant")] = 0
     step: Annotated[int, Field(description="seconds; 0: chosen")] = 0
 
 

@@ -77,7 +77,8 @@ async def kubectl(context: ToolContext, command: str) -> ToolAnswer:
 
 
 async def prometheus(context: ToolContext, query: str, minutes: int = 0, step: int = 0) -> ToolAnswer:
-    """An instant query; a range over the last `minutes` when given, `step` in seconds (about 60 points when 0)."""
+    """An instant query; a range over the last `minutes` when given, which people see as a chart. `step` in seconds; 0: the
+    runner chooses one that shows every spike."""
     title = title_of("prometheus", {"query": query, "minutes": minutes})
     if not query.strip() or len(query) > 4000:
         return refused(title, "The query is empty or over 4,000 characters.", CommandStatus.INVALID)
@@ -85,8 +86,7 @@ async def prometheus(context: ToolContext, query: str, minutes: int = 0, step: i
         return from_result(title, await send(context, PromQuery(expr=query)))
     end = context.now()
     start = end - timedelta(minutes=min(minutes, 7 * 24 * 60))
-    step_s = max(step, int((end - start).total_seconds() // 60), 1)
-    return from_result(title, await send(context, PromQuery(expr=query, start=start, end=end, step_s=step_s)))
+    return from_result(title, await send(context, PromQuery(expr=query, start=start, end=end, step_s=step if step > 0 else None)))
 
 
 async def changes(context: ToolContext, target: str = "", namespace: str = "", minutes: int = 60) -> ToolAnswer:

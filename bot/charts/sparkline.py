@@ -10,7 +10,7 @@ def sparkline(points: Sequence[tuple[float, float]], width: int = 40) -> str:
     if not points or width < 1:
         return ""
     start, end = points[0][0], points[-1][0]
-    cells: list[float | None] = [None] * (1 if end <= start else width)
+    cells: list[float | None] = [None] * (1 if end <= start else min(width, len(points)))
     for at, value in points:
         index = min(len(cells) - 1, int((at - start) / (end - start) * len(cells))) if end > start else 0
         known = cells[index]

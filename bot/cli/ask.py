@@ -16,9 +16,10 @@ from bot.cli.connection import Connection, find_connection
 from bot.cli.exits import Exit
 from bot.cli.running import run_loop
 from bot.cli.screen import Screen
+from bot.cli.step_charts import charts_of_step
 from bot.cli.story import Story
 from protocol.approval import TERMINAL, ApprovalState
-from protocol.events import read_event
+from protocol.events import ToolFinished, read_event
 
 _COLD_S = 8.0
 _LOOK_S = 0.25
@@ -174,6 +175,8 @@ class _Events:
     """The stream of one conversation, fed to story and screen."""
 
     def __init__(self, client: Client, conversation: str, story: Story, screen: Screen) -> None:
+        self._client = client
+        self._conversation = conversation
         self._events = client.follow(conversation)
         self._story = story
         self._screen = screen
@@ -213,6 +216,8 @@ class _Events:
                     self._asked_for = self._asked_for | {said.approval}
                 self._story.take(said)
                 self._screen.event(said)
+                if isinstance(said, ToolFinished):
+                    self._take_charts(await charts_of_step(self._client, self._conversation, said))
             elif event.kind == "approval":
                 self._story.take_approval(event.data)
             elif event.kind == "live":
@@ -220,6 +225,10 @@ class _Events:
             elif event.kind == "gone":
                 raise ApiError(403, "gone", "You may not read this conversation any more.")
             yield event.kind
+
+    def _take_charts(self, charts: list[dict[str, Any]]) -> None:
+        self._story.charts += charts
+        self._screen.charts(charts, self._client.url)
 
 
 async def _tell_privately(question: str, wishes: Wishes, *, solo: bool) -> Exit:

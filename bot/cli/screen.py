@@ -8,6 +8,7 @@ from rich.markdown import Markdown
 from rich.status import Status
 
 from bot.cli.cards import approval_panel, diagnosis_panel, step_line
+from bot.cli.step_charts import chart_line
 from protocol.diagnosis import Diagnosis
 from protocol.events import (
     ActionFinished,
@@ -80,6 +81,10 @@ class Screen:
                 self.error(message)
             case _:
                 pass
+
+    def charts(self, charts: list[dict[str, Any]], url: str) -> None:
+        for chart in charts:
+            self._print(chart_line(chart, url))
 
     def live(self, data: dict[str, Any]) -> None:
         if data.get("type") == "progress":

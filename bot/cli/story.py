@@ -35,6 +35,8 @@ class Story:
     """By id, newest view of each, in the order in which they were asked for."""
     actions: list[ActionFinished] = field(default_factory=list[ActionFinished])
     cases: list[CaseStored] = field(default_factory=list[CaseStored])
+    charts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """REST's views of the charts that the steps brought."""
     failed: TurnFailed | None = None
     cancelled: bool = False
     finished: TurnFinished | None = None
@@ -113,6 +115,7 @@ class Story:
             "approvals": list(self.approvals.values()),
             "actions": [action.model_dump(mode="json") for action in self.actions],
             "cases": [case.model_dump(mode="json") for case in self.cases],
+            "charts": self.charts,
             "healed": self.healed,
             "failed": self.failed.model_dump(mode="json") if self.failed else None,
         }
