@@ -159,7 +159,7 @@ def growth(samples: list[tuple[float, float]]) -> tuple[float, float, float]:
 def curve(memory: dict[str, list[tuple[float, float]]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure: Any = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
     for role, samples in sorted(memory.items()):
         axes.plot([at / 60 for at, _ in samples], [value for _, value in samples], label=role, linewidth=1)
