@@ -8,13 +8,14 @@ from fastapi.responses import RedirectResponse
 
 from bot.api.access import Caller, authenticate, plane_of, require_intent
 from bot.api.approvals import Verdict, decide_as, shown
+from bot.api.cards import notification_view
 from bot.api.conversations import NewConversation, Question, ask_in, cancel_open_turns, open_conversation
 from bot.api.language import language_of, language_of_reader
 from bot.api.problems import Problem
 from bot.api.stream import StreamsOf
 from bot.api.throttle import Throttle
 from bot.api.views import View, cluster_view, conversation_view, entry_view
-from bot.web import sign_in
+from bot.web import changes, sign_in
 from bot.web.assets import asset, build
 from bot.web.render import page
 from bot.web.thread import turns_of
@@ -37,6 +38,7 @@ Text = Annotated[str, Form(max_length=20_000)]
 def install(app: FastAPI) -> None:
     app.state.sign_in_throttle = Throttle(SIGN_INS, SIGN_IN_WINDOW_S)
     app.include_router(sign_in.router)
+    app.include_router(changes.router)
     app.include_router(router)
 
 
@@ -108,6 +110,13 @@ async def inbox(request: Request) -> Response:
     )
 
 
+@router.get("/changes")
+async def changes_page(request: Request) -> Response:
+    """What holds changes back: kill switches, freeze windows, break-glass."""
+    who = await authenticate(request)
+    return await _with_frame(request, who, "changes.html", page="changes", **await changes.changes_view(request, who))
+
+
 @router.get("/approvals/{approval}")
 async def approval_page(request: Request, approval: Id) -> Response:
     who = await authenticate(request)
@@ -126,9 +135,17 @@ async def decide(
     verdict: Text = "",
     plan_hash: Text = "",
     reason: Text = "",
+    override_owner: Text = "",
+    break_glass: Text = "",
 ) -> Response:
     who = await _meant(request, csrf)
-    body = Verdict(verdict=verdict, plan_hash=plan_hash, reason=reason)
+    body = Verdict(
+        verdict=verdict,
+        plan_hash=plan_hash,
+        reason=reason,
+        override_owner=override_owner == "yes",
+        break_glass=break_glass == "yes",
+    )
     decided = await decide_as(plane_of(request), who, approval, body)
     streams.nudge()
     return RedirectResponse(f"/c/{decided.conversation}" if decided.conversation else f"/approvals/{approval}", status_code=303)
@@ -206,5 +223,6 @@ async def _with_frame(request: Request, who: Caller, template: str, **values: An
         clusters=[cluster_view(c) for c in clusters],
         scopes={c.id: who.principal.scope_limit(c.id).namespaces for c in clusters},
         pending=len(pending),
+        notifications=[notification_view(n) for n in await plane.notifications.unseen(who.principal)],
         **values,
     )

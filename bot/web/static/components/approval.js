@@ -1,14 +1,15 @@
 // The approval card: exactly what would run, and honest in every state. Its words come from the stored plan, never from a model.
 
-import { post } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { duration, sentences, t, time, tOr } from "../i18n.js";
+import { askAgain, decideParts } from "./decide.js";
+import { broken, freeze, owner } from "./holds.js";
 
 class Approval extends HTMLElement {
   /** `view` from the API; `progress` is what the action does right now. */
   update(view, progress = "") {
     if (this.view && view.version < this.view.version) return; // an answer that was overtaken
-    const key = JSON.stringify([view.version, view.state, view.decisions.length, view.you]);
+    const key = JSON.stringify([view.version, view.state, view.decisions.length, view.you, view.freeze, view.electors]);
     this.view = view;
     if (this.key !== key) {
       this.key = key;
@@ -26,10 +27,11 @@ class Approval extends HTMLElement {
       h(
         "article", { class: `card approval state-${view.state} risk-edge-${view.risk}`, "aria-label": `${t("approval.title")}: ${view.command_line}` },
         head(view),
+        broken(view.break_glass),
         h("p", { class: "why" }, view.why),
         command(view.command_line),
         diff(view),
-        view.owner.reverts ? owner(view.owner) : null,
+        owner(view.owner, view.target),
         facts(view),
         this.foot(view),
         h("p", { class: "origin" }, t("approval.origin", { hash: view.plan_hash.slice(0, 12) })),
@@ -42,44 +44,16 @@ class Approval extends HTMLElement {
     for (const d of view.decisions) foot.append(decision(d));
     if (view.state === "pending") foot.append(...this.pending(view));
     else if (view.state === "approved" || view.state === "running") foot.append(this.running(view));
-    else foot.append(settled(view));
+    else foot.append(...settled(view));
     return foot;
   }
 
   pending(view) {
     this.clock = h("span", { class: "expiry" });
-    this.notice = h("p", { class: "notice", role: "alert", hidden: true });
-    const parts = [h("p", { class: "expiry-line" }, icon("clock"), this.clock)];
+    const parts = [h("p", { class: "expiry-line" }, icon("clock"), this.clock), waits(view), freeze(view.freeze)];
     if (!view.four_eyes) parts.push(h("p", { class: "notice warn" }, t("approval.four_eyes_off")));
-    if (view.you.refusal) parts.push(h("p", { class: "notice" }, refusal(view)));
-    if (view.you.may_approve || view.you.may_reject) parts.push(this.buttons(view));
-    parts.push(this.notice);
-    return parts;
-  }
-
-  buttons(view) {
-    const reason = h("input", { type: "text", class: "reason", maxlength: "1000", "aria-label": t("approval.reason"), placeholder: t("approval.reason") });
-    const approve = h("button", { type: "button", class: "primary", disabled: !view.you.may_approve }, t("approval.approve"));
-    const words = view.you.may_withdraw && !view.you.may_approve ? t("approval.withdraw") : t("approval.reject");
-    const reject = h("button", { type: "button", class: "quiet danger" }, words);
-    const decide = (verdict) => this.decide(verdict, reason.value, [approve, reject]);
-    approve.addEventListener("click", () => decide("approve"));
-    reject.addEventListener("click", () => decide("reject"));
-    return h("div", { class: "decide" }, reason, h("div", { class: "buttons" }, approve, view.you.may_reject ? reject : null));
-  }
-
-  /** A second click finds the buttons disabled; a second request finds the decision made. */
-  async decide(verdict, reason, buttons) {
-    const enabled = buttons.filter((b) => !b.disabled);
-    for (const button of enabled) button.disabled = true;
-    this.notice.hidden = true;
-    try {
-      this.update(await post(`/api/v1/approvals/${this.view.id}/decide`, { verdict, plan_hash: this.view.plan_hash, reason }));
-    } catch (error) {
-      this.notice.textContent = tOr(`refusal.${error.code}`, error.detail || error.message);
-      this.notice.hidden = false;
-      for (const button of enabled) button.disabled = false;
-    }
+    if (view.you.refusal && !["frozen", "step_up"].includes(view.you.refusal_code)) parts.push(h("p", { class: "notice" }, refusal(view)));
+    return [...parts, ...decideParts(this, view)].filter(Boolean);
   }
 
   running(view) {
@@ -88,15 +62,16 @@ class Approval extends HTMLElement {
       "p", { class: "outcome running" },
       h("span", { class: "mark spinner", role: "img", "aria-label": t("step.running") }),
       h("b", {}, t(`state.${view.state}`)), " ", this.progress,
+      view.state === "approved" && view.freeze ? freeze(view.freeze) : null,
     );
   }
 
   tick() {
-    if (this.view.state !== "pending" || !this.clock) return;
+    if (this.view?.state !== "pending" || !this.clock) return;
     const left = Math.max(0, Math.ceil((Date.parse(this.view.expires_at) - Date.now()) / 1000));
     const words = left ? t("approval.expires", { left: `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}` }) : t("approval.expiring");
     if (this.clock.textContent !== words) this.clock.textContent = words;
-    for (const button of left ? [] : this.querySelectorAll(".decide button")) button.disabled = true;
+    for (const button of left ? [] : this.querySelectorAll(".card-foot button")) button.disabled = true;
   }
 }
 
@@ -168,12 +143,12 @@ function who(view) {
   return sentences(...words);
 }
 
-function owner(value) {
-  return h(
-    "div", { class: "notice warn" },
-    t("approval.owner_reverts", { owner: `${tOr(`owner.${value.kind}`, value.kind)} ${value.name}` }), " ", value.detail,
-    value.git_patch ? h("details", {}, h("summary", {}, t("approval.git_patch")), h("pre", { tabindex: "0" }, value.git_patch)) : null,
-  );
+/** What is still missing, and who could give it. */
+function waits(view) {
+  if (!view.missing || view.cannot_run) return null;
+  const words = t(view.missing > 1 ? "waits.many" : "waits.one", { n: view.missing, role: t(`role.${view.quorum.role}`) });
+  const people = view.electors.length ? t("waits.people", { names: view.electors.join(", ") }) : t("waits.nobody");
+  return h("p", { class: "waits" }, icon("people"), h("span", {}, sentences(words, people)));
 }
 
 function refusal(view) {
@@ -185,22 +160,33 @@ function decision(d) {
   return h(
     "p", { class: `decision ${d.verdict}` },
     icon(d.verdict === "approve" ? "check" : "cross"),
-    h("span", {}, t(`decision.${d.verdict}`, { name: d.by_name }), " ", time(d.at), d.reason ? ` · ${d.reason}` : ""),
+    h("span", {}, t(`decision.${d.verdict}`, { name: d.by_name }), " ", time(d.at), d.reason ? ` · ${d.reason}` : "",
+      d.override_owner ? h("span", { class: "chip warned" }, t("approval.overridden")) : null,
+      d.break_glass ? h("span", { class: "chip warned" }, t("glass.chip")) : null),
   );
 }
 
 function settled(view) {
   const took = view.started_at && view.finished_at ? Date.parse(view.finished_at) - Date.parse(view.started_at) : 0;
-  return h(
-    "p", { class: `outcome outcome-${view.state}` },
-    icon({ succeeded: "check", rolled_back: "undo", expired: "clock", superseded: "dash", cancelled: "dash" }[view.state] ?? "cross"),
-    h("span", {},
-      h("b", {}, t(`state.${view.state}`)),
-      took ? ` · ${t("approval.took", { time: duration(took) })}` : "",
-      view.outcome ? h("span", { class: "outcome-words" }, view.outcome) : null,
-      view.state === "unknown" ? h("span", { class: "outcome-words" }, t("approval.unknown_next")) : null),
-  );
+  const at = view.finished_at ?? view.decided_at;
+  return [
+    h(
+      "p", { class: `outcome outcome-${view.state}` },
+      icon(MARKS[view.state] ?? "cross"),
+      h("span", {},
+        h("b", {}, t(`state.${view.state}`)),
+        view.decided_by_name && !view.finished_at ? ` · ${view.decided_by_name}` : "",
+        at ? [" · ", time(at)] : null,
+        took ? ` · ${t("approval.took", { time: duration(took) })}` : "",
+        view.outcome ? h("span", { class: "outcome-words" }, view.outcome) : null,
+        h("span", { class: "outcome-words hint" }, tOr(`ended.${view.state}`, ""))),
+    ),
+    view.look_at.length ? h("ul", { class: "look-at" }, view.look_at.map((line) => h("li", {}, h("code", {}, line)))) : null,
+    askAgain(view),
+  ].filter(Boolean);
 }
+
+const MARKS = { succeeded: "check", rolled_back: "undo", expired: "clock", superseded: "dash", cancelled: "dash", unknown: "warn" };
 
 setInterval(() => {
   for (const card of document.querySelectorAll("ot-approval")) card.tick?.();

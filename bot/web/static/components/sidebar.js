@@ -2,9 +2,11 @@
 
 import { fill, h } from "../dom.js";
 import { since, t } from "../i18n.js";
+import { showNotices } from "./notices.js";
 
 class Sidebar extends HTMLElement {
   update(lists) {
+    showNotices(lists.notifications);
     const names = new Map(lists.clusters.map((c) => [c.id, c]));
     const here = location.pathname;
     fill(this, h("ul", { class: "conversations" }, lists.conversations.map((c) => item(c, names.get(c.cluster), here))));
