@@ -15,6 +15,7 @@ from control_plane.services import ControlPlane
 from protocol.events import TurnFailed
 
 if TYPE_CHECKING:
+    from agent_runtime.case_keeper import CaseKeeper
     from agent_runtime.stack import Stack
     from knowledge.cases import CaseStore
     from knowledge.embeddings import Embedder
@@ -46,6 +47,7 @@ class AgentRuntime:
         self._sweep: asyncio.Task[None] | None = None
         self._warm: asyncio.Task[None] | None = None
         self._cases: CaseStore | None = None
+        self._keeper: CaseKeeper | None = None
         self._embedder: Embedder | None = None
 
     async def start(self, after: Awaitable[object] | None = None) -> None:
@@ -57,7 +59,7 @@ class AgentRuntime:
         self._plane.durable.register(ACTION, self._action)
         self._launched = asyncio.create_task(self._launch(after), name="launch the durable executor")
         self._stack = asyncio.create_task(self._load(self._launched), name="load the agent stack")
-        self._warm = asyncio.create_task(self._warm_cases(), name="warm the case store")
+        self._warm = asyncio.create_task(self._keep_cases(), name="keep the cases")
         self._sweep = asyncio.create_task(self._sweep_for_ever(self._launched), name="sweep for turns and actions")
 
     async def stop(self) -> None:
@@ -70,7 +72,7 @@ class AgentRuntime:
         if tasks:
             await asyncio.wait(tasks, timeout=1)
         await self._plane.durable.close(timeout_s=STOP_S)
-        if self.ready and self._stack is not None:
+        if self._stack is not None and self._stack.done() and not self._stack.cancelled() and not self._stack.exception():
             await self._stack.result().close()
         if self._cases is not None:
             await self._cases.close()
@@ -87,6 +89,11 @@ class AgentRuntime:
         """Has the agent stack loaded? Questions that come earlier wait for it."""
         return self._stack is not None and self._stack.done() and self._stack.exception() is None
 
+    def cases_changed(self) -> None:
+        """Somebody has imported a case, or had one forgotten: the index follows now."""
+        if self._keeper is not None:
+            self._keeper.nudge()
+
     async def _launch(self, after: Awaitable[object] | None) -> None:
         if after is not None:
             await asyncio.wait({asyncio.ensure_future(after)}, timeout=HELD_BACK_S)
@@ -100,18 +107,22 @@ class AgentRuntime:
         await asyncio.wait({after})
         return await asyncio.to_thread(self._import)
 
-    async def _warm_cases(self) -> None:
-        """The first search loads ChromaDB and the vectors, which takes seconds: not while somebody waits for an answer."""
-        from knowledge.cases import CasesUnavailable
-
+    async def _keep_cases(self) -> None:
+        """The first search loads ChromaDB and the vectors, which takes seconds: not while somebody waits for an answer. From
+        then on what is learnt is kept in order, soaks among it."""
         if self._stack is None:
             return
         await asyncio.wait({self._stack})
+        from agent_runtime.case_keeper import CaseKeeper
+        from knowledge.cases import CasesUnavailable
+
         try:
             if self._cases is not None:
                 await self._cases.search("warm up", limit=1)
         except CasesUnavailable as error:
             log.warning("past cases can't be read; diagnosis goes on without them", why=str(error))
+        self._keeper = CaseKeeper(self._plane, lambda: self._cases)
+        await self._keeper.run()
 
     def _import(self) -> "Stack":
         from agent_runtime.stack import Stack, case_store

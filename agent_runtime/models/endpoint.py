@@ -100,9 +100,9 @@ class Line:
     @property
     def url(self) -> str:
         """For people and the log: without user, password and query."""
-        parts = urlsplit(str(self._client.base_url).rstrip("/") + self._path)
-        host = parts.hostname or ""
-        return urlunsplit((parts.scheme, f"{host}:{parts.port}" if parts.port else host, parts.path, "", ""))
+        parts = urlsplit(str(self._client.base_url))
+        host = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""
+        return urlunsplit((parts.scheme, host, parts.path.rstrip("/") + self._path, "", ""))
 
     async def send(self, body: bytes, *, streams: bool, into: Assembly) -> None:
         """One exchange. Raises the client's and the transport's errors, BrokeOff, AnswerFailed, NotAnAnswer."""

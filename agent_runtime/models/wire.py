@@ -118,7 +118,7 @@ def adapted(manner: Manner, body: Body, status: int, words: str) -> Manner | Non
         return None
     said = words.lower()
     for field, marks in _REFUSED:
-        if field in body and any(mark in said for mark in marks) and body[field] is not False:
+        if field in body and any(mark in said for mark in marks) and (field != "stream" or body[field]):
             return _without(manner, field)
     if status in (400, 422):
         optional = (key for key in body if key not in ("model", "messages", "tools", "stream"))

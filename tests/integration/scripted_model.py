@@ -56,7 +56,33 @@ class Garbage:
     """200 with a stream that is no JSON."""
 
 
-Reply = Say | Calls | Fail | Silent | Garbage
+@dataclass(frozen=True)
+class Raw:
+    """These bytes, whatever they are; `every_s` sends them line by line so slowly."""
+
+    body: bytes
+    content_type: str = "text/event-stream"
+    status: int = 200
+    every_s: float = 0
+
+
+Reply = Say | Calls | Fail | Silent | Garbage | Raw
+
+
+def whole(message: dict[str, Any], *, usage: dict[str, int] | None = None, finish: str | None = "stop") -> Raw:
+    """One body, as of a server that does not stream."""
+    body: dict[str, Any] = {"id": "x", "choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+    return Raw(json.dumps(body | ({"usage": usage} if usage else {})).encode(), "application/json")
+
+
+def deltas(*parts: dict[str, Any], finish: str | None = "stop", done: bool = True, usage: dict[str, int] | None = None) -> Raw:
+    """A stream of these deltas."""
+    chunks = [_chunk({"delta": part}) for part in parts]
+    if finish is not None:
+        chunks.append(_chunk({"delta": {}, "finish_reason": finish}))
+    if usage is not None:
+        chunks.append(_chunk(None, usage))
+    return Raw(b"".join(chunks) + (b"data: [DONE]\n\n" if done else b""))
 
 
 @dataclass
@@ -68,6 +94,11 @@ class ScriptedModel:
     """Spent in this server."""
     tokens: int = 10
     """Told as used, in and out, for each answer."""
+    refuses: dict[str, str] = field(default_factory=dict[str, str])
+    """Fields that are answered with a 400 in these words."""
+    paths: list[str] = field(default_factory=list[str])
+    """Path and query of each request."""
+    headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
 
     def messages(self, n: int = -1) -> list[dict[str, Any]]:
         return cast(list[dict[str, Any]], json.loads(self.requests[n])["messages"])
@@ -79,6 +110,12 @@ class ScriptedModel:
     async def answer(self, request: Request) -> Response:
         began = time.perf_counter()
         self.requests.append(await request.body())
+        self.paths.append(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+        self.headers.append(dict(request.headers))
+        asked = json.loads(self.requests[-1])
+        for name, words in self.refuses.items():
+            if name in asked and not (name == "stream" and asked[name] is False):
+                return JSONResponse({"error": {"message": words, "type": "invalid_request_error"}}, 400)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         match reply:
             case Fail():
@@ -90,10 +127,20 @@ class ScriptedModel:
                 response = Response(status_code=499)
             case Garbage():
                 response = Response(b"data: {this is no json\n\n", media_type="text/event-stream")
+            case Raw(every_s=0):
+                response = Response(reply.body, reply.status, media_type=reply.content_type)
+            case Raw():
+                response = StreamingResponse(drip(reply), media_type=reply.content_type)
             case Say() | Calls():
                 response = StreamingResponse(stream(reply, self.tokens), media_type="text/event-stream")
         self.seconds += time.perf_counter() - began
         return response
+
+
+async def drip(reply: Raw) -> AsyncIterator[bytes]:
+    for line in reply.body.splitlines(keepends=True):
+        yield line
+        await asyncio.sleep(reply.every_s)
 
 
 async def stream(reply: Say | Calls, tokens: int) -> AsyncIterator[bytes]:
@@ -139,7 +186,7 @@ async def scripted_model(*replies: Reply) -> AsyncGenerator[ScriptedModel]:
     listener.bind(("127.0.0.1", 0))
     port = cast(int, listener.getsockname()[1])
     model = ScriptedModel(f"http://127.0.0.1:{port}/v1", list(replies))
-    app = Starlette(routes=[Route("/v1/chat/completions", model.answer, methods=["POST"])])
+    app = Starlette(routes=[Route("/{path:path}", model.answer, methods=["POST"])])
     server = _Server(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
     serving = asyncio.create_task(server.serve([listener]))
     try:

@@ -1,0 +1,108 @@
+"""Keeps what is learnt in order: plants the seeds, copies changed cases into the index, looks at soaks that are due.
+
+The rows are the truth. What a crash left undone is found by comparing: what the index lacks is copied, what it holds of a case
+that was forgotten goes, and what it holds of a case without a row (older versions had none) gets one.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from agent_runtime.actions.soak import SoakStep
+from control_plane.cases import Debt
+from control_plane.errors import ServiceError
+from control_plane.services import ControlPlane
+from knowledge.cases import SEEDS_VERSION, Case, CaseStore, CasesUnavailable, seeds
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 10.0
+COMPARE_EVERY_S = 3600.0
+_BATCH = 200
+_TENANT = "default"
+
+
+class CaseKeeper:
+    """One a process; `run` until cancelled. `store` gives None while the case store has not loaded."""
+
+    def __init__(self, plane: ControlPlane, store: Callable[[], CaseStore | None]) -> None:
+        self._plane = plane
+        self._store = store
+        self._soaks = SoakStep(plane)
+        self._news = asyncio.Event()
+        self._compare_at = 0.0
+
+    def nudge(self) -> None:
+        """A case was imported or forgotten here: look now."""
+        self._news.set()
+
+    async def run(self) -> None:
+        while True:
+            await self.once()
+            self._news.clear()
+            try:
+                async with asyncio.timeout(EVERY_S):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    async def once(self) -> None:
+        """One round. What fails is tried again in the next."""
+        for step in (self._plant, self._compare, self._pay, self._soaks.run_due):
+            try:
+                await step()
+            except CasesUnavailable as error:
+                log.warning("the index of the cases is behind; it is tried again", why=str(error))
+            except ServiceError as error:
+                log.warning("what is learnt could not be kept in order; it is tried again", why=error.message)
+            except Exception:
+                log.exception("a step of keeping cases failed; it is tried again")
+
+    async def _plant(self) -> None:
+        version = SEEDS_VERSION if self._plane.settings.seed_cases else 0
+        changed = await self._plane.cases.plant(seeds(), version)
+        if changed:
+            log.info("seeded cases", changed=changed, version=version)
+
+    async def _compare(self) -> None:
+        store = self._store()
+        if store is None or time.monotonic() < self._compare_at:
+            return
+        held = await _all(store)
+        adopted, owed = await self._plane.cases.compare(held, tenant=_TENANT)
+        self._compare_at = time.monotonic() + COMPARE_EVERY_S
+        if adopted or owed:
+            log.info("the index of the cases was compared", held=len(held), adopted=adopted, owed=owed)
+
+    async def _pay(self) -> None:
+        store = self._store()
+        if store is None:
+            return
+        while debts := await self._plane.cases.debts(_BATCH):
+            await copy(store, debts)
+            await self._plane.cases.paid(debts)
+            if len(debts) < _BATCH:
+                return
+
+
+async def copy(store: CaseStore, debts: Sequence[Debt]) -> None:
+    """Bring the index to what the rows say. Raises CasesUnavailable."""
+    wanted: dict[str, list[Case]] = defaultdict(list)
+    for debt in debts:
+        if debt.case is None:
+            await store.forget(debt.id, tenant=debt.tenant)
+        else:
+            wanted[debt.tenant].append(debt.case)
+    for tenant, cases in wanted.items():
+        await store.add_many(cases, tenant=tenant)
+
+
+async def _all(store: CaseStore) -> list[Case]:
+    ids = await store.ids(tenant=_TENANT)
+    found: list[Case] = []
+    for start in range(0, len(ids), _BATCH):
+        found += await store.some(ids[start : start + _BATCH], tenant=_TENANT)
+    return found
