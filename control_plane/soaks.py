@@ -17,6 +17,7 @@ from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.settings import Settings
 from control_plane.tables.cases import SoakRow
+from control_plane.tables.conversations import TurnRow
 from control_plane.wakeups import WORK
 from knowledge.cases.case import Case, Outcome
 from knowledge.diagnosis.catalogue import CATALOGUE
@@ -30,6 +31,7 @@ End: TypeAlias = Literal["held", "relapsed", "void", "unconfirmed"]
 
 LEASE = timedelta(minutes=2)
 RETRY_FIRST, RETRY_MOST = timedelta(minutes=5), timedelta(hours=1)
+OWED_FOR = timedelta(hours=24)
 PATIENCE = timedelta(hours=12)
 """How long after a look was due it is tried again, before nobody can tell."""
 
@@ -67,6 +69,11 @@ class NewSoak(Value):
     turn: str | None
     object: str
     fixed_at: datetime
+
+
+def relapse_of(approval: str) -> str:
+    """The client id of the turn that looks again after a relapse."""
+    return f"relapse:{approval}"
 
 
 class Soaks:
@@ -124,6 +131,21 @@ class Soaks:
                 if row is not None:
                     claimed.append(self._soak(row))
         return tuple(claimed)
+
+    async def unanswered(self) -> tuple[Soak, ...]:
+        """Relapses of the last day whose thread has not been reopened: a process may have ended in between, or the queue of the
+        conversation was full."""
+        turn = select(TurnRow.id).where(
+            TurnRow.conversation == SoakRow.conversation, TurnRow.client_id == relapse_of("") + SoakRow.approval
+        )
+        query = select(SoakRow).where(
+            SoakRow.state == "relapsed",
+            SoakRow.conversation.is_not(None),
+            SoakRow.ended_at > self._clock() - OWED_FOR,
+            ~turn.exists(),
+        )
+        async with self._db.read() as session:
+            return tuple(self._soak(row) for row in await session.scalars(query.order_by(SoakRow.ended_at)))
 
     async def remember(self, soak: Soak, mark: str) -> None:
         """What the object is told by, read at the beginning; the lease is given back."""

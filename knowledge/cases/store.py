@@ -9,14 +9,17 @@ written. ChromaDB is imported at first use.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from knowledge.cases.case import TEXT_LIMIT, Case, Outcome, tidy
-from knowledge.embeddings import Embedder, EmbeddingFailed
+from knowledge.cases.glossary import in_english
+from knowledge.cases.ranking import LEXICAL_FLOOR, Lists, fuse
+from knowledge.embeddings import Embedder, EmbeddingFailed, LocalEmbedder
 from knowledge.lexical import LexicalIndex, looks_like_identifier
 from protocol.diagnosis import SimilarCase
 from protocol.text import cap, clean
@@ -25,18 +28,25 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LEXICAL_WEIGHT = 0.3
-LEXICAL_FLOOR = 0.2
-VECTOR_FLOOR = 0.25
 CATCH_UP = 64
 """Cases without a vector that one search fills in at most."""
 NO_VECTOR = [1.0]
 """The cases' own collection is searched by words; ChromaDB wants some vector."""
 LEXICAL_MOST = 20_000
+NEAREST = 20
+"""Neighbours by meaning that take part in the ranking at least."""
 
 
 class CasesUnavailable(Exception):
     """ChromaDB does not answer or its directory cannot be used. Diagnosis goes on without similar cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    words: str
+    vector: list[float] | None
+    code: str
+    exact: bool
 
 
 class CaseStore:
@@ -63,6 +73,14 @@ class CaseStore:
         await self._run(lambda: self._write(tenant, stored, vectors[0] if vectors else None))
         return stored
 
+    async def add_many(self, cases: Sequence[Case], *, tenant: str = "default") -> None:
+        """Like `add`, for many: their vectors are made together. Raises CasesUnavailable."""
+        stored = [tidy(case) for case in cases]
+        vectors = await self._vectors([case.text() for case in stored]) if stored else None
+        for number, case in enumerate(stored):
+            vector = vectors[number] if vectors else None
+            await self._run(lambda case=case, vector=vector: self._write(tenant, case, vector))
+
     async def get(self, case_id: str, *, tenant: str = "default") -> Case | None:
         return await self._run(lambda: self._read(tenant, case_id))
 
@@ -74,6 +92,13 @@ class CaseStore:
         """The case with its new outcome; None when there is none of that id."""
         return await self._run(lambda: self._update(tenant, case_id, outcome))
 
+    async def ids(self, *, tenant: str = "default") -> list[str]:
+        return await self._run(lambda: list(self._collection(tenant).get(include=[])["ids"]))
+
+    async def some(self, ids: Sequence[str], *, tenant: str = "default") -> list[Case]:
+        """The cases of these ids, as the index holds them; those it does not hold are missing."""
+        return await self._run(lambda: self._some(tenant, ids))
+
     async def count(self, *, tenant: str = "default") -> int:
         return await self._run(lambda: int(self._collection(tenant).count()))
 
@@ -84,22 +109,31 @@ class CaseStore:
         tenant: str = "default",
         cluster: str | None = None,
         namespaces: Sequence[str] | None = None,
+        code: str = "",
         limit: int = 5,
     ) -> list[SimilarCase]:
-        """Cases like `text`, best first, within a cluster and namespaces (None: all; empty: none may be seen).
+        """Cases like `text` (in English, Chinese or Japanese) or with the root cause `code`, best first, within a cluster and
+        namespaces (None: all; empty: none may be seen).
 
-        Cases without a namespace belong to the whole cluster: they are given only when all namespaces may be seen.
+        Cases without a namespace belong to the whole cluster: they are given only when all namespaces may be seen. Cases
+        without a cluster are everybody's.
         """
         if namespaces is not None and not namespaces:
             return []
-        query = cap(clean(text), TEXT_LIMIT)
+        question = cap(clean(text), TEXT_LIMIT)
+        query = in_english(question) if self._reads_english_only else question
         vectors = await self._vectors([query]) if query.strip() else None
         if vectors:
             await self._catch_up(tenant)
         vector = vectors[0] if vectors else None
-        by_words = vector is None or looks_like_identifier(query)
+        asked = _Asked(f"{question} {in_english(question)}", vector, code, looks_like_identifier(question))
         where = _where(cluster, namespaces)
-        return await self._run(lambda: self._search(tenant, query, vector, by_words, where, limit))
+        return await self._run(lambda: self._search(tenant, asked, where, limit))
+
+    @property
+    def _reads_english_only(self) -> bool:
+        """The local model; an endpoint's model is asked in the question's own words."""
+        return isinstance(self._embedder, LocalEmbedder)
 
     async def close(self) -> None:
         """Wait for what is being written, and let go of the store."""
@@ -206,24 +240,27 @@ class CaseStore:
         self._forget_index(tenant)
         return changed
 
-    def _search(
-        self, tenant: str, query: str, vector: list[float] | None, by_words: bool, where: dict[str, Any] | None, limit: int
-    ) -> list[SimilarCase]:
-        scores: dict[str, float] = {}
+    def _some(self, tenant: str, ids: Iterable[str]) -> list[Case]:
+        wanted = list(ids)
+        return _cases(self._collection(tenant).get(ids=wanted, include=["metadatas"]).get("metadatas")) if wanted else []
+
+    def _search(self, tenant: str, asked: "_Asked", where: dict[str, Any] | None, limit: int) -> list[SimilarCase]:
         cases: dict[str, Case] = {}
-        if vector is not None:
-            for case, similarity in self._near(tenant, vector, where, limit * 4):
+        meaning: dict[str, float] = {}
+        if asked.vector is not None:
+            for case, similarity in self._near(tenant, asked.vector, where, max(limit * 4, NEAREST)):
+                cases[case.id], meaning[case.id] = case, similarity
+        found, index = self._index(tenant, where)
+        words: dict[str, float] = {}
+        same: set[str] = set()
+        for case, score in zip(found, index.scores(asked.words), strict=True):
+            if score >= LEXICAL_FLOOR or case.id in meaning:
+                cases[case.id], words[case.id] = case, score
+            if asked.code and case.code == asked.code and len(same) < NEAREST:
                 cases[case.id] = case
-                scores[case.id] = similarity
-        if by_words:
-            found, index = self._index(tenant, where)
-            for case, score in zip(found, index.scores(query), strict=True):
-                if score >= LEXICAL_FLOOR:
-                    cases[case.id] = case
-                    scores[case.id] = score if vector is None else scores.get(case.id, VECTOR_FLOOR) + LEXICAL_WEIGHT * score
-        floor = LEXICAL_FLOOR if vector is None else VECTOR_FLOOR
-        best = sorted((n for n in scores if scores[n] >= floor), key=lambda n: (-scores[n], n))[:limit]
-        return [_similar(cases[n], scores[n]) for n in best]
+                same.add(case.id)
+        lists = Lists(meaning, words, frozenset(same), asked.exact)
+        return [_similar(cases[key], score) for key, score in fuse(lists, limit)]
 
     def _near(self, tenant: str, vector: list[float], where: dict[str, Any] | None, limit: int) -> list[tuple[Case, float]]:
         found: Any = self._vector_collection(tenant).query(
@@ -273,6 +310,7 @@ def _open(where: str | Path) -> Any:
 
 
 def _where(cluster: str | None, namespaces: Sequence[str] | None) -> dict[str, Any] | None:
+    """Of a scope, and what belongs to no cluster."""
     clauses: list[dict[str, Any]] = []
     if cluster is not None:
         clauses.append({"cluster": {"$eq": cluster}})
@@ -280,7 +318,8 @@ def _where(cluster: str | None, namespaces: Sequence[str] | None) -> dict[str, A
         clauses.append({"namespace": {"$in": sorted(namespaces)}})
     if not clauses:
         return None
-    return clauses[0] if len(clauses) == 1 else {"$and": clauses}
+    own = clauses[0] if len(clauses) == 1 else {"$and": clauses}
+    return {"$or": [{"cluster": {"$eq": ""}}, own]}
 
 
 def _metadata(case: Case) -> dict[str, str]:
