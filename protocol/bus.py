@@ -56,6 +56,8 @@ class ClusterSummary(Value):
     """Which metrics server the runner uses, and whether it answers, in one line for people."""
     cache: Literal["cold", "warm", "stale"] = "cold"
     cache_note: str = ""
+    cannot_write: str = ""
+    """Why this runner would refuse every approved plan now: its clock, its Lease. "" where none runs anyway."""
 
 
 class Heartbeat(Message):

@@ -1,5 +1,6 @@
 """The runner's configuration, by one door: environment (`OPSTHREAD_RUNNER_…`). It has the last word on writes."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -14,6 +15,9 @@ from runner.metrics.settings import MetricsSettings
 
 REMEDIATION_TYPES: tuple[str, ...] = tuple(row.model_fields["type"].default for row in get_args(get_args(Remediation)[0]))
 """Every type of remediation by its name."""
+
+KEPT_IN = "opsthread-runner-identity"
+"""The Secret in which a runner in a pod keeps its key."""
 
 Items = Annotated[tuple[str, ...], NoDecode]
 """A comma list in the environment, a list in code."""
@@ -33,6 +37,10 @@ class RunnerConfig(MetricsSettings):
     enrol_token_file: Path | None = None
     key_file: Path | None = None
     """Where the runner's own key and ids are kept, mode 0600. Default: `<data_dir>/identity.json`."""
+    key_secret: str = ""
+    """A Secret that holds them instead. Default: `opsthread-runner-identity` in a pod without a key_file, none elsewhere."""
+    key_secret_namespace: str = ""
+    """Default: the pod's own, or the kubeconfig's."""
     data_dir: Path = Path("runner-data")
     name: str = "runner"
 
@@ -42,6 +50,12 @@ class RunnerConfig(MetricsSettings):
     in_cluster: bool = False
     watch_namespaces: Items = ()
     """Watch only these namespaces; empty means the whole cluster."""
+
+    lease: Literal["auto", "off"] = "auto"
+    """One active runner a cluster by a Lease. auto: in a pod, and wherever lease_namespace is set."""
+    lease_name: str = "opsthread-runner"
+    lease_namespace: str = ""
+    """Default: the pod's own."""
 
     mode: Literal["read-only", "writes"] = "read-only"
     remediations: Items = ()
@@ -105,9 +119,13 @@ class RunnerConfig(MetricsSettings):
         return {kid: VerifyKey(bytes.fromhex(text)) for kid, text in self.grant_keys.items()}
 
     def enrolment_token(self) -> str | None:
-        """Raises OSError when the token's file cannot be read."""
+        """None where there is no file either: a mounted Secret may be gone once it was used.
+
+        Raises OSError when the file cannot be read.
+        """
         if self.enrol_token is not None:
             return self.enrol_token.get_secret_value()
         if self.enrol_token_file is not None:
-            return self.enrol_token_file.read_text().strip()
+            with contextlib.suppress(FileNotFoundError):
+                return self.enrol_token_file.read_text().strip() or None
         return None

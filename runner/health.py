@@ -1,6 +1,7 @@
 """Health and metrics over HTTP: /health/live, /health/ready, /metrics."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -35,23 +36,31 @@ class Metrics:
         Gauge(f"opsthread_runner_{name}", what, registry=self.registry).set_function(read)
 
 
-async def serve_health(
-    host: str, port: int, metrics: Metrics, state: Callable[[], dict[str, Any]]
-) -> tuple[web.AppRunner, int]:
-    """Start the server; the caller cleans the returned runner up. Port 0 takes a free one.
+def _starting() -> dict[str, Any]:
+    return {"ready": False, "place": "starting"}
 
-    `state` is what /health/ready shows; its `ready` decides between 200 and 503.
-    """
+
+@dataclass(slots=True)
+class Face:
+    """What is shown now; it changes when this pod becomes the active runner, and when another one does."""
+
+    metrics: Metrics = field(default_factory=Metrics)
+    state: Callable[[], dict[str, Any]] = _starting
+    """What /health/ready shows; its `ready` decides between 200 and 503."""
+
+
+async def serve_health(host: str, port: int, face: Face) -> tuple[web.AppRunner, int]:
+    """Start the server; the caller cleans the returned runner up. Port 0 takes a free one."""
 
     async def live(_: web.Request) -> web.Response:
         return web.json_response({"status": "live"})
 
     async def ready(_: web.Request) -> web.Response:
-        now = state()
+        now = face.state()
         return web.json_response(now, status=200 if now.get("ready") else 503)
 
     async def numbers(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(face.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.add_routes([web.get("/health/live", live), web.get("/health/ready", ready), web.get("/metrics", numbers)])

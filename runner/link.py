@@ -26,6 +26,7 @@ from protocol import subjects
 from protocol.bus import EnrolReply, EnrolRequest, Hello, HelloReply
 from protocol.proof import enrol_inbox_id
 from protocol.text import one_line
+from runner.clocks import elapsed
 from runner.identity import Identity
 from runner.wire import Wire, connect
 
@@ -68,6 +69,7 @@ class Link:
         on_command: Receive,
         on_cancel: Callable[[str], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        passed: Callable[[], float] = elapsed,
         ca_file: str | None = None,
         renew_after_s: float = RENEW_AFTER_S,
     ) -> None:
@@ -78,16 +80,30 @@ class Link:
         self._on_command = on_command
         self._on_cancel = on_cancel
         self._now = now
+        self._passed = passed
         self._tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
         self._renew_after_s = renew_after_s
         self._line: _Line | None = None
         self._greeted = asyncio.Event()
         self._accepting = True
-        self.clock_offset: timedelta | None = None
-        """Control plane's clock minus ours, as of the last hello; None before the first."""
+        self._clock: tuple[timedelta, datetime, float] | None = None
         self.refusal = ""
         """Why the control plane did not accept the last hello."""
         self.connects = 0
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """The control plane's clock minus ours, as of the last hello and corrected by jumps of ours since; None before it."""
+        if self._clock is None:
+            return None
+        offset, at, passed_at = self._clock
+        jumped = (self._now() - at) - timedelta(seconds=self._passed() - passed_at)
+        return offset - jumped
+
+    async def replaced(self) -> bool:
+        """Does the control plane refuse this start of the runner now, because another one is active?"""
+        reply = await self._ask_hello()
+        return reply is not None and not reply.accepted
 
     @property
     def ready(self) -> bool:
@@ -254,7 +270,7 @@ class Link:
             log.warning("hello_answer_unreadable", error=str(error))
             return None
         took = self._now() - asked
-        self.clock_offset = reply.clock - (asked + took / 2)
+        self._clock = (reply.clock - (asked + took / 2), self._now(), self._passed())
         return reply
 
     async def _close(self) -> None:

@@ -1,39 +1,23 @@
-"""The runner as one process: link, cache, commands, heartbeats, watch results; and its end within 20 s of SIGTERM."""
+"""The runner as one process: credentials, the Lease, its identity, then everything at work; its end within 20 s of SIGTERM."""
 
 import asyncio
 import contextlib
-import gc
-import os
 import signal
 from collections.abc import Coroutine, Generator
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 
-from protocol import subjects
-from protocol.bus import HEARTBEAT_S, ClusterSummary, Heartbeat, Hello
-from protocol.ids import new_id
-from runner.cache.findings import FindingsWatch
-from runner.cache.live import LiveCache
-from runner.cache.summary import summarise
-from runner.commands.run import Commands
-from runner.config import RunnerConfig
-from runner.health import Metrics, serve_health
-from runner.identity import Identity, load_identity, save_identity
+from runner.config import KEPT_IN, RunnerConfig
+from runner.health import Face, serve_health
+from runner.holding import Holding
+from runner.identity import Identity, IdentityFile, IdentityStore, digest_of, new_identity
+from runner.key_secret import IdentitySecret
 from runner.kube.access import AccessError, load_access
 from runner.kube.client import KubeClient
-from runner.kube.discovery import Discovery
-from runner.kube.errors import KubeError
-from runner.link import Link, enrol
-from runner.metrics.client import Prometheus
-from runner.remediation.desk import Desk
-from runner.remediation.execute import Execution
-from runner.remediation.memory import GrantMemory
-from runner.spool import Spool
-from runner.work import Work
+from runner.link import EnrolmentRefused, enrol
+from runner.parts import Parts
 
 log = structlog.get_logger("runner")
 
@@ -45,7 +29,7 @@ _ACCESS_AGAIN_S = 5.0
 async def run(config: RunnerConfig, stop: asyncio.Event | None = None) -> None:
     """Run until SIGTERM, SIGINT or `stop`; then end within `config.stop_within_s`.
 
-    Raises EnrolmentRefused, PermissionError (key file) and RuntimeError (not enrolled and no token).
+    Raises EnrolmentRefused, PermissionError (key file) and RuntimeError (not enrolled and no token, no Secret for the key).
     """
     stopping = stop or asyncio.Event()
     with _signals(stopping):
@@ -69,247 +53,78 @@ async def run(config: RunnerConfig, stop: asyncio.Event | None = None) -> None:
 
 
 async def _run(config: RunnerConfig, stopping: asyncio.Event) -> None:
+    """A turn as the active runner after the other, each with a start (boot) of its own, which grants name."""
     async with contextlib.AsyncExitStack() as stack:
-        identity = await _until(stopping, _identity(config))
-        if identity is None:
-            return
-        parts = await _until(stopping, _Parts.build(config, identity, stack))
-        if parts is None:
-            return
-        await parts.serve(stopping)
-
-
-class _Parts:
-    """The pieces of a running runner, and who owns which task."""
-
-    def __init__(self, config: RunnerConfig, identity: Identity, client: KubeClient, prometheus: Prometheus) -> None:
-        self.config = config
-        self.identity = identity
-        self.boot = new_id()
-        self.started = datetime.now(UTC)
-        self.client = client
-        self.discovery = Discovery(client)
-        self.prometheus = prometheus
-        self.metrics = Metrics()
-        self.kubernetes_version = ""
-        self.metrics_api = False
-        data = config.data_dir
-        self.spool = Spool(data / "spool.db", cluster=identity.cluster, runner=identity.runner, boot=self.boot)
-        self.cache = LiveCache(
-            client,
-            self.discovery,
-            namespaces=config.watch_namespaces,
-            now=_now,
-            on_changes=lambda changes: self.spool.put(changes=changes),
-            on_update=self._touched,
-        )
-        self.findings = FindingsWatch(self.cache, lambda opened, closed: self.spool.put(findings=opened, closed=closed), _now)
-        self.link = Link(
-            url=config.nats_url,
-            name=config.name,
-            identity=identity,
-            hello=self.hello,
-            on_command=self._take,
-            on_cancel=self._give_up,
-            ca_file=str(config.nats_ca_file) if config.nats_ca_file else None,
-        )
-        self.memory = GrantMemory(data / "grants.db")
-        mode = config.runner_mode()
-        execution = Execution(
-            cluster=identity.cluster,
-            boot=self.boot,
-            keys=config.verify_keys(),
-            mode=mode,
-            memory=self.memory,
-            clock_offset=lambda: self.link.clock_offset,
-        )
-        self.commands = Commands(
-            client=client,
-            discovery=self.discovery,
-            cache=self.cache,
-            prometheus=prometheus,
-            desk=Desk(cluster=identity.cluster, mode=mode, execution=execution, memory=self.memory),
-            mode=mode,
-            now=_now,
-        )
-        self.work = Work(
-            self.commands.handle,
-            self.link.publish,
-            self.link.deliver,
-            concurrency=config.concurrency,
-            finished=self.metrics.finished,
-        )
-        self._gauges()
-
-    @classmethod
-    async def build(cls, config: RunnerConfig, identity: Identity, stack: contextlib.AsyncExitStack) -> "_Parts":
-        client = await stack.enter_async_context(await _client(config))
-        prometheus = await stack.enter_async_context(Prometheus(config, client))
-        parts = cls(config, identity, client, prometheus)
-        await parts._ask_version(timeout_s=2)
-        stack.callback(parts.memory.close)
-        stack.callback(parts.spool.close)
-        health, port = await serve_health(config.health_host, config.health_port, parts.metrics, parts.state)
+        face = Face()
+        health, port = await serve_health(config.health_host, config.health_port, face)
         stack.push_async_callback(health.cleanup)
-        log.info(
-            "started", boot=parts.boot, cluster=identity.cluster, runner=identity.runner, health_port=port, mode=config.mode
-        )
-        return parts
-
-    async def serve(self, stopping: asyncio.Event) -> None:
-        """Everything at work until `stopping`; then no new commands, the running ones end, and the link closes last."""
-        link = asyncio.create_task(self.link.run(), name="link")
-        others = [
-            asyncio.create_task(self.cache.run(), name="cache"),
-            asyncio.create_task(self.findings.run(), name="findings"),
-            asyncio.create_task(self._heartbeats(), name="heartbeats"),
-            asyncio.create_task(self._look_around(), name="look-around"),
-            asyncio.create_task(self.spool.run(self._store), name="spool"),
-        ]
-        stop = asyncio.create_task(stopping.wait(), name="stop-wait")
-        try:
-            done, _ = await asyncio.wait({link, stop, *others}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stop}:
-                task.result()
-            log.info("stopping", running=self.work.running)
-            await self.link.stop_accepting()
-            await self.work.finish(self.config.stop_within_s * 0.8)
-        finally:
-            await self.work.finish(0.5)
-            owned: list[asyncio.Task[Any]] = [stop, *others, link]
-            for task in owned:
-                task.cancel()
-            await asyncio.gather(*owned, return_exceptions=True)
-        log.info("stopped")
-
-    def _touched(self) -> None:
-        self.findings.touch()
-
-    def _take(self, data: bytes, reply: str) -> None:
-        self.work.receive(data, reply)
-
-    def _give_up(self, command: str) -> None:
-        self.work.cancel(command)
-
-    def hello(self) -> Hello:
-        return Hello(
-            cluster=self.identity.cluster,
-            runner=self.identity.runner,
-            boot=self.boot,
-            version=_version(),
-            mode=self.config.runner_mode(),
-            kubernetes_version=self.kubernetes_version,
-            started_at=self.started,
-            clock=_now(),
-        )
-
-    def summary(self) -> ClusterSummary:
-        return summarise(
-            self.cache.objects(("Node", "Namespace", "Pod")),
-            findings=self.findings.counts(),
-            metrics_api=self.metrics_api,
-            prometheus=self.prometheus.configured,
-            metrics=self.prometheus.status.told,
-            cache=self.cache.state,
-            note="; ".join(self.cache.limits()),
-        )
-
-    def state(self) -> dict[str, Any]:
-        """What /health/ready shows."""
-        return {
-            "ready": self.link.ready and self.cache.state != "cold",
-            "control_plane": "connected" if self.link.ready else self.link.refusal or "not connected",
-            "cache": self.cache.state,
-            "objects": self.cache.size(),
-            "limits": self.cache.limits(),
-            "metrics": self.prometheus.status.told,
-            "boot": self.boot,
-            "spool": self.spool.depth,
-        }
-
-    async def _heartbeats(self) -> None:
-        """Every 15 s, at once when the link comes up, and when the cache becomes warm."""
-        subject = subjects.heartbeat(self.identity.cluster, self.identity.runner)
-        warm = asyncio.create_task(self.cache.wait_settled(300), name="cache-warm")
-        try:
-            while True:
-                await self.link.wait_ready()
-                beat = Heartbeat(
-                    cluster=self.identity.cluster,
-                    runner=self.identity.runner,
-                    boot=self.boot,
-                    clock=_now(),
-                    summary=self.summary(),
-                    memory_mib=round(memory_mib(), 1),
-                    uptime_s=round((_now() - self.started).total_seconds(), 1),
-                )
-                await self.link.publish(subject, beat.model_dump_json().encode())
-                pause = asyncio.create_task(asyncio.sleep(HEARTBEAT_S), name="heartbeat-pause")
-                try:
-                    await asyncio.wait({pause} if warm.done() else {pause, warm}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    pause.cancel()
-        finally:
-            warm.cancel()
-
-    async def _look_around(self) -> None:
-        """Version, metrics API and metrics server, once a minute; after the first lists, memory is settled."""
-        settled = False
-        while True:
-            await self._ask_version(timeout_s=10)
-            with contextlib.suppress(KubeError):
-                rows = await self.discovery.resources(at_most_s=60)
-                self.metrics_api = any(row.group == "metrics.k8s.io" for row in rows)
-            if not settled and await self.cache.wait_settled(30):
-                settled = True
-                gc.collect()
-                gc.freeze()
-            await self.prometheus.look(self.cache.objects(("Service",)))
-            await asyncio.sleep(60 if self.kubernetes_version else 5)
-
-    async def _ask_version(self, timeout_s: float) -> None:
-        with contextlib.suppress(KubeError):
-            found = await self.client.get("/version", timeout=timeout_s)
-            self.kubernetes_version = str(found.get("gitVersion") or "")
-
-    async def _store(self, what: str, payload: bytes, message_id: str) -> None:
-        subject = {"changes": subjects.changes, "findings": subjects.findings}[what](
-            self.identity.cluster, self.identity.runner
-        )
-        await self.link.store(subject, payload, message_id)
-
-    def _gauges(self) -> None:
-        gauge = self.metrics.gauge
-        gauge("connected", "1 when the control plane has answered hello", lambda: float(self.link.ready))
-        gauge("connects", "Connections made to the bus", lambda: float(self.link.connects))
-        gauge("cache_objects", "Objects in the live cache", lambda: float(self.cache.size()))
-        gauge("running_commands", "Commands accepted and not done", lambda: float(self.work.running))
-        gauge("api_calls", "Requests sent to the API server", lambda: float(self.client.calls))
-        gauge("spool_batches", "Batches that wait for the control plane", lambda: float(self.spool.depth))
-        gauge("memory_mebibytes", "Resident memory", memory_mib)
+        log.info("health", port=port)
+        client = await _until(stopping, _client(config))
+        if client is None:
+            return
+        await stack.enter_async_context(client)
+        holding = Holding.of(config, client, _now)
+        stack.push_async_callback(holding.release)
+        while not stopping.is_set():
+            face.state = holding.state
+            if await _until(stopping, holding.acquire()) is None:
+                break
+            await _turn(config, client, holding, face, stopping)
 
 
-async def _identity(config: RunnerConfig) -> Identity:
-    """The kept identity; enrols first when there is none."""
+async def _turn(config: RunnerConfig, client: KubeClient, holding: Holding, face: Face, stopping: asyncio.Event) -> None:
+    identity = await _until(stopping, _identity(config, client))
+    if identity is None:
+        return
+    async with contextlib.AsyncExitStack() as stack:
+        parts = await _until(stopping, Parts.build(config, identity, client, holding, stack))
+        if parts is not None:
+            face.metrics, face.state = parts.metrics, parts.state
+            await parts.serve(stopping)
+
+
+async def _identity(config: RunnerConfig, client: KubeClient) -> Identity:
+    """The kept identity. It enrols first when there is none, and when the configuration has another token than the one that it
+    enrolled with: so a runner that was revoked comes back, with a new key."""
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    identity = load_identity(config.identity_path)
+    store = _store(config, client)
+    identity = await store.load()
     if config.cluster and config.runner:
         return identity.enrolled_as(config.cluster, config.runner)
-    if identity.enrolled:
-        return identity
     token = config.enrolment_token()
+    again = bool(token and identity.token_sha256 and digest_of(token) != identity.token_sha256)
+    if identity.enrolled and not again:
+        return identity
     if not token:
         raise RuntimeError(
             "this runner is not enrolled and has no token: set OPSTHREAD_RUNNER_ENROL_TOKEN or …_ENROL_TOKEN_FILE"
         )
+    try:
+        fresh = await _enrolled(config, new_identity() if identity.enrolled else identity, token)
+    except EnrolmentRefused as refused:
+        if not identity.enrolled:
+            raise
+        log.warning("not_enrolled_again", reason=str(refused), runner=identity.runner)
+        return identity
+    await store.save(fresh)
+    log.info("enrolled", cluster=fresh.cluster, runner=fresh.runner)
+    return fresh
+
+
+async def _enrolled(config: RunnerConfig, identity: Identity, token: str) -> Identity:
     ca_file = str(config.nats_ca_file) if config.nats_ca_file else None
     reply = await enrol(config.nats_url, identity, token, name=config.name, now=_now, ca_file=ca_file)
-    identity = identity.enrolled_as(reply.cluster, reply.runner)
-    save_identity(config.identity_path, identity)
     if reply.grant_keys and config.grant_keys and not set(config.grant_keys.values()) & set(reply.grant_keys.values()):
         log.warning("grant_keys_differ", pinned=list(config.grant_keys), offered=list(reply.grant_keys))
-    log.info("enrolled", cluster=reply.cluster, runner=reply.runner)
-    return identity
+    return identity.enrolled_as(reply.cluster, reply.runner, token)
+
+
+def _store(config: RunnerConfig, client: KubeClient) -> IdentityStore:
+    """A Secret in the cluster, a file outside of it; what the configuration names comes first."""
+    name = config.key_secret or ("" if config.key_file or not client.access.in_cluster else KEPT_IN)
+    if name:
+        return IdentitySecret(client, config.key_secret_namespace or client.access.namespace, name)
+    return IdentityFile(config.identity_path)
 
 
 async def _client(config: RunnerConfig) -> KubeClient:
@@ -348,22 +163,6 @@ def _signals(stopping: asyncio.Event) -> Generator[None]:
     finally:
         for number in caught:
             loop.remove_signal_handler(number)
-
-
-def memory_mib() -> float:
-    """Resident memory of this process; 0 where /proc does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024
-
-
-def _version() -> str:
-    try:
-        return version("opsthread")
-    except PackageNotFoundError:
-        return "0+source"
 
 
 def _now() -> datetime:

@@ -23,7 +23,9 @@ class Access:
     server: str
     ssl_context: ssl.SSLContext | None
     namespace: str = "default"
-    """The default namespace of the context."""
+    """The default namespace of the context, or the pod's own."""
+    in_cluster: bool = False
+    """By the pod's service account."""
     proxy: str | None = None
     tls_server_name: str | None = None
     _configuration: Any = None
@@ -58,23 +60,25 @@ def _load(kubeconfig: Path | None, context: str | None, in_cluster: bool) -> Acc
     configuration: Any = importlib.import_module("kubernetes.client").Configuration()
     configuration.proxy = None
     path = str(kubeconfig) if kubeconfig else str(package.KUBE_CONFIG_DEFAULT_LOCATION)
+    wanted, in_cluster = in_cluster, False
     try:
-        if in_cluster or (kubeconfig is None and not _exists(path)):
+        if wanted or (kubeconfig is None and not _exists(path)):
             incluster.load_incluster_config(client_configuration=configuration)
-            namespace = _pod_namespace()
+            namespace, in_cluster = _pod_namespace(), True
         else:
             package.load_kube_config(
                 config_file=path, context=context, client_configuration=configuration, persist_config=False
             )
             namespace = _context_namespace(package.list_kube_config_contexts(config_file=path), context)
     except (package.ConfigException, OSError, ValueError, TypeError) as error:
-        where = "the pod's service account" if in_cluster else f"kubeconfig {path}"
+        where = "the pod's service account" if wanted else f"kubeconfig {path}"
         raise AccessError(f"no access to a cluster by {where}: {error}") from error
     server = str(configuration.host).rstrip("/")
     return Access(
         server=server,
         ssl_context=_ssl_context(configuration) if server.startswith("https") else None,
         namespace=namespace,
+        in_cluster=in_cluster,
         proxy=configuration.proxy,
         tls_server_name=configuration.tls_server_name,
         _configuration=configuration,

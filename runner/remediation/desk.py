@@ -10,6 +10,7 @@ from runner.commands.answer import Answer
 from runner.commands.ask import Ask
 from runner.remediation.check import check
 from runner.remediation.execute import Execution
+from runner.remediation.fitness import Fitness
 from runner.remediation.memory import GrantMemory
 from runner.remediation.prepare import prepare
 
@@ -23,10 +24,11 @@ class Desk:
     cluster: str
     mode: RunnerMode
     execution: Execution
+    fitness: Fitness
     memory: GrantMemory
 
     async def prepare(self, action: Remediation, ask: Ask) -> Answer:
-        plan = await prepare(action, self.cluster, self.mode, ask)
+        plan = await prepare(action, self.cluster, self.mode, ask, trouble=self.fitness.trouble())
         return Answer(text=plan.diff, data={"plan": plan.model_dump(mode="json")})
 
     async def execute(self, command: Execute, ask: Ask) -> Answer:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from nacl.signing import VerifyKey
@@ -10,13 +10,15 @@ from nacl.signing import VerifyKey
 from protocol.bus import RunnerMode
 from protocol.canonical import digest
 from protocol.commands import STOPPED, Execute, ExecutionOutcome
-from protocol.grant import CLOCK_TOLERANCE, Grant, GrantRefused, verify
+from protocol.grant import Grant, GrantRefused, verify
 from protocol.policy import runner_may
 from protocol.remediation import PlanBody, Remediation
+from runner.clocks import elapsed
 from runner.commands.answer import Refusal
 from runner.commands.ask import Ask
 from runner.kube.errors import KubeError
 from runner.kube.resources import Resource
+from runner.remediation.fitness import Fitness
 from runner.remediation.memory import AfterState, GrantMemory
 from runner.remediation.others import evictable
 from runner.remediation.prepare import fields_hash
@@ -47,25 +49,26 @@ class Execution:
         keys: dict[str, VerifyKey],
         mode: RunnerMode,
         memory: GrantMemory,
-        clock_offset: Callable[[], timedelta | None],
+        fitness: Fitness,
+        passed: Callable[[], float] = elapsed,
     ) -> None:
         self._cluster = cluster
         self._boot = boot
         self._keys = keys
         self._mode = mode
         self._memory = memory
-        self._clock_offset = clock_offset
+        self._fitness = fitness
+        self._passed = passed
         self._one = asyncio.Lock()
 
     async def run(self, command: Execute, ask: Ask) -> ExecutionOutcome:
         """Never raises for what is refused or fails: the outcome says it. `unknown` means that nobody can tell."""
-        loop = asyncio.get_running_loop()
-        now, received = ask.now(), loop.time()
+        now, received = ask.now(), self._passed()
         try:
             grant = self._verified(command, now)
             until = received + (grant.expires_at - now).total_seconds()
             async with self._one:
-                if loop.time() >= until:
+                if self._passed() >= until:
                     raise GrantRefused("expired", "the grant expired while it waited for another execution")
                 self._memory.begin(grant, ask.now())
                 return await self._ended(grant, command, ask, until)
@@ -75,12 +78,7 @@ class Execution:
 
     def _verified(self, command: Execute, now: datetime) -> Grant:
         """Everything that can be known without the cluster. The hash is computed here, from what would run."""
-        offset = self._clock_offset()
-        if offset is None or abs(offset) > CLOCK_TOLERANCE:
-            seconds = "not known" if offset is None else f"{offset.total_seconds():+.0f} s"
-            raise GrantRefused(
-                "clock", f"this runner's clock differs from the control plane's ({seconds}): mend it (NTP) before writing"
-            )
+        self._fitness.check()
         grant = verify(
             command.grant, keys=self._keys, cluster=self._cluster, boot=self._boot, plan_hash=digest(command.body), now=now
         )
@@ -133,15 +131,16 @@ class Execution:
         for attempt in range(_TRIES):
             situation = await self._read(action, resource, ask)
             self._unchanged(grant, body, situation)
-            if asyncio.get_running_loop().time() >= until:
+            within_s = min(_WRITE_TIMEOUT_S, self._fitness.check())
+            if self._passed() >= until:
                 raise GrantRefused("expired", "the grant expired before the change could be sent")
             try:
-                written = await Executor(ask.client).send(action, resource, situation, _WRITE_TIMEOUT_S)
+                written = await Executor(ask.client).send(action, resource, situation, within_s)
             except KubeError as error:
                 if error.status == 409 and error.reason != "AlreadyExists" and attempt + 1 < _TRIES:
                     continue
                 raise
-            left_over = await _evict_all(situation, ask, until - _EVICT_STOP_S) if row_of(action).how == "drain" else ""
+            left_over = await self._evict_all(situation, ask, until - _EVICT_STOP_S) if row_of(action).how == "drain" else ""
             return self._after_state(body.action, written, situation), left_over
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -173,6 +172,40 @@ class Execution:
         after = Situation(obj, before.now, before.revisions, before.current_revision, before.node_pods)
         return AfterState(uid=str(obj["metadata"]["uid"]) if obj else "", fields_hash=_hash_now(action, after))
 
+    async def _evict_all(self, situation: Situation, ask: Ask, until: float) -> str:
+        """Evict as the budgets allow, for as long as the grant holds. The node is cordoned by now, so nothing that goes wrong
+        here means that nothing was changed: the words say what is left, and the check looks at the pods."""
+        waiting = evictable(situation.node_pods)
+        total = len(waiting)
+        try:
+            version = await eviction_version(ask.discovery)
+            while waiting:
+                held: list[Obj] = []
+                for at, pod in enumerate(waiting):
+                    if ask.stopped():
+                        return _told_to_stop(len(held) + len(waiting) - at, total)
+                    if self._passed() >= until:
+                        held += waiting[at:]
+                        break
+                    try:
+                        await evict(ask.client, version, pod, min(_WRITE_TIMEOUT_S, self._fitness.check()))
+                    except KubeError as error:
+                        if error.status == 429:
+                            held.append(pod)
+                        elif error.status != 404:
+                            raise
+                ask.report(f"{total - len(held)} of {total} pods evicted")
+                waiting = held
+                if waiting and self._passed() + _EVICT_AGAIN_S >= until:
+                    return f"; {len(waiting)} of {total} pods could not be evicted in time: their disruption budgets hold them"
+                if waiting:
+                    await asyncio.sleep(_EVICT_AGAIN_S)
+        except KubeError as error:
+            return f"; evicting its pods stopped: {error.for_people()}"
+        except GrantRefused as refusal:
+            return f"; evicting its pods stopped: {refusal}"
+        return ""
+
 
 def _hash_now(action: Remediation, situation: Situation) -> str:
     """The hash of the action's fields as they are; "" where they are gone, which equals no plan's hash."""
@@ -180,39 +213,6 @@ def _hash_now(action: Remediation, situation: Situation) -> str:
         return fields_hash(action, situation)
     except Unfit:
         return ""
-
-
-async def _evict_all(situation: Situation, ask: Ask, until: float) -> str:
-    """Evict as the budgets allow, for as long as the grant holds. The node is cordoned by now, so nothing that goes wrong here
-    means that nothing was changed: the words say what is left, and the check looks at the pods."""
-    waiting = evictable(situation.node_pods)
-    total = len(waiting)
-    try:
-        version = await eviction_version(ask.discovery)
-        while waiting:
-            held: list[Obj] = []
-            for at, pod in enumerate(waiting):
-                if ask.stopped():
-                    return _told_to_stop(len(held) + len(waiting) - at, total)
-                if asyncio.get_running_loop().time() >= until:
-                    held += waiting[at:]
-                    break
-                try:
-                    await evict(ask.client, version, pod, _WRITE_TIMEOUT_S)
-                except KubeError as error:
-                    if error.status == 429:
-                        held.append(pod)
-                    elif error.status != 404:
-                        raise
-            ask.report(f"{total - len(held)} of {total} pods evicted")
-            waiting = held
-            if waiting and asyncio.get_running_loop().time() + _EVICT_AGAIN_S >= until:
-                return f"; {len(waiting)} of {total} pods could not be evicted in time: their disruption budgets hold them"
-            if waiting:
-                await asyncio.sleep(_EVICT_AGAIN_S)
-    except KubeError as error:
-        return f"; evicting its pods stopped: {error.for_people()}"
-    return ""
 
 
 def _told_to_stop(left: int, total: int) -> str:

@@ -30,8 +30,11 @@ from runner.remediation.writes import DryRun, resource_of
 DiffSource = Literal["server-dry-run", "computed"]
 
 
-async def prepare(action: Remediation, cluster: str, mode: RunnerMode, ask: Ask) -> Plan:
-    """Raises Refusal when there is no such object or the action does not fit it, KubeError when it cannot be read."""
+async def prepare(action: Remediation, cluster: str, mode: RunnerMode, ask: Ask, *, trouble: str = "") -> Plan:
+    """`trouble`: why this runner would write nothing now, whatever the plan.
+
+    Raises Refusal when there is no such object or the action does not fit it, KubeError when it cannot be read.
+    """
     resource = await resource_of(ask.discovery, action.target.kind)
     situation = await read_situation(action, resource, ask)
     action = _named_revision(action, situation)
@@ -50,6 +53,7 @@ async def prepare(action: Remediation, cluster: str, mode: RunnerMode, ask: Ask)
     risk, _ = remediation_risk(
         action, has_undo=body.undo is not None, replicas=replicas, protected=await _protected(action, ask)
     )
+    hindrance = hindrance or trouble or None
     return Plan(
         body=body,
         plan_hash=digest(body),

@@ -27,7 +27,7 @@ SOURCES = (
     *(f"knowledge/remedies/{name}.py" for name in ("containers", "general", "images", "network", "platform")),
     *(f"knowledge/diagnosis/{name}.py" for name in ("answer", "engine", "view")),
     *(f"runner/remediation/{name}.py" for name in ("blast", "check", "execute", "memory", "others", "owner", "prepare")),
-    *(f"runner/remediation/{name}.py" for name in ("reverted", "types", "workloads", "writes")),
+    *(f"runner/remediation/{name}.py" for name in ("fitness", "reverted", "types", "workloads", "writes")),
     "runner/commands/diagnosing.py",
     "runner/cache/live.py",
     "runner/work.py",
