@@ -30,6 +30,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scenario", action="append", choices=sorted(load()), help="break this; may be repeated")
     parser.add_argument("--no-faults", action="store_true", help="start with a healthy shop")
     parser.add_argument("--speed", type=float, default=1.0, help="divides every wait of the cluster")
+    parser.add_argument("--state", type=Path, help="keep the cluster in this file over restarts")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input closes")
     return parser.parse_args()
 
@@ -40,7 +41,8 @@ async def _serve(options: argparse.Namespace) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     scenarios = () if options.no_faults else tuple(options.scenario or DEFAULT_SCENARIOS)
-    async with running(scenarios=scenarios, speed=options.speed, port=options.port, directory=options.kubeconfig_dir) as served:
+    where = {"port": options.port, "directory": options.kubeconfig_dir, "state": options.state}
+    async with running(scenarios=scenarios, speed=options.speed, **where) as served:
         print(orjson.dumps(served.ready_line()).decode(), flush=True)
         if options.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), _read_end, loop, stop)

@@ -1,6 +1,7 @@
 """Who may do what: bearer tokens, three identities, rules as rows."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.errors import ApiError
@@ -79,10 +80,10 @@ IDENTITIES = (
 
 
 class Tokens:
-    """One random token an identity, new at each start."""
+    """One random token an identity, new at each start unless it was kept."""
 
-    def __init__(self) -> None:
-        self.by_name = {identity.name: secrets.token_urlsafe(24) for identity in IDENTITIES}
+    def __init__(self, kept: Mapping[str, str] | None = None) -> None:
+        self.by_name = {i.name: (kept or {}).get(i.name) or secrets.token_urlsafe(24) for i in IDENTITIES}
         self._identities = {self.by_name[identity.name]: identity for identity in IDENTITIES}
 
     def identify(self, authorization: str) -> Identity:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from sandbox.clock import Clock, epoch, rfc3339
-from sandbox.objects import Obj, clone, first, name_of, namespace_of, number, text, uid_of
+from sandbox.objects import Obj, clone, first, name_of, namespace_of, number, sub, text, uid_of
 from sandbox.resources import EVENT, Resource
 from sandbox.store import Change, Store
 
@@ -35,7 +35,7 @@ class Cluster:
     def __init__(self, clock: Clock, *, seed: int = 7) -> None:
         self.clock = clock
         self.store = Store(clock)
-        self._seed, self._drawn = seed, 0
+        self._seed, self.drawn = seed, 0
         self._controllers: list[Controller] = []
         self._queue: dict[tuple[int, Key], None] = {}
         self._retries: dict[tuple[int, Key], int] = {}
@@ -153,6 +153,18 @@ class Cluster:
         self._events.pop(key, None)
         self.store.remove(EVENT, namespace, name)
 
+    def resume(self) -> None:
+        """Take up what was put back into the store: every controller looks at every object, Events age on."""
+        for resource, obj in self.store.items():
+            self._wake(Change(self.store.version, "ADDED", resource, obj, None))
+            if resource is EVENT:
+                about = sub(obj, "involvedObject")
+                field, reason, message = text(about, "fieldPath"), text(obj, "reason"), text(obj, "message")
+                key = (text(about, "uid") or text(about, "name"), reason, message, field)
+                self._events[key] = name_of(obj)
+                self._expire(namespace_of(obj), name_of(obj), key)
+        self.settle()
+
     def set_status(self, resource: Resource, obj: Obj, status: Obj, manager: str) -> None:
         """Write the status of an object if it differs."""
         if obj.get("status") == status:
@@ -173,8 +185,8 @@ class Cluster:
 
     def _draw(self) -> int:
         """64 bits that look random and are the same at each start, so that a demo can be told twice."""
-        self._drawn += 1
-        return int.from_bytes(hashlib.sha256(f"{self._seed}:{self._drawn}".encode()).digest()[:8])
+        self.drawn += 1
+        return int.from_bytes(hashlib.sha256(f"{self._seed}:{self.drawn}".encode()).digest()[:8])
 
     def _wake(self, change: Change) -> None:
         for index, controller in enumerate(self._controllers):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from sandbox.adoption import adopt
 from sandbox.cluster import Cluster, Key
 from sandbox.environment import ClusterWorld
 from sandbox.machines import Machines
@@ -14,10 +15,13 @@ from sandbox.store import Change
 
 
 class Kubelet:
+    """`adopting`: pods that it does not know yet run already, as their status says; else they are new."""
+
     def __init__(self, cluster: Cluster, catalogue: Catalogue) -> None:
         self.cluster = cluster
         self.machines = Machines(cluster, catalogue, ClusterWorld(cluster))
         self.workers: dict[str, PodWorker] = {}
+        self.adopting = False
 
     @property
     def traces(self) -> list[Trace]:
@@ -44,7 +48,10 @@ class Kubelet:
             if text(pod, "status", "phase") in ("Succeeded", "Failed"):
                 return
             worker = self.workers[uid_of(pod)] = PodWorker(self.machines, pod)
-            worker.admit()
+            if self.adopting:
+                adopt(worker, pod)
+            else:
+                worker.admit()
         if being_deleted(pod):
             worker.stop()
         else:

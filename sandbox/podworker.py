@@ -69,7 +69,7 @@ class PodWorker:
 
     def admit(self) -> None:
         self.push()
-        self._mount(2.0)
+        self.mount(2.0)
 
     def look_again(self) -> None:
         """The pod or something it may depend on changed."""
@@ -113,7 +113,7 @@ class PodWorker:
                 field=c.field_path if c else "", host=self.node,
             )  # fmt: skip
 
-    def _later(self, c: ContainerState, seconds: float, action: Callable[[], None]) -> None:
+    def later(self, c: ContainerState, seconds: float, action: Callable[[], None]) -> None:
         turn = c.turn
 
         def run() -> None:
@@ -122,14 +122,14 @@ class PodWorker:
 
         self.cluster.clock.after(seconds, run)
 
-    def _mount(self, wait: float) -> None:
+    def mount(self, wait: float) -> None:
         pod = self.pod()
         if pod is None or self.stopping or not self.alive:
             return
         problem = missing_volume(self.cluster, pod)
         if problem:
             self.say("FailedMount", problem, warning=True)
-            self.cluster.clock.after(wait, lambda: self._mount(min(wait * 2, 122.0)))
+            self.cluster.clock.after(wait, lambda: self.mount(min(wait * 2, 122.0)))
             return
         self._next()
 
@@ -151,7 +151,7 @@ class PodWorker:
             self._configure(c)
             return
         self.say("Pulling", f'Pulling image "{c.image}"', c)
-        self._later(c, 0.9, lambda: self._pulled(c))
+        self.later(c, 0.9, lambda: self._pulled(c))
 
     def _pulled(self, c: ContainerState) -> None:
         if not self.machines.catalogue.exists(c.image):
@@ -181,8 +181,8 @@ class PodWorker:
         self.say("Failed", f'Failed to pull image "{c.image}": {why}', c, warning=True)
         self.say("Failed", "Error: ErrImagePull", c, warning=True)
         wait = min(_FIRST_BACKOFF * 2 ** (c.pull_failures - 1), _LAST_BACKOFF)
-        self._later(c, 2.0, lambda: self._pull_backoff(c, why))
-        self._later(c, 2.0 + wait, lambda: self._pull(c))
+        self.later(c, 2.0, lambda: self._pull_backoff(c, why))
+        self.later(c, 2.0 + wait, lambda: self._pull(c))
 
     def _pull_backoff(self, c: ContainerState, why: str) -> None:
         message = f'Back-off pulling image "{c.image}"'
@@ -200,7 +200,7 @@ class PodWorker:
             c.state = {"waiting": {"reason": "CreateContainerConfigError", "message": problem}}
             self.push()
             self.say("Failed", f"Error: {problem}", c, warning=True)
-            self._later(c, 10.0, lambda: self._configure(c))
+            self.later(c, 10.0, lambda: self._configure(c))
             return
         self._start(c, pod)
 
@@ -215,13 +215,18 @@ class PodWorker:
         c.failures = 0
         c.run = Run(now)
         c.trace.runs = [*c.trace.runs[-KEEP_RUNS:], c.run]
+        self.go_on(c, pod)
+        self.push()
+
+    def go_on(self, c: ContainerState, pod: Obj) -> None:
+        """Let a running container live: it ends when its program does, and is probed."""
         self._note_facts(c)
         result = outcome(c.program, c.spec, environment(self.cluster, pod, c.spec))
         # A program that is meant to end (run_for) does so only where ending is expected.
         if result.after and (result.reason != "Completed" or c.init or text(pod, "spec", "restartPolicy") != "Always"):
-            self._later(c, result.after, lambda: self._exited(c, result))
+            self.later(c, result.after, lambda: self._exited(c, result))
         elif c.init or _is_job(pod):
-            self._later(c, 1.0, lambda: self._exited(c, Outcome(1, 0, "Completed")))
+            self.later(c, 1.0, lambda: self._exited(c, Outcome(1, 0, "Completed")))
         probe = sub(c.spec, "readinessProbe")
         if not c.init and not probe:
             c.ready = True
@@ -231,8 +236,7 @@ class PodWorker:
             self._probe_in(c, wait)
         alive = sub(c.spec, "livenessProbe")
         if alive and not c.init and not probes.answers(c.spec, alive):
-            self._later(c, number(alive, "initialDelaySeconds") + 1.0, lambda: self._check_life(c, alive, 1))
-        self.push()
+            self.later(c, number(alive, "initialDelaySeconds") + 1.0, lambda: self._check_life(c, alive, 1))
 
     def _check_life(self, c: ContainerState, probe: Obj, failed: int) -> None:
         """A liveness probe that nothing answers: said each time, and at the threshold the container is killed."""
@@ -241,7 +245,7 @@ class PodWorker:
             self.say("Killing", f"Container {c.name} failed liveness probe, will be restarted", c)
             self._exited(c, Outcome(0, 137, "Error"))
             return
-        self._later(c, number(probe, "periodSeconds", default=10), lambda: self._check_life(c, probe, failed + 1))
+        self.later(c, number(probe, "periodSeconds", default=10), lambda: self._check_life(c, probe, failed + 1))
 
     def _note_facts(self, c: ContainerState) -> bool:
         """Remember what holds from now on for the running container; was it something new?"""
@@ -278,7 +282,7 @@ class PodWorker:
         """Probe once more then; an earlier appointment is off."""
         c.probe_turn += 1
         turn = c.probe_turn
-        self._later(c, seconds, lambda: self._probe(c) if c.probe_turn == turn else None)
+        self.later(c, seconds, lambda: self._probe(c) if c.probe_turn == turn else None)
 
     def blip(self, container: str, seconds: float, why: str) -> None:
         self._blip_until, self._blip_why = self.cluster.clock.now + seconds, why
@@ -318,9 +322,9 @@ class PodWorker:
         c.crashes = 1 if ran > _HEALTHY_AFTER else c.crashes + 1
         wait = 0.0 if c.crashes == 1 else min(_FIRST_BACKOFF * 2 ** (c.crashes - 2), _LAST_BACKOFF)
         if not wait:
-            self._later(c, 1.0, lambda: self._restart(c, ended))
+            self.later(c, 1.0, lambda: self.restart(c, ended))
             return
-        self._later(c, 1.0, lambda: self._back_off(c, ended, wait))
+        self.later(c, 1.0, lambda: self._back_off(c, ended, wait))
 
     def _back_off(self, c: ContainerState, ended: Obj, wait: float) -> None:
         span = f"{int(wait // 60)}m{int(wait % 60)}s" if wait >= 60 else f"{int(wait)}s"
@@ -335,10 +339,10 @@ class PodWorker:
         self.push()
         message = f"Back-off restarting failed container {c.name} in pod {place}"
         for at in range(0, int(wait), 13):
-            self._later(c, at, lambda: self.say("BackOff", message, c, warning=True))
-        self._later(c, wait, lambda: self._restart(c, ended))
+            self.later(c, at, lambda: self.say("BackOff", message, c, warning=True))
+        self.later(c, wait, lambda: self.restart(c, ended))
 
-    def _restart(self, c: ContainerState, ended: Obj) -> None:
+    def restart(self, c: ContainerState, ended: Obj) -> None:
         c.last = {"terminated": ended}
         c.restarts += 1
         c.trace.restarts.append(self.cluster.clock.now)

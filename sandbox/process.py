@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from sandbox.kubeconfig import write_kubeconfigs
 from sandbox.scenarios import DEFAULT_SCENARIOS
 from sandbox.server import application
+from sandbox.state import Keeper, read
 from sandbox.tls import Certificates, certificates
 from sandbox.world import Sandbox
 
@@ -52,15 +53,20 @@ async def running(
     speed: float = 1.0,
     port: int = 0,
     directory: Path | None = None,
+    state: Path | None = None,
 ) -> AsyncGenerator[Running]:
-    """Serve a sandbox on 127.0.0.1 until the block ends; kubeconfigs are written to `directory`."""
+    """Serve a sandbox on 127.0.0.1 until the block ends; kubeconfigs are written to `directory`.
+
+    With `state` the cluster is kept in that file, and goes on from it when it is there.
+    """
     with contextlib.ExitStack() as cleanup:
         if directory is None:
             directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="opsthread-sandbox-")))
         directory.mkdir(parents=True, exist_ok=True)
         listener = cleanup.enter_context(_listener(port))
         plain = cleanup.enter_context(_listener(0))
-        sandbox = Sandbox(scenarios, speed=speed)
+        sandbox = Sandbox(scenarios, speed=speed, kept=read(state) if state is not None else None)
+        keeper = Keeper(sandbox, state) if state is not None else None
         keys = certificates()
         app = application(sandbox)
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
@@ -72,11 +78,15 @@ async def running(
         secure = _server(app, keys, directory)
         open_server = _server(app, None, directory)
         sandbox.live.start()
+        if keeper is not None:
+            keeper.start()
         async with _serving(secure, listener), _serving(open_server, plain):
             try:
                 yield Running(url, prometheus, keys.authority, str(authority), configs, dict(sandbox.tokens.by_name), sandbox)
             finally:
                 await sandbox.live.stop()
+                if keeper is not None:
+                    await keeper.stop()
 
 
 def _listener(port: int) -> socket.socket:

@@ -92,15 +92,20 @@ class Scenarios:
         """Log lines as an attacker would have a program write them."""
         return texts(_shop(), "hostile_lines")
 
+    def learn_programs(self) -> None:
+        """Know how the programs of the shop and of all scenarios behave."""
+        told = (row for scenario in load().values() for row in scenario.programs)
+        for row in (*rows(_shop(), "programs"), *told):
+            program = programs.parse(row)
+            self.catalogue.programs[program.image] = program
+
     def play_history(self, chosen: Sequence[str], now: float) -> None:
         """Live through the weeks before `now`: the shop is set up, then what was chosen goes wrong."""
         unknown = [name for name in chosen if name not in load()]
         if unknown:
             raise ValueError(f"no scenario {unknown[0]!r}; there are: {', '.join(load())}")
+        self.learn_programs()
         shop = _shop()
-        for row in (*rows(shop, "programs"), *(row for scenario in load().values() for row in scenario.programs)):
-            program = programs.parse(row)
-            self.catalogue.programs[program.image] = program
         steps = [(duration(str(step["ago"])), step) for step in rows(shop, "history")]
         for name in chosen:
             steps += [(duration(str(step["ago"])), step) for step in load()[name].steps]

@@ -6,7 +6,7 @@ order; `Change.old` lets a watch with selectors tell "no longer matches" from "n
 
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sandbox import fields
@@ -115,6 +115,23 @@ class Store:
         del self._objects[resource][(namespace, name)]
         self._announce("DELETED", resource, {**old, "metadata": dict(old["metadata"])}, old)
         return old
+
+    def items(self) -> Iterator[tuple[Resource, Obj]]:
+        """Every object with its kind, as it is now: what is stored meanwhile is not in it."""
+        for resource, objects in list(self._objects.items()):
+            for obj in list(objects.values()):
+                yield resource, obj
+
+    def everything(self) -> Sequence[Obj]:
+        return [obj for _, obj in self.items()]
+
+    def restore(self, objects: Iterable[tuple[Resource, Obj]], version: int) -> None:
+        """Hold these objects, at that resource version; nobody may watch from before it."""
+        self._objects = {}
+        for resource, obj in objects:
+            self._objects.setdefault(resource, {})[namespace_of(obj) if resource.namespaced else "", name_of(obj)] = obj
+        self.version = version
+        self.forget_log()
 
     def oldest_version(self) -> int:
         """The oldest resource version a watch may start from."""

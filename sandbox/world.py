@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from sandbox import programs
+from sandbox import programs, state
 from sandbox.api import Api
 from sandbox.auth import Tokens
 from sandbox.clock import Clock
@@ -24,6 +24,7 @@ from sandbox.controllers.volumes import Volumes
 from sandbox.faults import Faults
 from sandbox.kubelet import Kubelet
 from sandbox.live import Live
+from sandbox.objects import Obj
 from sandbox.promql.series import SeriesSource
 from sandbox.scenarios import DEFAULT_SCENARIOS, Scenarios
 from sandbox.steps import Stage
@@ -32,12 +33,13 @@ from sandbox.steps import Stage
 class Sandbox:
     """Everything but the listening socket. `live` must be started by who serves it."""
 
-    def __init__(self, scenarios: Sequence[str] = DEFAULT_SCENARIOS, *, speed: float = 1.0) -> None:
+    def __init__(self, scenarios: Sequence[str] = DEFAULT_SCENARIOS, *, speed: float = 1.0, kept: Obj | None = None) -> None:
+        """With `kept` (of `state.read`) it goes on where that was, and `scenarios` are not looked at."""
         now = time.time()
         self.catalogue = programs.Catalogue()
         self.cluster = Cluster(Clock(now))
         self.kubelet = Kubelet(self.cluster, self.catalogue)
-        autoscalers, nodes = Autoscalers(self.cluster, self.kubelet), Nodes(self.cluster, self.kubelet)
+        autoscalers, self.nodes = Autoscalers(self.cluster, self.kubelet), Nodes(self.cluster, self.kubelet)
         self.gitops = GitOps(self.cluster)
         self.cluster.install(
             Namespaces(self.cluster),
@@ -56,17 +58,21 @@ class Sandbox:
             Budgets(self.cluster),
             Quotas(self.cluster),
             autoscalers,
-            nodes,
+            self.nodes,
             self.gitops,
         )
-        self.scenarios = Scenarios(Stage(self.cluster, self.kubelet, nodes, self.gitops), self.catalogue)
-        self.scenarios.play_history(scenarios, now)
+        self.scenarios = Scenarios(Stage(self.cluster, self.kubelet, self.nodes, self.gitops), self.catalogue)
+        if kept is None:
+            self.scenarios.play_history(scenarios, now)
+        else:
+            self.scenarios.learn_programs()
+            state.put_back(self, kept)
         self.cluster.clock.speed = speed
         autoscalers.keep_looking()
-        nodes.keep_beating()
+        self.nodes.keep_beating()
         self.cluster.run_until(now)
         self.api = Api(self.cluster, self.kubelet)
         self.faults = Faults()
-        self.tokens = Tokens()
+        self.tokens = Tokens(kept["tokens"] if kept else None)
         self.series = SeriesSource(self.cluster, self.kubelet)
         self.live = Live(self.cluster)

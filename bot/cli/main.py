@@ -10,6 +10,7 @@ from bot.cli.cluster_commands import cluster_app
 from bot.cli.exits import Exit
 from bot.cli.nats_commands import nats_app
 from bot.cli.options import DataDir, Host, Json, Namespace, Port, ReadyFile, Solo, Token, Url
+from bot.cli.sandbox_commands import sandbox_app
 
 app = typer.Typer(
     name="opsthread",
@@ -161,6 +162,7 @@ def account_link(name: str, url: Url = None, token: Token = None, data_dir: Data
 
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(nats_app, name="nats")
+app.add_typer(sandbox_app, name="sandbox")
 
 
 @app.command()

@@ -30,7 +30,7 @@ def blocked(view: ClusterView, caller: Peer, target: Peer, port: int) -> Blocked
     for holder, peer, direction in ((target, caller, "Ingress"), (caller, target, "Egress")):
         if not holder.namespace:
             continue
-        ruling = [key for key in selecting(view, holder, direction)]
+        ruling = list(selecting(view, holder, direction))
         field, end = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
         open_to = (
             _covers(view, rule, end, key, peer, port) for key in ruling for rule in rows(view.get(key) or {}, "spec", field)

@@ -91,6 +91,9 @@ class Nodes:
         node = self.cluster.store.get(NODE, "", name)
         if node is None or name not in self.silent:
             return
+        if condition(node, "Ready").get("status") == "Unknown":
+            self.cluster.clock.after(_EVICTED_AFTER, lambda: self._evict(name))
+            return
         now = rfc3339(self.cluster.clock.now)
         conditions = [
             {**row, "status": "Unknown", "lastTransitionTime": now, "reason": "NodeStatusUnknown",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sandbox.admission import used, written
 from sandbox.cluster import Cluster, Key
 from sandbox.objects import Obj, name_of, namespace_of, sub, text
-from sandbox.resources import EVENT, POD, QUOTA
+from sandbox.resources import CLAIM, EVENT, POD, QUOTA
 from sandbox.store import Change
 
 MANAGER = "kube-controller-manager"
@@ -16,12 +16,12 @@ class Quotas:
         self.cluster = cluster
 
     def wake(self, change: Change) -> Iterable[Key]:
-        if change.resource is QUOTA and change.type != "DELETED":
-            yield namespace_of(change.obj), name_of(change.obj)
-        elif change.type != "MODIFIED" or _ended(change):
-            if change.resource.namespaced and change.resource not in (EVENT, QUOTA):
-                for quota in self.cluster.store.list(QUOTA, namespace_of(change.obj)):
-                    yield namespace_of(quota), name_of(quota)
+        if change.resource is QUOTA:
+            if change.type != "DELETED":
+                yield namespace_of(change.obj), name_of(change.obj)
+        elif change.resource.namespaced and change.resource is not EVENT and _counts_differently(change):
+            for quota in self.cluster.store.list(QUOTA, namespace_of(change.obj)):
+                yield namespace_of(quota), name_of(quota)
 
     def reconcile(self, key: Key) -> None:
         quota = self.cluster.store.get(QUOTA, *key)
@@ -32,9 +32,10 @@ class Quotas:
         self.cluster.set_status(QUOTA, quota, status, MANAGER)
 
 
-def _ended(change: Change) -> bool:
-    """Has a pod just come to its end, or changed what it asks for? Then it counts differently."""
-    if change.resource is not POD or change.old is None:
-        return change.resource is not POD
+def _counts_differently(change: Change) -> bool:
+    """Has an object come or gone, or a pod ended or a claim grown?"""
+    if change.old is None or change.type == "DELETED":
+        return True
     old, new = change.old, change.obj
-    return text(old, "status", "phase") != text(new, "status", "phase") or old.get("spec") != new.get("spec")
+    phases = text(old, "status", "phase") != text(new, "status", "phase")
+    return change.resource in (POD, CLAIM) and (phases or old.get("spec") != new.get("spec"))
