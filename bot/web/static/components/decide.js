@@ -37,7 +37,7 @@ function buttons(view, send, notice) {
   const reason = h("input", { type: "text", class: "reason", maxlength: "1000", "aria-label": t("approval.reason"), placeholder: t("approval.reason") });
   const overrides = view.owner.reverts && view.you.may_approve;
   const tick = overrides ? h("input", { type: "checkbox", class: "override" }) : null;
-  const approve = h("button", { type: "button", class: "primary", disabled: !view.you.may_approve }, t("approval.approve"));
+  const approve = h("button", { type: "button", class: "primary" }, t("approval.approve"));
   const words = view.you.may_withdraw && !view.you.may_approve ? t("approval.withdraw") : t("approval.reject");
   const reject = h("button", { type: "button", class: "quiet danger" }, words);
   if (tick) {
@@ -53,7 +53,7 @@ function buttons(view, send, notice) {
     "div", { class: "decide" },
     tick ? h("label", { class: "tick" }, tick, h("span", {}, t("approval.override"))) : null,
     reason,
-    h("div", { class: "buttons" }, approve, view.you.may_reject ? reject : null),
+    h("div", { class: "buttons" }, view.you.may_approve ? approve : null, view.you.may_reject ? reject : null),
   );
 }
 
@@ -79,11 +79,14 @@ function glass(view, send) {
   return h(
     "details", { class: "glass" },
     h("summary", {}, t("glass.title")),
-    h("p", {}, t("glass.text")),
-    view.you.step_up ? stepUp(view) : null,
-    h("label", { class: "tick" }, tick, h("span", {}, t("glass.tick"))),
-    override ? h("label", { class: "tick" }, override, h("span", {}, t("approval.override"))) : null,
-    reason, go,
+    h(
+      "div", { class: "glass-inside" },
+      h("p", {}, t("glass.text")),
+      view.you.step_up ? stepUp(view) : null,
+      h("label", { class: "tick" }, tick, h("span", {}, t("glass.tick"))),
+      override ? h("label", { class: "tick" }, override, h("span", {}, t("approval.override"))) : null,
+      reason, go,
+    ),
   );
 }
 
