@@ -2,7 +2,7 @@
 
 import asyncio
 
-from knowledge.cases import CasesUnavailable
+from knowledge.cases import CasesUnavailable, asks
 from knowledge.remedies import recommend
 from protocol.diagnosis import Diagnosis
 from tools.cases import similar
@@ -15,13 +15,14 @@ CASES_S = 1.0
 
 async def enrich(context: ToolContext, diagnosis: Diagnosis) -> Diagnosis:
     """Recommendations, cases and what could not be seen; never a reason to fail."""
-    recommendations = diagnosis.recommendations or recommend(diagnosis)
+    recommendations = diagnosis.recommendations or recommend(diagnosis, await context.plane.weights.remedies())
     limits = list(diagnosis.limits)
     cases = diagnosis.similar_cases
     if diagnosis.root_causes and context.cases is not None:
         try:
             async with asyncio.timeout(CASES_S):
-                cases = await similar(context, diagnosis.summary, limit=CASES_SHOWN)
+                text, code = asks(diagnosis)
+                cases = await similar(context, text, code=code, limit=CASES_SHOWN)
         except TimeoutError:
             limits.append("past cases did not answer in time, so none was compared")
         except CasesUnavailable as error:

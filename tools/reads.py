@@ -42,7 +42,8 @@ async def diagnose_words(context: ToolContext, target: str, words: tuple[str, ..
         return refused(title, f"{one_line(namespace, 60)!r} is not a namespace; give a name such as shop, or leave it out.")
     where = namespace or context.only_namespace()
     found = object_of(target, where) if target else None
-    command = Diagnose(target=found, words=() if found else words, namespace=where)
+    weights = await context.plane.weights.causes()
+    command = Diagnose(target=found, words=() if found else words, namespace=where, weights=weights)
     result = await send(context, command)
     if not result.good or result.data is None:
         return from_result(title, result)
@@ -86,7 +87,9 @@ async def prometheus(context: ToolContext, query: str, minutes: int = 0, step: i
         return from_result(title, await send(context, PromQuery(expr=query)))
     end = context.now()
     start = end - timedelta(minutes=min(minutes, 7 * 24 * 60))
-    return from_result(title, await send(context, PromQuery(expr=query, start=start, end=end, step_s=step if step > 0 else None)))
+    return from_result(
+        title, await send(context, PromQuery(expr=query, start=start, end=end, step_s=step if step > 0 else None))
+    )
 
 
 async def changes(context: ToolContext, target: str = "", namespace: str = "", minutes: int = 60) -> ToolAnswer:

@@ -4,7 +4,7 @@ A remedy is a row: catalogue code → function from one root cause to recommenda
 The risk is the action's own by protocol.risk; what counts is the policy's verdict on the frozen plan.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from knowledge.remedies import capacity, configuration, containers, images, network, platform
@@ -12,18 +12,22 @@ from knowledge.remedies.advice import by_hand
 from knowledge.remedies.configuration import create_configmap
 from knowledge.remedies.containers import memory_limit
 from knowledge.remedies.general import GENERAL, general
+from knowledge.weights import remedy_key
 from protocol.diagnosis import Diagnosis, Recommendation, RootCause
 
 __all__ = ["REMEDIES", "create_configmap", "memory_limit", "recommend", "remedies_of"]
 
+STEP_BACK = 0.75
+
 Remedy: TypeAlias = Callable[[RootCause], Iterator[Recommendation]]
 
 
-def recommend(diagnosis: Diagnosis) -> tuple[Recommendation, ...]:
-    """Recommendations for all root causes: the best of the first cause first. None for a healthy or unknown diagnosis."""
+def recommend(diagnosis: Diagnosis, weights: Mapping[str, float] | None = None) -> tuple[Recommendation, ...]:
+    """Recommendations for all root causes: the best of the first cause first. None for a healthy or unknown diagnosis.
+    `weights` (`code/remediation`, absent is 1) move a remedy within its cause only."""
     found: list[Recommendation] = []
     for cause in diagnosis.root_causes:
-        found.extend(remedies_of(cause))
+        found.extend(_by_weight(cause.code, remedies_of(cause), weights or {}))
     unique: dict[str, Recommendation] = {}
     for one in found:
         unique.setdefault(one.remediation.model_dump_json() if one.remediation else one.instructions or "", one)
@@ -40,6 +44,16 @@ def remedies_of(cause: RootCause) -> tuple[Recommendation, ...]:
             ),
         )
     return tuple(remedy(cause))
+
+
+def _by_weight(code: str, remedies: tuple[Recommendation, ...], weights: Mapping[str, float]) -> tuple[Recommendation, ...]:
+    """Each place further back is worth a quarter less, so that a remedy is overtaken only by one that is clearly better."""
+
+    def worth(place: int) -> float:
+        action = remedies[place].remediation
+        return STEP_BACK**place * (weights.get(remedy_key(code, action.type), 1.0) if action is not None else 1.0)
+
+    return tuple(remedies[place] for place in sorted(range(len(remedies)), key=lambda place: (-worth(place), place)))
 
 
 REMEDIES: dict[str, Remedy] = {

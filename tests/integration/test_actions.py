@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from agent_runtime.case_keeper import CaseKeeper
 from control_plane.approvals import Approval
 from control_plane.clock import utc_now
 from control_plane.principals import Principal
 from protocol.approval import Role, Trigger
 from protocol.commands import CommandStatus, Execute
-from protocol.events import ActionFinished, ApprovalDecided, CaseStored, ModelMessage, UserMessage
+from protocol.events import ActionFinished, ApprovalDecided, CaseStored, DiagnosisMade, ModelMessage, UserMessage
 from protocol.grant import GRANT_SECONDS
 from tests.integration.agent_house import House, Told, agent_house
 from tests.integration.waiting import until
@@ -80,16 +81,15 @@ async def test_a_healed_incident_is_stored_as_a_case_and_found_again(tmp_path: P
         approval, ann, _ = await approved(house)
         await run(house, approval)
         stored = (await whole_log(house, approval)).one(CaseStored)
-        assert house.cases is not None
-        case = await house.cases.get(stored.case)
-        assert case is not None
+        case = (await house.plane.cases.current([stored.case]))[stored.case]
         assert (case.code, case.object, case.outcome) == ("memory-limit-too-low", "Deployment/shop/payments", "provisional")
         assert case.fix == approval.command_line
         await run(house, approval)
         assert len((await whole_log(house, approval)).all(CaseStored)) == 1
-        assert await house.cases.count() == 1
+        await CaseKeeper(house.plane, lambda: house.cases).once()
         told = await house.ask(ann, "why does payments keep restarting?")
-        assert told.all(ModelMessage)
+        similar = told.all(DiagnosisMade)[0].diagnosis.similar_cases
+        assert [(one.id, one.outcome) for one in similar][:1] == [(stored.case, "provisional")]
 
 
 @pytest.mark.parametrize(
