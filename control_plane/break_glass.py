@@ -7,7 +7,7 @@ its own, shown on the card for ever, and told to everybody who could have approv
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from control_plane import notifications
 from control_plane.audit import Entry, record
@@ -51,17 +51,17 @@ async def why_not(session: Session, row: ApprovalRow, word: Decision, now: datet
     cluster's lock, so that two at once don't both find room under a limit."""
     if not (await allowed_in(session, {row.cluster}))[row.cluster]:
         return _refused(f"Breaking the glass is switched off for cluster {row.cluster_name}. Somebody else has to approve.")
-    by_person = BreakGlassRow.account == word.by
-    for whose, (most, period), who in (
-        (by_person, A_PERSON, "You have"),
-        (BreakGlassRow.cluster == row.cluster, A_CLUSTER, f"In cluster {row.cluster_name} people have"),
-    ):
-        uses = await session.scalar(select(func.count()).where(whose, BreakGlassRow.at > now - period)) or 0
-        if uses >= most:
-            hours = int(period.total_seconds() // 3600)
-            return _refused(
-                f"{who} broken the glass {uses} times in {hours} h; that is the most. Somebody else has to approve."
-            )
+    mine = await _uses(session, BreakGlassRow.account == word.by, A_PERSON, now)
+    if mine >= A_PERSON[0]:
+        return _refused(
+            f"You have broken the glass {mine} times within an hour, which is the most. Somebody else has to approve."
+        )
+    all_here = await _uses(session, BreakGlassRow.cluster == row.cluster, A_CLUSTER, now)
+    if all_here >= A_CLUSTER[0]:
+        return _refused(
+            f"The glass was broken {all_here} times within a day in cluster {row.cluster_name}, which is the most. Somebody else "
+            "has to approve."
+        )
     return None
 
 
@@ -132,6 +132,10 @@ class BreakGlassSwitch:
             action = f"cluster.break_glass_{'on' if allowed else 'off'}"
             record(session, Entry(principal.account, action, f"cluster:{cluster}", now, cluster=cluster))
             session.wake(LISTS)
+
+
+async def _uses(session: Session, whose: ColumnElement[bool], limit: tuple[int, timedelta], now: datetime) -> int:
+    return await session.scalar(select(func.count()).where(whose, BreakGlassRow.at > now - limit[1])) or 0
 
 
 def _refused(message: str) -> Refusal:

@@ -87,7 +87,7 @@ def would_refuse(approval: Approval, principal: Principal, now: datetime, *, bre
         at=now,
         door="web",
         fresh_sign_in=principal.fresh_sign_in,
-        reason="asked for by the card",
+        reason="-",
         override_owner=True,
         break_glass=break_glass,
     )
@@ -202,8 +202,7 @@ async def _take(
     also: Mapping[str, object] = {}
     breaks = word.break_glass and word.verdict == "approve"
     if breaks:
-        needed = f"{quorum.needed} approval(s) by the role {quorum.role}"
-        used = break_glass.note(session, row, word, now, instead_of=needed)
+        used = break_glass.note(session, row, word, now, instead_of=f"{quorum.needed} x {quorum.role}")
         also = {"break_glass": used.model_dump_json(), "expires_at": min(row.expires_at, now + break_glass.GOOD_FOR)}
     by = By(word.by, word.by_name, word.door)
     told = {"owner_overridden": word.reason} if word.override_owner and word.verdict == "approve" else {}

@@ -118,7 +118,7 @@ async def test_the_audit_is_louder(desk: Desk) -> None:
     assert [row.action for row in rows] == ["approval.decided", "approval.BREAK_GLASS", "approval.requested"]
     loud = rows[1].detail
     assert (loud["reason"], loud["plan_hash"]) == (WHY, approval.plan.plan_hash)
-    assert "2 approval(s)" in loud["instead_of"]
+    assert loud["instead_of"] == "2 x approver"
     assert rows[0].detail["break_glass"] == WHY
 
 

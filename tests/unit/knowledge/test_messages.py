@@ -38,6 +38,8 @@ SOURCES = (
     *(f"agent_runtime/actions/{name}.py" for name in ("afterwards", "cluster", "recheck", "step", "watch")),
     *(f"control_plane/{name}.py" for name in ("accounts", "approvals", "fleet", "passwords", "proposals", "readers")),
     *(f"control_plane/{name}.py" for name in ("sign_ins", "turns")),
+    *(f"control_plane/{name}.py" for name in ("approval_records", "break_glass", "decisions", "freezes", "notifications")),
+    "control_plane/transitions.py",
     *(f"bot/api/{name}.py" for name in ("access", "throttle", "views")),
 )
 FILLED: Mapping[str, str] = {
@@ -97,6 +99,9 @@ PIECES = frozenset(
         "3 Whether the undo ran is not known: 3",
         "3 The undo did not run: 3 3",
         "already decided33: it is 3",
+        "the kill switch of cluster 3 is on3: nothing may be changed there until an admin turns it off",
+        "cluster 3 is frozen until 3 UTC3: no change runs before that, unless somebody breaks the glass",
+        "Value error, ",
         # For programmers: no way leads them to a person.
         "unreachable: the last attempt returns or raises",
     }
