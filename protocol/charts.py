@@ -30,6 +30,8 @@ class Chart(Value):
     lines: tuple[ChartLine, ...] = ()
     thresholds: tuple[ChartThreshold, ...] = ()
     marks: tuple[ChartMark, ...] = ()
+    until: Utc | None = None
+    """Where the time axis ends: series that stopped before are seen to have stopped. None: with the last point."""
     left_out: int = 0
     """How many further series there are that are not drawn."""
     note: str = ""

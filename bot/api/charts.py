@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api/v1/conversations/{conversation}/charts", tags=["
 
 ConversationId = Annotated[str, Path(max_length=64)]
 CommandId = Annotated[str, Path(max_length=64)]
-Number = Annotated[int, Path(ge=0, le=99)]
+Number = Annotated[str, Path(max_length=64, description="From 0, as listed")]
 ThemeOf = Annotated[Theme, Query()]
 
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
@@ -70,7 +70,7 @@ async def list_charts(conversation: ConversationId, command: CommandId, me: Me, 
     return ChartList(charts=tuple(_view(chart, number, f"{base}/{number}", reader) for number, chart in enumerate(charts)))
 
 
-@router.get("/{command}/{number}.svg", responses={200: {"content": {"image/svg+xml": {}}}}, response_class=Response)
+@router.get("/{command}/{number}/chart.svg", responses={200: {"content": {"image/svg+xml": {}}}}, response_class=Response)
 async def chart_svg(
     conversation: ConversationId, command: CommandId, number: Number, me: Me, plane: Plane, reader: Reader,
     request: Request, theme: ThemeOf = "light",
@@ -80,7 +80,7 @@ async def chart_svg(
     return await _picture(request, chart, "svg", theme, reader)
 
 
-@router.get("/{command}/{number}.png", responses={200: {"content": {"image/png": {}}}}, response_class=Response)
+@router.get("/{command}/{number}/chart.png", responses={200: {"content": {"image/png": {}}}}, response_class=Response)
 async def chart_png(
     conversation: ConversationId, command: CommandId, number: Number, me: Me, plane: Plane, reader: Reader,
     request: Request, theme: ThemeOf = "light",
@@ -118,11 +118,11 @@ async def _charts(plane: ControlPlane, me: Caller, conversation: str, command: s
         return ()  # it still runs
 
 
-async def _chart(plane: ControlPlane, me: Caller, conversation: str, command: str, number: int) -> Chart:
+async def _chart(plane: ControlPlane, me: Caller, conversation: str, command: str, number: str) -> Chart:
     charts = await _charts(plane, me, conversation, command)
-    if number >= len(charts):
+    if not number.isascii() or not number.isdecimal() or int(number) >= len(charts):
         raise NotFound("There is no such chart.")
-    return charts[number]
+    return charts[int(number)]
 
 
 def _view(chart: Chart, number: int, base: str, reader: Language) -> ChartView:
@@ -130,8 +130,8 @@ def _view(chart: Chart, number: int, base: str, reader: Language) -> ChartView:
         number=number,
         title=translate(chart.title, reader),
         alt=described(chart, reader),
-        svg=f"{base}.svg",
-        png=f"{base}.png",
+        svg=f"{base}/chart.svg",
+        png=f"{base}/chart.png",
         rows=tuple(_ChartRow(**row) for row in table_of(chart)),
         thresholds={row.label: row.value for row in chart.thresholds},
         marks=tuple(mark.model_dump(mode="json") for mark in chart.marks),

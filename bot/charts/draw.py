@@ -27,7 +27,7 @@ MAX_POINTS = 500
 LABEL_ROOM = 25
 """Latin characters of a line of the legend."""
 _WIDE = 1.7
-MAX_TITLE = 96
+MAX_TITLE = 92
 MAX_MARKS = 4
 _SIZE = (8.0, 3.4)
 _DPI = 110
@@ -45,7 +45,7 @@ _INK: dict[Theme, tuple[str, str, str, str]] = {
     "light": ("#1f2328", "#d8dee4", "#b42318", "#6e4bb5"),
     "dark": ("#e6edf3", "#30363d", "#ff8f85", "#c5a8ff"),
 }
-_PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#14181d"}
+_PAPER: dict[Theme, str] = {"light": "#ffffff", "dark": "#171a20"}
 
 
 def configure() -> None:
@@ -90,9 +90,7 @@ def _figure(order: Order) -> Any:
     axes.tick_params(colors=ink, labelsize=8, length=3)
     axes.grid(visible=True, color=grid, linewidth=0.6)
     axes.set_axisbelow(True)
-    figure.text(
-        0.012, 0.925, one_line(order.chart.title, MAX_TITLE), color=ink, fontsize=10, fontweight="bold", parse_math=False
-    )
+    figure.text(0.012, 0.925, _cut(order.chart.title, MAX_TITLE), color=ink, fontsize=10, fontweight="bold", parse_math=False)
     axes.set_ylabel(order.unit, color=ink, fontsize=8.5, parse_math=False)
     shown = _lines(axes, order)
     shown += _thresholds(axes, order)
@@ -171,8 +169,9 @@ def _cut(text: str, most: int) -> str:
 def _time_axis(axes: Any, order: Order) -> None:
     ink = _INK[order.theme][0]
     points = [at for line in order.chart.lines for at, _ in line.points]
-    if points and max(points) > min(points):
-        axes.set_xlim(_moment(min(points)), _moment(max(points)))
+    if points:
+        end = max(points) if order.chart.until is None else max(*points, order.chart.until.timestamp())
+        axes.set_xlim(_moment(min(points)), _moment(max(end, min(points) + 1)))
     axes.margins(x=0)
     locator = dates.AutoDateLocator(tz=UTC, minticks=3, maxticks=8)
     formatter = dates.ConciseDateFormatter(locator, tz=UTC, show_offset=False)

@@ -30,7 +30,7 @@ class Drawer:
 
     def __init__(self, cache_dir: Path, *, within_s: float = 20, waiting: int = 16, idle_s: float = 300) -> None:
         self._cache_dir = cache_dir
-        self._within_s = within_s
+        self.within_s = within_s
         self._most_waiting = waiting
         self._idle_s = idle_s
         self._process: asyncio.subprocess.Process | None = None
@@ -79,7 +79,7 @@ class Drawer:
     async def _drawn(self, frame: bytes) -> bytes:
         """With the worker as it is; a worker that fails or hangs is ended, and the next order starts a new one."""
         try:
-            async with asyncio.timeout(self._within_s):
+            async with asyncio.timeout(self.within_s):
                 answer = await self._exchange(frame)
         except TimeoutError:
             await self._end()

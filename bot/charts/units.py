@@ -9,7 +9,7 @@ Kind = Literal["bytes", "bytes/s", "cores", "seconds", "ratio", "per second", "n
 _ROWS: tuple[tuple[re.Pattern[str], Kind], ...] = (
     (re.compile(r"\b(?:rate|irate|deriv)\s*\(.*bytes", re.DOTALL), "bytes/s"),
     (re.compile(r"cpu.*(?:seconds|usage|cores)|cpu\b", re.DOTALL), "cores"),
-    (re.compile(r"ratio|percent|utili[sz]ation"), "ratio"),
+    (re.compile(r"(?<![a-z])ratio|percent|utili[sz]ation"), "ratio"),
     (re.compile(r"bytes|memory"), "bytes"),
     (re.compile(r"seconds|duration|latency"), "seconds"),
     (re.compile(r"\b(?:rate|irate|deriv)\s*\("), "per second"),

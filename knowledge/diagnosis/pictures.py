@@ -32,13 +32,13 @@ def charts_of(view: ClusterView, diagnosis: Diagnosis) -> tuple[Chart, ...]:
         for item in cause.evidence:
             if item.source == "metric" and item.field and len(found) < MAX_CHARTS:
                 key = (str(cause.object), item.field)
-                chart = _chart(view, cause, item) if key not in found else None
+                chart = _chart(view, diagnosis, cause, item) if key not in found else None
                 if chart is not None:
                     found[key] = chart
     return tuple(found.values())
 
 
-def _chart(view: ClusterView, cause: RootCause, item: Evidence) -> Chart | None:
+def _chart(view: ClusterView, diagnosis: Diagnosis, cause: RootCause, item: Evidence) -> Chart | None:
     metric, container = _METRIC.match(item.field or ""), _CONTAINER.search(item.field or "")
     if metric is None:
         return None
@@ -58,7 +58,8 @@ def _chart(view: ClusterView, cause: RootCause, item: Evidence) -> Chart | None:
         metric=metric.group(),
         lines=tuple(_line(one) for one in series[:MAX_LINES]),
         thresholds=_thresholds(view, cause.object, item.object, labels.get("container", ""), resource),
-        marks=_marks(view, cause.object, series[:MAX_LINES]),
+        marks=_marks(view, diagnosis, cause.object, series[:MAX_LINES]),
+        until=view.now,
         left_out=max(0, len(series) - MAX_LINES),
     )
 
@@ -89,14 +90,14 @@ def _thresholds(
     return ()
 
 
-def _marks(view: ClusterView, blamed: ObjectRef, series: Sequence[Series]) -> tuple[ChartMark, ...]:
+def _marks(view: ClusterView, diagnosis: Diagnosis, blamed: ObjectRef, series: Sequence[Series]) -> tuple[ChartMark, ...]:
     """Changes of the object at fault, within the time that the lines show."""
     starts = [one.values[0][0] for one in series if one.values]
     if not starts:
         return ()
     found = [
         ChartMark(at=change.at, label=f"{change.path.rsplit('.', 1)[-1]}: {change.before or '-'} → {change.after or '-'}")
-        for change in view.changes
+        for change in diagnosis.changes
         if change.object == blamed
         and change.at is not None
         and min(starts) <= change.at.timestamp()

@@ -15,6 +15,10 @@ from protocol.objects import ObjectRef
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 METRIC = "container_memory_working_set_bytes"
 WEB = ObjectRef(kind="Deployment", namespace="shop", name="web")
+CHANGES = tuple(
+    Change(object=WEB, path="spec.containers[web].resources.limits.memory", before="256Mi", after="128Mi", at=at)
+    for at in (NOW - timedelta(minutes=5), NOW - timedelta(days=1), None)
+)
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=400), st.integers(4, 60))
@@ -45,20 +49,14 @@ def view(pods: int = 1, points: int = 10) -> ClusterView:
         for n in range(pods)
     ]
     other = Series({"__name__": METRIC, "namespace": "shop", "pod": "webby-0", "container": "web"}, ((start, 1.0),))
-    changes = [
-        Change(
-            object=WEB, path="spec.template.spec.containers[web].resources.limits.memory", before="256Mi", after="128Mi", at=at
-        )
-        for at in (NOW - timedelta(minutes=5), NOW - timedelta(days=1), None)
-    ]
-    return ClusterView([web], now=NOW, metrics=[*series, other], changes=changes)
+    return ClusterView([web], now=NOW, metrics=[*series, other])
 
 
 def diagnosis(field: str | None = f'{METRIC}{{namespace="shop",pod="web-1-0",container="web"}}') -> Diagnosis:
     pod = ObjectRef(kind="Pod", namespace="shop", name="web-1-0")
     item = Evidence(source="metric", object=pod, field=field, excerpt="9000000")
     cause = RootCause(code="memory-limit-too-low", object=WEB, explanation="x", confidence=0.9, evidence=(item, item))
-    return Diagnosis(summary="x", root_causes=(cause,), healthy=False)
+    return Diagnosis(summary="x", root_causes=(cause,), healthy=False, changes=CHANGES)
 
 
 def test_a_chart_of_the_quoted_series() -> None:
