@@ -1,7 +1,7 @@
 """Keeps what is learnt in order: plants the seeds, copies changed cases into the index, looks at soaks that are due.
 
 The rows are the truth. What a crash left undone is found by comparing: what the index lacks is copied, what it holds of a case
-that was forgotten goes, and what it holds of a case without a row (older versions had none) gets one.
+that was forgotten goes, what an older version stored without a row gets one, and what nobody has written here goes.
 """
 
 import asyncio
@@ -72,10 +72,18 @@ class CaseKeeper:
         if store is None or time.monotonic() < self._compare_at:
             return
         held = await _all(store)
-        adopted, owed = await self._plane.cases.compare(held, tenant=_TENANT)
+        seen = await self._plane.cases.compare(held, tenant=_TENANT)
+        for stranger in seen.strangers:
+            await store.forget(stranger, tenant=_TENANT)
         self._compare_at = time.monotonic() + COMPARE_EVERY_S
-        if adopted or owed:
-            log.info("the index of the cases was compared", held=len(held), adopted=adopted, owed=owed)
+        if seen.adopted or seen.owed or seen.strangers:
+            log.info(
+                "the index of the cases was compared",
+                held=len(held),
+                adopted=seen.adopted,
+                owed=seen.owed,
+                strangers=len(seen.strangers),
+            )
 
     async def _pay(self) -> None:
         store = self._store()

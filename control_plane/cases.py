@@ -26,6 +26,8 @@ from protocol.text import one_line
 Origin: TypeAlias = Literal["action", "import", "seed", "adopted"]
 
 MOST_AT_ONCE = 1000
+OF_APPROVAL = "approval."
+"""What the ids of healed incidents begin with."""
 
 
 class StoredCase(Value):
@@ -46,6 +48,15 @@ class Debt(Value):
     id: str
     version: int
     case: Case | None
+
+
+class Comparison(Value):
+    adopted: int
+    """Cases of approvals of which there was no row: an older version had none."""
+    owed: int
+    """Rows that the index lacks, holds in another form, or should have forgotten."""
+    strangers: tuple[str, ...]
+    """In the index without a row, and not ours: nobody has written them here."""
 
 
 class Cases:
@@ -166,12 +177,13 @@ class Cases:
                 same = CaseRow.tenant_id == debt.tenant, CaseRow.id == debt.id, CaseRow.version == debt.version
                 await session.execute(update(CaseRow).where(*same).values(indexed=debt.version))
 
-    async def compare(self, indexed: Iterable[Case], *, tenant: str = DEFAULT_TENANT) -> tuple[int, int]:
-        """All that the index holds of a tenant, against the rows: (adopted, owed). A case of which there is no row is adopted;
-        one that the index lacks, holds in another form or should have forgotten, is owed."""
+    async def compare(self, indexed: Iterable[Case], *, tenant: str = DEFAULT_TENANT) -> Comparison:
+        """All that the index holds of a tenant, against the rows. Writes what is owed and adopted; the caller takes strangers
+        out of the index."""
         found = {case.id: case for case in indexed}
         now = self._clock()
         adopted = owed = 0
+        strangers: list[str] = []
         async with self._db.transaction() as session:
             rows = (await session.scalars(select(CaseRow).where(CaseRow.tenant_id == tenant))).all()
             known = {row.id for row in rows}
@@ -182,10 +194,14 @@ class Cases:
                     row.indexed = 0
                     owed += 1
             for case in found.values():
-                if case.id not in known:
-                    row = await write(session, case, origin="adopted", tenant=tenant, now=now, replace=False)
-                    adopted += row is not None
-        return adopted, owed
+                if case.id in known:
+                    continue
+                if case.id.startswith(OF_APPROVAL) and case.cluster:
+                    await write(session, case, origin="adopted", tenant=tenant, now=now, replace=False)
+                    adopted += 1
+                else:
+                    strangers.append(case.id)
+        return Comparison(adopted=adopted, owed=owed, strangers=tuple(strangers))
 
     async def plant(self, seeds: Sequence[Case], version: int, *, tenant: str = DEFAULT_TENANT) -> int:
         """Give a tenant its seeds: into an empty one, and again when there are newer ones; with version 0 they are taken out.

@@ -9,6 +9,7 @@ import structlog
 
 from agent_runtime.turns.conclusion import question
 from control_plane.approvals import Approval, conclusion_of
+from control_plane.cases import OF_APPROVAL
 from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
 from control_plane.soaks import NewSoak
@@ -63,7 +64,7 @@ def case_of(approval: Approval, entries: tuple[LogEntry, ...]) -> Case:
     if approval.started_at and approval.finished_at:
         took = round((approval.finished_at - approval.started_at).total_seconds())
     return Case(
-        id=f"approval.{approval.id}",
+        id=f"{OF_APPROVAL}{approval.id}",
         title=one_line(told, 200),
         cluster=approval.cluster,
         namespace=approval.namespace,

@@ -1,0 +1,48 @@
+"""How far votes move a weight: a table."""
+
+import pytest
+
+from knowledge.remedies import recommend
+from knowledge.weights import LEAST, MOST, PERSON_MOST, Vote, remedy_key, weigh
+from protocol.diagnosis import Diagnosis
+from tests.unit.knowledge.test_remedies import cause
+
+FACTS: dict[str, str | int] = {"container": "app", "key": "URL", "previous": "http://a", "revision": 2, "current_revision": 3}
+
+
+def people(value: int, *names: str) -> list[Vote]:
+    return [Vote("cause", "disk-full", value, name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("votes", "weight"),
+    [
+        ([], None),
+        (people(1, "ann"), 1.091),
+        (people(-1, "ann"), 0.917),
+        (people(1, "ann") + people(-1, "bob"), None),
+        (people(1, *["ann"] * 1000), 2.0 ** (PERSON_MOST / 8)),
+        (people(-1, *["ann"] * 1000), 2.0 ** (-PERSON_MOST / 8)),
+        (people(1, *["ann"] * 1000) + people(-1, "bob", "carol"), None),
+        (people(1, *(f"p{n}" for n in range(1000))), MOST),
+        (people(-1, *(f"p{n}" for n in range(1000))), LEAST),
+        (people(10**6, "ann"), 1.091),
+        ([Vote("cause", "disk-full", 1)] * 8, 2.0),
+        ([Vote("remedy", "disk-full/expand_pvc", 1)], None),
+    ],
+)
+def test_a_weight_follows_votes_within_bounds(votes: list[Vote], weight: float | None) -> None:
+    found = weigh(votes).get(("cause", "disk-full"))
+    assert found == (pytest.approx(weight, abs=1e-3) if weight is not None else None)
+
+
+def test_a_remedy_is_overtaken_only_by_one_that_is_clearly_better() -> None:
+    one = cause("env-wrong-value", "Deployment/shop/a", **FACTS)
+    found = Diagnosis(summary="s", healthy=False, root_causes=(one,))
+    plain = [r.remediation.type for r in recommend(found) if r.remediation]
+    assert len(plain) >= 2, plain
+    first, second = (remedy_key(one.code, name) for name in plain[:2])
+    assert [r.remediation.type for r in recommend(found, {second: 1.2}) if r.remediation] == plain
+    swapped = [r.remediation.type for r in recommend(found, {second: 1.5, first: 0.9}) if r.remediation]
+    assert swapped[:2] == [plain[1], plain[0]]
+    assert recommend(found, {"disk-full/restart": 2.0}) == recommend(found)
