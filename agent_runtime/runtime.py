@@ -84,6 +84,13 @@ class AgentRuntime:
         """The configured model, or "offline"."""
         return self._plane.settings.model if self._plane.settings.api_key() is not None else "offline"
 
+    def models(self) -> list[dict[str, Any]]:
+        """The models in the order in which they are asked, as this process sees them; none while the stack loads."""
+        stack = self._stack
+        if stack is None or not stack.done() or stack.cancelled() or stack.exception() is not None:
+            return []
+        return stack.result().described()
+
     @property
     def ready(self) -> bool:
         """Has the agent stack loaded? Questions that come earlier wait for it."""

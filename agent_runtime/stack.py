@@ -1,5 +1,7 @@
 """The heavy part: LangChain, the model endpoint, the case store. Imported behind readiness, in a thread."""
 
+from typing import Any
+
 from agent_runtime.models.ask import Candidate
 from agent_runtime.models.endpoint import endpoints
 from agent_runtime.spending import Upkeep
@@ -19,6 +21,23 @@ class Stack:
 
     async def turn(self, turn: str) -> None:
         await self._step.run(turn)
+
+    def described(self) -> list[dict[str, Any]]:
+        """For admins: name, where it is, its price, what was learnt of its manner, how long it is left alone and why."""
+        return [
+            {
+                "name": candidate.name,
+                "endpoint": candidate.model.line.url,
+                "price": candidate.model.spec.price.model_dump() if candidate.model.spec.price else None,
+                "context_tokens": candidate.model.spec.context_tokens,
+                "streams": candidate.model.line.manner.stream,
+                "native_tools": candidate.model.line.manner.native_tools,
+                "left_out": sorted(candidate.model.line.manner.left_out),
+                "left_alone_s": round(candidate.breaker.open_for_s),
+                "why": candidate.breaker.why,
+            }
+            for candidate in self.chain
+        ]
 
     async def close(self) -> None:
         for candidate in self.chain:

@@ -11,7 +11,7 @@ from langchain_core.messages.tool import ToolCall, tool_call
 from agent_runtime.models.arguments import BROKEN_KEY, Broken, arguments_of
 from agent_runtime.models.assembly import Assembly, RawCall
 from agent_runtime.models.text_calls import text_calls
-from agent_runtime.models.wire import Body, tokens_of
+from agent_runtime.models.wire import Body, each_text, tokens_of
 
 ABOUT_KEY = "opsthread_call"
 """In response_metadata: the facts of the call (model, money, estimated, cut)."""
@@ -68,7 +68,7 @@ def answer_of(into: Assembly, body: Body, tools: Sequence[Mapping[str, Any]], re
         found = text_calls(text, tools, _given(body))
         if found:
             text = into.visible.text.split("```")[0]
-            calls = [tool_call(name=call.name, args=_revealed(call.args, reveal), id=f"t{n}") for n, call in enumerate(found)]
+            calls = [tool_call(name=call.name, args=each_text(call.args, reveal), id=f"t{n}") for n, call in enumerate(found)]
     guessed = Answer.guess(into, len(str(body)))
     return Answer(
         text=reveal(text).strip(),
@@ -91,18 +91,6 @@ def _name(name: str, names: set[str]) -> str:
         return name
     short = name.strip().replace(":", ".").replace("/", ".").rsplit(".", 1)[-1]
     return short if short in names else name.strip()
-
-
-def _revealed(value: Any, reveal: Callable[[str], str]) -> Any:
-    match value:
-        case str():
-            return reveal(value)
-        case dict():
-            return {key: _revealed(inner, reveal) for key, inner in cast(dict[str, Any], value).items()}
-        case list():
-            return [_revealed(inner, reveal) for inner in cast(list[Any], value)]
-        case _:
-            return value
 
 
 def _given(body: Body) -> Iterator[str]:

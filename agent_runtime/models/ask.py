@@ -95,7 +95,7 @@ class Models:
             message = await self._candidate(candidate, send, end, reset)
             if message is not None:
                 return Given(message, offline=False, model=candidate.name)
-        note = "; ".join(dict.fromkeys(trouble.why for trouble in self.troubles.values()))
+        note = "; ".join(dict.fromkeys(trouble.why for trouble in self.troubles.values())) or self.offline.note
         model = self.offline.model_copy(update={"withdrawn": withdrawn, "note": note})
         return Given(_only(await send(model, 0)), offline=True)
 

@@ -33,6 +33,11 @@ class Breaker:
         self._until = self._now() + self._pause_s
         return 0.0
 
+    @property
+    def open_for_s(self) -> float:
+        """How long no call may be made; asking this is no trial."""
+        return 0.0 if self._until is None else max(0.0, self._until - self._now())
+
     def succeeded(self) -> None:
         self._failures, self._pause_s, self._until, self._trying, self.why = 0, FIRST_PAUSE_S, None, False, ""
 

@@ -42,12 +42,13 @@ class Asked:
 
 def compose(asked: Asked, manner: Manner, *, hide: Callable[[str], str] = str) -> Body:
     """The request's body. `hide` goes over every text that a person or the cluster wrote, and over ours."""
-    messages, tools = list(map(wire_message, asked.messages)), [dict(tool) for tool in asked.tools]
+    messages = [wire_message(message, hide) for message in asked.messages]
+    tools = cast(list[dict[str, Any]], _descriptions(list(asked.tools), hide))
     if not manner.native_tools:
         messages, tools = told_in_words(messages, tools), []
-    body: Body = {"model": asked.model, "messages": [_hidden(message, hide) for message in messages]}
+    body: Body = {"model": asked.model, "messages": messages}
     if tools:
-        body["tools"] = [_hidden_tool(tool, hide) for tool in tools]
+        body["tools"] = tools
         if manner.parallel_tools is not None:
             body["parallel_tool_calls"] = manner.parallel_tools
     body["stream"] = manner.stream
@@ -61,9 +62,9 @@ def as_bytes(body: Body) -> bytes:
     return orjson.dumps(body)
 
 
-def wire_message(message: BaseMessage) -> dict[str, Any]:
+def wire_message(message: BaseMessage, hide: Callable[[str], str] = str) -> dict[str, Any]:
     """Only what every endpoint takes: no names, no reasoning of earlier answers. Raises TypeError for other kinds."""
-    text = str(message.text)
+    text = hide(str(message.text))
     match message:
         case SystemMessage():
             return {"role": "system", "content": text}
@@ -78,7 +79,7 @@ def wire_message(message: BaseMessage) -> dict[str, Any]:
                 {
                     "id": call["id"],
                     "type": "function",
-                    "function": {"name": call["name"], "arguments": dumps(call["args"], ensure_ascii=False)},
+                    "function": {"name": call["name"], "arguments": dumps(each_text(call["args"], hide), ensure_ascii=False)},
                 }
                 for call in message.tool_calls
             ]
@@ -140,20 +141,17 @@ def _without(manner: Manner, field: str) -> Manner:
             return replace(manner, stream=False)
 
 
-def _hidden(message: dict[str, Any], hide: Callable[[str], str]) -> dict[str, Any]:
-    hidden = dict(message)
-    if isinstance(hidden.get("content"), str):
-        hidden["content"] = hide(hidden["content"])
-    if "tool_calls" in hidden:
-        calls = cast(list[dict[str, Any]], hidden["tool_calls"])
-        hidden["tool_calls"] = [
-            {**call, "function": {**call["function"], "arguments": hide(call["function"]["arguments"])}} for call in calls
-        ]
-    return hidden
-
-
-def _hidden_tool(tool: dict[str, Any], hide: Callable[[str], str]) -> dict[str, Any]:
-    return cast(dict[str, Any], _descriptions(tool, hide))
+def each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """The value with every text in it changed, but for the keys of objects."""
+    match value:
+        case str():
+            return change(value)
+        case dict():
+            return {key: each_text(inner, change) for key, inner in cast(dict[str, Any], value).items()}
+        case list():
+            return [each_text(inner, change) for inner in cast(list[Any], value)]
+        case _:
+            return value
 
 
 def _descriptions(value: Any, hide: Callable[[str], str]) -> Any:

@@ -143,7 +143,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
             final=final,
         )
         self._budget.count_model(message.input_tokens, message.output_tokens)
-        await self._recorder.message(message)
+        self._recorder.message(message)
         return AIMessage(text, tool_calls=[tool_call(name=c.name, args=c.args, id=c.id) for c in message.tool_calls])
 
     def _remarks(self, given: Given, *, cut: bool) -> list[str]:

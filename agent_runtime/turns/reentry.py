@@ -15,7 +15,7 @@ _MAYBE_PROPOSED = "Opsthread was restarted while this ran. Proposing the same ag
 
 async def settle(plane: ControlPlane, recorder: Recorder) -> None:
     for call in recorder.state.interrupted:
-        await recorder.finish(call, await _end_of(plane, call))
+        recorder.finish(call, await _end_of(plane, call))
 
 
 async def _end_of(plane: ControlPlane, call: LoggedCall) -> ToolAnswer:

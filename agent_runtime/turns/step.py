@@ -20,6 +20,7 @@ from agent_runtime.models.endpoint import Hooks
 from agent_runtime.models.intents import intent_of, sees_scope
 from agent_runtime.models.offline import OfflineModel
 from agent_runtime.models.phrases import phrase
+from agent_runtime.pseudonyms import PLAIN, Names
 from agent_runtime.spending import TurnLedger, Upkeep
 from agent_runtime.turns import reentry
 from agent_runtime.turns.budget import Budget, Limits
@@ -27,13 +28,15 @@ from agent_runtime.turns.conclusion import facts_of
 from agent_runtime.turns.live import LiveNotes, LiveText
 from agent_runtime.turns.loop import run_loop
 from agent_runtime.turns.middleware import TurnMiddleware, TurnStopped, answer_of
+from agent_runtime.turns.naming import NamesUnknown, names_for
 from agent_runtime.turns.recorder import Recorder
 from agent_runtime.turns.transcript import history, this_turn
 from agent_runtime.turns.turn_log import LoggedCall, TurnLog, is_opening, opening_call, read_turn_log
 from control_plane.clock import utc_now
 from control_plane.conversations import Conversation, Turn
-from control_plane.errors import ServiceError
+from control_plane.errors import ServiceError, Superseded
 from control_plane.fleet import Cluster
+from control_plane.replica import LeaseLost
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
 from control_plane.spending import Spender
@@ -68,6 +71,7 @@ log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 4
 """A turn that was interrupted this often is given up: it may be what brings the process down."""
+NAMELESS = "the names of this cluster's objects are to be hidden and could not be read"
 HISTORY_ENTRIES = 600
 OPENING_TEXT = 3000
 """Characters of the opening diagnosis, so that the first request stays under 12 KB."""
@@ -89,20 +93,26 @@ class TurnStep:
     async def run(self, turn_id: str) -> None:
         """Never raises but for cancellation of the task."""
         structlog.contextvars.bind_contextvars(turn=turn_id)
+        turn: Turn | None = None
         try:
             turn = await self.plane.conversations.claim_turn(turn_id)
             if turn is not None:
                 await _OneTurn(self, turn).run()
+        except (Superseded, LeaseLost) as error:
+            log.warning("the turn is left to another replica", turn=turn_id, why=error.message)
         except Exception:
             log.exception("the turn failed", turn=turn_id)
-            await self._fail(turn_id)
+            await self._fail(turn_id, turn)
         finally:
             structlog.contextvars.unbind_contextvars("turn")
 
-    async def _fail(self, turn_id: str) -> None:
+    async def _fail(self, turn_id: str, claim: Turn | None) -> None:
         message = "The turn failed inside Opsthread. Nothing was changed by it; ask again, and look into its log if it repeats."
+        failed = TurnFailed(message=message, code="internal")
         try:
-            await self.plane.conversations.end_turn(turn_id, "failed", TurnFailed(message=message, code="internal"))
+            await self.plane.conversations.end_turn(turn_id, "failed", failed, claim=claim)
+        except Superseded as error:
+            log.warning("the turn is left to another replica", turn=turn_id, why=error.message)
         except Exception:
             log.exception("the failed turn could not be ended; the sweep will", turn=turn_id)
 
@@ -126,23 +136,26 @@ class _OneTurn:
             words = f"This turn was interrupted {turn.attempt - 1} times and is given up. Ask again, perhaps for less."
             await self._end("failed", TurnFailed(message=words, code="internal"))
             return
-        await self._begin(recorder)
         try:
+            await self._begin(recorder)
             ended_by = _ended_by(recorder.state) if recorder.state.final else await self._answer(recorder)
+            await recorder.flush()
         except TurnStopped:
+            await recorder.flush()
             now = await self._plane.conversations.turn(turn.id)
             await self._end("cancelled", TurnCancelled(by_name=now.cancelled_by_name))
             return
         finally:
             await self._live.close()
             await self._notes.close()
+            await recorder.close()
         await self._end("finished", _finished(recorder.state, ended_by, self._took_ms(entries), self._currency, self._why))
 
     async def _begin(self, recorder: Recorder) -> None:
         if not recorder.state.begun:
-            await recorder.append(TurnStarted(model=self._step.model_name, offline=not self._step.chain))
+            recorder.append(TurnStarted(model=self._step.model_name, offline=not self._step.chain))
         elif recorder.state.final is None:
-            await recorder.append(TurnResumed(note="taken up again after a restart"))
+            recorder.append(TurnResumed(note="taken up again after a restart"))
             await reentry.settle(self._plane, recorder)
 
     async def _answer(self, recorder: Recorder) -> EndedBy:
@@ -155,8 +168,15 @@ class _OneTurn:
         tools = build_tools(context, _check_report(recorder, language), may_propose=await self._may_propose(context))
         await _run_waiting(recorder, tools)
         offline = OfflineModel(language=language, namespaces=cluster.summary.namespaces)
+        names, chain = PLAIN, self._step.chain
+        try:
+            names = await names_for(context, cluster) if chain else PLAIN
+        except NamesUnknown as error:
+            log.warning("names can't be hidden, so no model is asked", why=str(error))
+            chain, offline = (), offline.model_copy(update={"note": NAMELESS})
+            self._why = NAMELESS
         models = Models(
-            self._step.chain,
+            chain,
             offline,
             wait_s=settings.model_wait_s,
             timeout_s=settings.model_timeout_s,
@@ -170,7 +190,7 @@ class _OneTurn:
             budget=_budget(settings, state),
             live=self._live,
             language=language,
-            hooks=self._hooks(conversation),
+            hooks=self._hooks(conversation, names),
         )
         await run_loop(
             model=offline,
@@ -180,16 +200,16 @@ class _OneTurn:
             middleware=middleware,
             model_calls=settings.model_calls_per_turn,
         )
-        self._why = models.why
-        if models.failed:
+        self._why = self._why or models.why
+        if models.failed or (self._step.chain and not chain):
             return "model_error"
         return "budget" if middleware.limit else "answer"
 
-    def _hooks(self, conversation: Conversation) -> Hooks:
+    def _hooks(self, conversation: Conversation, names: Names) -> Hooks:
         spender = Spender(
             cluster=conversation.cluster, account=self._turn.asked_by, conversation=conversation.id, turn=self._turn.id
         )
-        return Hooks(shown=self._live.feed, ledger=TurnLedger(self._plane, spender, self._step.upkeep))
+        return Hooks(shown=self._live.feed, ledger=TurnLedger(self._plane, spender, self._step.upkeep), names=names)
 
     async def _diagnose_first(self, recorder: Recorder, context: ToolContext, cluster: Cluster) -> None:
         """The rules before the first model call, where the question is about what is wrong with something."""
@@ -232,7 +252,7 @@ class _OneTurn:
         await self._plane.conversations.publish_live(self._turn.conversation, live)
 
     async def _end(self, state: Literal["finished", "failed", "cancelled"], event: AgentEvent) -> None:
-        await self._plane.conversations.end_turn(self._turn.id, state, event)
+        await self._plane.conversations.end_turn(self._turn.id, state, event, claim=self._turn)
 
     @property
     def _currency(self) -> str:

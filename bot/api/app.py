@@ -16,10 +16,12 @@ from bot.api import (
     events,
     health,
     install,
+    models,
     problems,
     proposals,
     safety,
     stream,
+    usage,
 )
 from bot.api.access import is_secure
 from bot.api.middleware import Frame
@@ -40,6 +42,8 @@ ROUTERS = (
     commands.router,
     events.router,
     accounts.router,
+    models.router,
+    usage.router,
     health.router,
 )
 

@@ -214,7 +214,7 @@ class _Events:
                 said = read_event(cast(dict[str, Any], event.data["event"]))
                 if said.type == "approval_requested":
                     self._asked_for = self._asked_for | {said.approval}
-                self._story.take(said)
+                self._story.take(said, turn=cast("str | None", event.data.get("turn")))
                 self._screen.event(said)
                 if isinstance(said, ToolFinished):
                     self._take_charts(await charts_of_step(self._client, self._conversation, said))

@@ -59,6 +59,19 @@ class Client:
     async def delete(self, path: str) -> None:
         await self._call("DELETE", path, None)
 
+    async def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return await self._call("PUT", path, body)
+
+    async def bytes(self, path: str) -> bytes:
+        """The body as it is."""
+        try:
+            async with self._session.get(f"{self._url}{path}") as answer:
+                if answer.status >= 400:
+                    raise await _error(answer)
+                return await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "unreachable", f"{self._url} does not answer: {error or type(error).__name__}") from None
+
     async def follow(self, conversation: str, after: int = 0) -> AsyncIterator[StreamEvent]:
         """Log entries, approvals and live text of a conversation, in order, over reconnects. Ends never by itself."""
         failures = 0

@@ -8,6 +8,7 @@ import typer
 
 from bot.cli.cluster_commands import cluster_app
 from bot.cli.exits import Exit
+from bot.cli.model_commands import model_app, turn_app, usage_app
 from bot.cli.nats_commands import nats_app
 from bot.cli.options import DataDir, Host, Json, Namespace, Port, ReadyFile, Solo, Token, Url
 from bot.cli.sandbox_commands import sandbox_app
@@ -161,6 +162,9 @@ def account_link(name: str, url: Url = None, token: Token = None, data_dir: Data
 
 
 app.add_typer(cluster_app, name="cluster")
+app.add_typer(usage_app, name="usage")
+app.add_typer(turn_app, name="turn")
+app.add_typer(model_app, name="model")
 app.add_typer(nats_app, name="nats")
 app.add_typer(sandbox_app, name="sandbox")
 

@@ -8,6 +8,7 @@ from rich.markdown import Markdown
 from rich.status import Status
 
 from bot.cli.cards import approval_panel, diagnosis_panel, step_line
+from bot.cli.costs import cost_line
 from bot.cli.step_charts import chart_line
 from protocol.diagnosis import Diagnosis
 from protocol.events import (
@@ -21,6 +22,7 @@ from protocol.events import (
     ToolFinished,
     ToolStarted,
     TurnFailed,
+    TurnFinished,
     TurnResumed,
     TurnStarted,
 )
@@ -77,6 +79,8 @@ class Screen:
                 self._line(f"■ {message}", "bold green" if state == "succeeded" else "bold yellow")
             case CaseStored(title=title):
                 self._line(f"  Stored as a case: {title}", "dim")
+            case TurnFinished():
+                self._line(f"  {cost_line(event)}", "dim")
             case TurnFailed(message=message):
                 self.error(message)
             case _:

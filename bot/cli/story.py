@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.cli.costs import costs
 from protocol.approval import ApprovalState
 from protocol.events import (
     ActionFinished,
@@ -40,9 +41,14 @@ class Story:
     failed: TurnFailed | None = None
     cancelled: bool = False
     finished: TurnFinished | None = None
+    turns: dict[str, None] = field(default_factory=dict[str, None])
+    """Ids, in order."""
+    ends: list[TurnFinished] = field(default_factory=list[TurnFinished])
     model_error: bool = False
 
-    def take(self, event: AgentEvent) -> None:
+    def take(self, event: AgentEvent, *, turn: str | None = None) -> None:
+        if turn is not None:
+            self.turns[turn] = None
         match event:
             case UserMessage():
                 self.open_turns += 1
@@ -63,6 +69,7 @@ class Story:
             case TurnFinished():
                 self.open_turns -= 1
                 self.finished = event
+                self.ends.append(event)
                 self.model_error = self.model_error or event.ended_by == "model_error"
             case TurnFailed():
                 self.open_turns -= 1
@@ -117,5 +124,7 @@ class Story:
             "cases": [case.model_dump(mode="json") for case in self.cases],
             "charts": self.charts,
             "healed": self.healed,
+            "usage": costs(self.ends),
+            "turns": list(self.turns),
             "failed": self.failed.model_dump(mode="json") if self.failed else None,
         }

@@ -1,0 +1,46 @@
+"""Whether a turn's model may see the names of objects, and what they are: read from the cluster once, as the asker."""
+
+from agent_runtime.pseudonyms import PLAIN, Names, Pseudonyms, conversation_key, known_names
+from control_plane.errors import ServiceError
+from control_plane.fleet import Cluster
+from protocol.commands import CommandResult, Kubectl
+from protocol.kubectl import parse
+from tools.context import ToolContext
+from tools.reads import send
+
+_KINDS = (
+    "deployments,statefulsets,daemonsets,replicasets,jobs,cronjobs,services,configmaps,ingresses,persistentvolumeclaims,"
+    "horizontalpodautoscalers,serviceaccounts,pods"
+)
+MOST_NAMESPACES = 40
+DEADLINE_S = 10.0
+
+
+class NamesUnknown(Exception):
+    """The names can't be read, so that none can be hidden: nothing may go to a model."""
+
+
+async def names_for(context: ToolContext, cluster: Cluster) -> Names:
+    """Raises NamesUnknown."""
+    wanted = context.plane.settings.pseudonyms
+    if not {"*", cluster.id, cluster.name} & set(wanted):
+        return PLAIN
+    scope = context.conversation.scope.namespaces
+    where = ["-A"] if scope is None else [f"-n {namespace}" for namespace in scope[:MOST_NAMESPACES]]
+    listed: list[str] = []
+    for place in where:
+        listed += await _list(context, f"get {_KINDS} {place} -o name", needed=True)
+    listed += await _list(context, "get nodes,persistentvolumes,storageclasses -o name", needed=scope is None)
+    namespaces = {*cluster.summary.namespaces, *(scope or ())}
+    key = conversation_key(context.plane.grant_key.encode(), context.conversation.id)
+    return Pseudonyms(key, known_names(listed, sorted(namespaces), (cluster.name,)))
+
+
+async def _list(context: ToolContext, line: str, *, needed: bool) -> list[str]:
+    try:
+        result: CommandResult = await send(context, Kubectl(call=parse(line)), deadline_s=DEADLINE_S)
+    except ServiceError as error:
+        raise NamesUnknown(error.message) from error
+    if needed and (not result.good or result.cut):
+        raise NamesUnknown(result.error or result.cut or result.status.value)
+    return result.text.splitlines() if result.good else []
