@@ -6,7 +6,6 @@ may ask for enrolment for a minute. Everybody else is refused, without a word to
 
 import asyncio
 import json
-from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ import structlog
 from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from control_plane.bus import Bus, Incoming, Link, Subscription
+from control_plane.bus import Bus, Incoming, Link
 from control_plane.bus.config import APP_ACCOUNT
 from control_plane.bus.jwt import Permissions, answer_claims, sign_jwt, unverified_claims, user_claims
 from control_plane.clock import Clock, utc_now
@@ -27,11 +26,9 @@ from protocol.proof import ProofRefused, decode_proof, enrol_inbox_id
 
 LOG = structlog.get_logger("fleet")
 AUTH_SUBJECT = "$SYS.REQ.USER.AUTH"
-CUT = f"{subjects.PREFIX}.cut"
-"""Its payload is the runner that was revoked. Only replicas may publish it."""
 RUNNER_S = 300
 ENROL_S = 60
-_REMEMBERED_CONNECTIONS = 4
+_ANSWERS_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,6 @@ class Admitted:
     name: str
     permissions: Permissions
     seconds: int
-    runner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,6 @@ class _Asked:
 
     server: str
     user_nkey: str
-    connection: int
     address: str
     token: str
 
@@ -63,49 +58,57 @@ class AuthCallout:
         self._bus = bus
         self._clock = clock
         self._link: Link | None = None
-        self._cuts: Subscription | None = None
-        self._connections: dict[str, deque[tuple[str, int]]] = defaultdict(lambda: deque(maxlen=_REMEMBERED_CONNECTIONS))
 
     async def start(self) -> None:
         self._link = self._bus.auth_link()
         if self._link is None:
             LOG.info("runners are authorized by the external NATS itself")
             return
-        # Whichever replica has admitted a runner knows its connections.
-        self._cuts = await self._bus.serve(CUT, self._told_to_cut)
         await self._link.start()
         await self._link.listen(AUTH_SUBJECT, self._answer, queue="auth", at_once=64)
 
     async def stop(self) -> None:
-        if self._cuts is not None:
-            await self._cuts.close()
-            self._cuts = None
         if self._link is not None:
             await self._link.stop()
             self._link = None
 
     async def cut(self, runner: str) -> None:
-        """End the runner's connections now, on every replica. Where we may not (an external NATS without its system account),
-        they end within five minutes."""
-        await self._bus.send(CUT, runner.encode())
-        await self._cut_here(runner)
+        """End the runner's connections now, whichever replica let them in and however long ago.
 
-    async def _told_to_cut(self, message: Incoming) -> None:
-        await self._cut_here(message.data.decode(errors="replace"))
-
-    async def _cut_here(self, runner: str) -> None:
+        Where we may not (an external NATS without its system user), they end within five minutes.
+        """
         system = self._bus.system_link()
-        if system is None or not self._connections.get(runner):
+        if system is None:
             return
         await system.start()
         try:
-            for server, connection in self._connections.pop(runner, deque[tuple[str, int]]()):
-                kick = json.dumps({"cid": connection}).encode()
-                # The server does nothing without a reply subject, even when nobody listens to it.
-                await system.publish(f"$SYS.REQ.SERVER.{server}.KICK", kick, reply=self._bus.new_inbox())
-            await system.flush()
+            # A connection that was being made when the key was revoked is there at the second look.
+            for _ in range(2):
+                for server, connection in await self._connections_of(system, runner):
+                    kick = json.dumps({"cid": connection}).encode()
+                    # The server does nothing without a reply subject, even when nobody listens to it.
+                    await system.publish(f"$SYS.REQ.SERVER.{server}.KICK", kick, reply=self._bus.new_inbox())
+                await system.flush()
         finally:
             await system.stop()
+
+    async def _connections_of(self, system: Link, runner: str) -> list[tuple[str, int]]:
+        """(server, connection) of everybody whom all NATS servers know by the name that our JWTs give to this runner."""
+        found: list[tuple[str, int]] = []
+
+        async def hear(message: Incoming) -> None:
+            answer: dict[str, Any] = json.loads(message.data)
+            rows: list[dict[str, Any]] = answer.get("data", {}).get("connections") or []
+            found.extend((str(answer["server"]["id"]), int(row["cid"])) for row in rows)
+
+        inbox = self._bus.new_inbox()
+        listening = await system.listen(inbox, hear)
+        asked = {"auth": True, "user": _user_name(runner), "limit": 256}
+        await system.publish("$SYS.REQ.SERVER.PING.CONNZ", json.dumps(asked).encode(), reply=inbox)
+        # Nobody knows how many servers there are.
+        await asyncio.sleep(_ANSWERS_S)
+        await listening.close()
+        return found
 
     async def _answer(self, message: Incoming) -> None:
         seed, link = self._bus.issuer_seed, self._link
@@ -122,8 +125,6 @@ class AuthCallout:
             LOG.error("connection refused because the database does not answer", error=str(error))
             claims = answer_claims(user_nkey=asked.user_nkey, server_id=asked.server, issued_at=now, error="try again")
         else:
-            if admitted.runner:
-                self._connections[admitted.runner].append((asked.server, asked.connection))
             user = user_claims(
                 user_nkey=asked.user_nkey,
                 name=admitted.name,
@@ -164,7 +165,7 @@ class AuthCallout:
             if cast(CursorResult[Any], await session.execute(taken)).rowcount != 1:
                 raise ProofRefused(_why_not(await session.get(RunnerRow, proof.runner), proof))
         publish, subscribe = subjects.runner_permissions(proof.cluster, proof.runner)
-        return Admitted(f"runner {proof.runner}", Permissions(publish, subscribe), RUNNER_S, proof.runner)
+        return Admitted(_user_name(proof.runner), Permissions(publish, subscribe), RUNNER_S)
 
     async def _judge_enrolment(self, proof: ConnectProof, token: str) -> Admitted:
         """The token is looked at here and used up by the enrol request; its own runner may come back for a lost answer."""
@@ -178,6 +179,10 @@ class AuthCallout:
             raise ProofRefused(f"the enrolment token for cluster {row.cluster} was used already")
         inbox = subjects.inbox_prefix(enrol_inbox_id(proof.public_key))
         return Admitted("enrolment", Permissions((subjects.ENROL,), (f"{inbox}.>",)), ENROL_S)
+
+
+def _user_name(runner: str) -> str:
+    return f"runner {runner}"
 
 
 def _why_not(row: RunnerRow | None, proof: ConnectProof) -> str:
@@ -197,7 +202,6 @@ def _asked(data: bytes) -> _Asked:
     return _Asked(
         server=str(question["server_id"]["id"]),
         user_nkey=str(question["user_nkey"]),
-        connection=int(client.get("id", 0)),
         address=str(client.get("host", "")),
         token=str(question.get("connect_opts", {}).get("auth_token", "")),
     )

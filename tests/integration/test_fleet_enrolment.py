@@ -15,6 +15,7 @@ import pytest_asyncio
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from control_plane.auth_callout import AuthCallout
 from control_plane.bus import Incoming
 from control_plane.bus.jwt import seed_of
 from control_plane.errors import Conflict, Invalid, NotFound
@@ -133,6 +134,19 @@ async def test_a_revoked_runner_is_cut_off_and_stays_out(here: Plane) -> None:
     cluster = await here.fleet.get("shop")
     assert not cluster.online
     assert cluster.runner is None
+
+
+async def test_any_replica_cuts_a_connection_that_another_one_let_in(here: Plane) -> None:
+    """It never saw that connection; after a restart none has."""
+    other = await here.join()
+    staying = await other.open(other.proof(), subjects.inbox_prefix(other.runner))
+    replica = AuthCallout(here.database, here.bus)
+    began = asyncio.get_running_loop().time()
+    await replica.cut(here.runner.runner)
+    await asyncio.wait_for(here.runner.closed.wait(), 5)
+    assert asyncio.get_running_loop().time() - began < 3
+    await staying.flush(5)
+    await staying.close()
 
 
 async def test_a_revoked_key_cannot_enrol_again(here: Plane) -> None:
