@@ -10,6 +10,7 @@ from control_plane.approval_records import Approval, decided, not_found, record_
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.errors import Conflict, Forbidden
+from control_plane.leases import Guard, unguarded
 from control_plane.principals import Principal
 from control_plane.proposals import open_approval, sound
 from control_plane.reach import reaches
@@ -35,8 +36,10 @@ def conclusion_of(approval: str) -> str:
 
 
 class Approvals:
-    def __init__(self, database: Database, settings: Settings, *, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, settings: Settings, *, clock: Clock = utc_now, guard: Guard = unguarded) -> None:
+        """`guard` refuses, inside the transaction of an action's move, a replica that others have taken over from."""
         self._db = database
+        self._guard = guard
         self._settings = settings
         self._clock = clock
 
@@ -150,8 +153,9 @@ class Approvals:
     ) -> Approval:
         """One row of the table by compare-and-set, with its audit row and its log event, in one transaction.
         Raises Conflict when somebody was faster, when it starts too late (code expired) or under a kill switch (code
-        kill_switch), NotAllowed when the table has no row."""
+        kill_switch), NotAllowed when the table has no row, LeaseLost when this replica no longer speaks for its actions."""
         async with self._db.transaction() as session:
+            await self._guard(session)
             now = self._clock()
             if trigger is Trigger.START:
                 row = await transitions.locked_to_start(session, approval, now)
