@@ -17,7 +17,7 @@ from bot.api.access import Caller, Me, Plane
 from bot.api.commands import kubectl_call, run_read
 from bot.api.paging import Cursor, Limit, listing, page_after
 from bot.api.views import View
-from control_plane.errors import Invalid, NotFound, Unavailable
+from control_plane.errors import Forbidden, Invalid, NotFound, Unavailable
 from control_plane.services import ControlPlane
 from protocol.base import Strict, Utc
 from protocol.commands import CommandStatus, Kubectl
@@ -82,8 +82,12 @@ async def search_events(body: EventSearch, me: Me, plane: Plane) -> dict[str, An
 @router.get("/{event}")
 async def get_event(event: Annotated[str, Path(max_length=800)], me: Me, plane: Plane) -> View:
     cluster, namespace, name = _decode(event)
-    for found in await _read(plane, me, cluster, ["get", "events", name, "-n", namespace, "-o", "json", "--ignore-not-found"]):
-        return found
+    try:
+        words = ["get", "events", name, "-n", namespace, "-o", "json", "--ignore-not-found"]
+        for found in await _read(plane, me, cluster, words):
+            return found
+    except Forbidden:
+        pass  # where one may not look there is nothing
     raise NotFound("The cluster does not keep that event any more.")
 
 
@@ -103,6 +107,8 @@ async def _read(plane: ControlPlane, me: Caller, cluster: str, words: list[str])
     result = await run_read(plane, me, cluster_id, Kubectl(call=call), timeout_s=READ_S)
     if result.status is CommandStatus.NOT_FOUND or (result.good and not result.text.strip()):
         return []
+    if result.status is CommandStatus.DENIED:
+        raise Forbidden(result.error)
     if not result.good:
         raise Unavailable(result.error or f"The cluster's events could not be read: {result.status}.")
     return event_views(cluster_id, result.text)
