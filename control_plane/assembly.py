@@ -7,6 +7,7 @@ from control_plane import command_log, data_dir
 from control_plane.accounts import Accounts
 from control_plane.approvals import Approvals
 from control_plane.audit import Audit
+from control_plane.audit_signing import Signer
 from control_plane.break_glass import BreakGlassSwitch
 from control_plane.bus import Bus
 from control_plane.cases import Cases
@@ -41,7 +42,7 @@ async def control_plane(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
         await plane.database.start()
         stack.push_async_callback(plane.replica.stop)
         await plane.replica.start()
-        for part in (plane.bus, plane.fleet, plane.commands):
+        for part in (plane.bus, plane.fleet, plane.commands, plane.audit):
             stack.push_async_callback(part.stop)
             await part.start()
         stack.push_async_callback(plane.durable.close)
@@ -51,11 +52,12 @@ async def control_plane(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
 def _build(settings: Settings, clock: Clock) -> ControlPlane:
     key = data_dir.grant_key(settings.grant_key_file, settings.data_dir)
     kid = data_dir.kid_of(key)
+    signer = Signer(data_dir.audit_key(settings.audit_key_file, settings.data_dir), settings.data_dir / "audit.head")
     bus = Bus(settings)
     database = Database(settings.database, bus)
     durable = Durable(settings)
     replica = Replica(database, durable, settings, kid=kid, clock=clock)
-    approvals = Approvals(database, settings, clock=clock)
+    approvals = Approvals(database, settings, clock=clock, guard=replica.guard)
     spending = Spending(database, settings, clock=clock)
 
     async def kill_switch_thrown(session: Session, cluster: str, by: str, reason: str) -> None:
@@ -80,7 +82,7 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         commands=Commands(database, bus, fleet, clock=clock),
         conversations=Conversations(database, bus, fleet, clock=clock, guard=replica.guard),
         approvals=approvals,
-        audit=Audit(database),
+        audit=Audit(database, signer, clock=clock),
         freezes=Freezes(database, clock=clock),
         break_glass=BreakGlassSwitch(database, clock=clock),
         notifications=Notifications(database, clock=clock),

@@ -59,8 +59,8 @@ async def why_not(session: Session, row: ApprovalRow, word: Decision, now: datet
     all_here = await _uses(session, BreakGlassRow.cluster == row.cluster, A_CLUSTER, now)
     if all_here >= A_CLUSTER[0]:
         return _refused(
-            f"The glass was broken {all_here} times within a day in cluster {row.cluster_name}, which is the most. Somebody else "
-            "has to approve."
+            f"The glass was broken {all_here} times within a day in cluster {row.cluster_name}, which is the most. Somebody "
+            "else has to approve."
         )
     return None
 

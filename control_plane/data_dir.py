@@ -49,15 +49,24 @@ def _lock(descriptor: int, data_dir: Path) -> None:
 
 def grant_key(file: Path | None, data_dir: Path) -> SigningKey:
     """The key that signs grants: from `file`, or made once in the data directory. Raises Invalid."""
-    path = file or data_dir / "grant.key"
+    return _signing_key(file, data_dir / "grant.key", "grant key")
+
+
+def audit_key(file: Path | None, data_dir: Path) -> SigningKey:
+    """The key that signs heads of the audit: from `file`, or made once in the data directory. Raises Invalid."""
+    return _signing_key(file, data_dir / "audit.key", "audit key")
+
+
+def _signing_key(file: Path | None, own: Path, what: str) -> SigningKey:
+    path = file or own
     if file is None and not path.exists():
         _write_new(path, SigningKey.generate().encode().hex())
     try:
         seed = bytes.fromhex(path.read_text().strip())
     except (OSError, ValueError) as error:
-        raise Invalid(f"the grant key {path} can't be read: {error}") from error
+        raise Invalid(f"the {what} {path} can't be read: {error}") from error
     if len(seed) != _SEED_BYTES:
-        raise Invalid(f"the grant key {path} holds {len(seed)} bytes; it must be an Ed25519 seed: {_SEED_BYTES} bytes in hex")
+        raise Invalid(f"the {what} {path} holds {len(seed)} bytes; it must be an Ed25519 seed: {_SEED_BYTES} bytes in hex")
     return SigningKey(seed)
 
 

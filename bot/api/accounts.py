@@ -1,15 +1,15 @@
-"""Accounts and the audit over REST, for administrators; and who I am, for everybody."""
+"""Accounts over REST, for administrators; and who I am, for everybody."""
 
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import Field, SecretStr
 
 from bot.api.access import Admin, AdminAtHand, Me, Plane
 from bot.api.paging import Cursor, Limit, listing, page_after
 from bot.api.stream import StreamsOf
-from bot.api.views import View, account_view, audit_view, me_view
+from bot.api.views import View, account_view, me_view
 from control_plane.errors import Forbidden
 from control_plane.principals import ScopedRole
 from protocol.base import Strict
@@ -106,13 +106,3 @@ async def disable_account(account: AccountId, me: Admin, plane: Plane, streams: 
     await plane.accounts.get(account)
     await plane.accounts.disable(account, by=me.account)
     streams.recheck(account)
-
-
-@router.get("/audit", tags=["audit"])
-async def list_audit(
-    me: Me, plane: Plane, subject: Annotated[str | None, Query(max_length=200)] = None, limit: Limit = 100
-) -> dict[str, Any]:
-    """Newest first, for administrators; `intact` is false when the chain does not hold, with the first broken row."""
-    rows = await plane.audit.list(me.principal, subject=subject, limit=limit)
-    broken = await plane.audit.verify()
-    return {**listing("audit", [audit_view(r) for r in rows]), "intact": broken is None, "first_broken": broken}
