@@ -12,6 +12,7 @@ from protocol.commands import (
     ListChanges,
     PreparePlan,
     PromQuery,
+    SelfCheck,
 )
 from protocol.kubectl.render import describe_remediation, render
 from protocol.text import one_line
@@ -43,6 +44,8 @@ def title(command: Command) -> str:
             text = f"what became of {command.authority} ({command.purpose})"
         case CheckPlan():
             text = f"check after: {describe_remediation(command.body.action)}"
+        case SelfCheck():
+            text = "the runner looks at itself"
     return one_line(text, 500)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from protocol.base import Message, Strict, Utc, Value
+from protocol.checkup import CheckRow
 from protocol.diagnosis import Change, Diagnosis
 from protocol.grant import SignedGrant
 from protocol.kubectl.calls import NamespaceName, ReadCall
@@ -93,8 +94,14 @@ class CheckPlan(Strict):
     started_at: Utc
 
 
+class SelfCheck(Strict):
+    """Let the runner look at itself: API server, rights against its mode, clock, metrics, disk. Only for the whole cluster."""
+
+    kind: Literal["self_check"] = "self_check"
+
+
 Command = Annotated[
-    Kubectl | PromQuery | Diagnose | ListChanges | PreparePlan | Execute | GrantStatus | CheckPlan,
+    Kubectl | PromQuery | Diagnose | ListChanges | PreparePlan | Execute | GrantStatus | CheckPlan | SelfCheck,
     Field(discriminator="kind"),
 ]
 
@@ -171,7 +178,8 @@ class CommandResult(Message):
     error: str = ""
     """For people: what happened, to what, what to do next. Empty when status is ok or empty."""
     data: dict[str, Any] | None = None
-    """By command kind: `diagnosis`, `changes`, `plan`, `execution`, `check`, `series` (matrix). Use the accessors."""
+    """By command kind: `diagnosis` and `charts`, `changes`, `plan`, `execution`, `check`, `checks`, `series` (matrix). Use the
+    accessors."""
     duration_ms: float = 0
     cut: str = ""
     """What was cut: "12,345 of 20,000 lines shown". Empty when whole."""
@@ -197,6 +205,9 @@ class CommandResult(Message):
 
     def changes(self) -> tuple[Change, ...]:
         return tuple(Change.model_validate(item) for item in self._part("changes"))
+
+    def checks(self) -> tuple[CheckRow, ...]:
+        return tuple(CheckRow.model_validate(item) for item in self._part("checks"))
 
     def _part(self, key: str) -> Any:
         if self.data is None or key not in self.data:

@@ -23,6 +23,7 @@ from protocol.commands import (
     PreparePlan,
     PromQuery,
     ScopeLimit,
+    SelfCheck,
 )
 from protocol.kubectl.calls import (
     ApiResourcesCall,
@@ -245,6 +246,10 @@ def _looked_at(command: Diagnose | ListChanges, context: PolicyContext) -> Verdi
     return _allow()
 
 
+def _self_check(_command: SelfCheck, context: PolicyContext) -> Verdict:
+    return _from(_whole_cluster(context, "the runner's own rights and addresses"))
+
+
 def _prepare(command: PreparePlan, context: PolicyContext) -> Verdict:
     return _from(_never(command.action) or _object_outside(context, command.action.target))
 
@@ -363,5 +368,6 @@ _RULES: dict[type[Any], Callable[[Any, PolicyContext], Verdict]] = {
     CheckPlan: _check,
     GrantStatus: _grant_status,
     Execute: _execute,
+    SelfCheck: _self_check,
     **dict.fromkeys(get_args(get_args(Remediation)[0]), _proposal),
 }

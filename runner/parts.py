@@ -17,6 +17,9 @@ from protocol.ids import new_id
 from runner.cache.findings import FindingsWatch
 from runner.cache.live import LiveCache
 from runner.cache.summary import summarise
+from runner.checkup import Patient, self_check
+from runner.commands.answer import Answer
+from runner.commands.ask import Ask
 from runner.commands.run import Commands
 from runner.config import RunnerConfig
 from runner.health import Metrics
@@ -96,6 +99,7 @@ class Parts:
             desk=Desk(identity.cluster, mode, execution, self.fitness, self.memory),
             mode=mode,
             now=_now,
+            check_self=self._check_self,
         )
         self.work = Work(
             self.commands.handle,
@@ -147,6 +151,9 @@ class Parts:
                 task.cancel()
             await asyncio.gather(*owned, return_exceptions=True)
         log.info("stopped")
+
+    async def _check_self(self, ask: Ask) -> Answer:
+        return await self_check(ask, Patient(self.config, self.cache, self.prometheus, self.spool, self.link.clock_offset))
 
     def _touched(self) -> None:
         self.findings.touch()

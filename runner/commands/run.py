@@ -19,6 +19,7 @@ from protocol.commands import (
     ListChanges,
     PreparePlan,
     PromQuery,
+    SelfCheck,
 )
 from protocol.kubectl.calls import NamedResource, ResourceType
 from protocol.policy import Decided, PolicyContext, judge
@@ -69,6 +70,7 @@ class Commands:
     desk: Desk
     mode: RunnerMode
     now: Callable[[], datetime]
+    check_self: Callable[[Ask], Awaitable[Answer]]
 
     async def handle(
         self, request: CommandRequest, report: Callable[[str], None], stopped: Callable[[], bool]
@@ -119,6 +121,8 @@ class Commands:
                 return self.desk.status(command)
             case CheckPlan() as command:
                 return await self.desk.check(command, ask)
+            case SelfCheck():
+                return await self.check_self(ask)
 
 
 def _judge_type(request: CommandRequest, resource: Resource, context: PolicyContext) -> str | None:
