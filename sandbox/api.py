@@ -3,14 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import discovery, openapi, reads, subresources, usage, writes
-from sandbox.auth import require
+from sandbox import discovery, openapi, reads, reviews, subresources, usage, writes
+from sandbox.auth import Tokens, service_account
+from sandbox.clock import rfc3339
 from sandbox.cluster import Cluster
 from sandbox.errors import ApiError, not_resource
 from sandbox.kubelet import Kubelet
-from sandbox.objects import Obj, name_of, uid_of
+from sandbox.objects import Obj, name_of, namespace_of, number, sub, uid_of
+from sandbox.rbac import Question
 from sandbox.requests import Call, Target, target
-from sandbox.resources import AUTHORIZATION_GROUP, METRICS_GROUP, POD, Resource
+from sandbox.resources import METRICS_GROUP, POD, Resource
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Log:
 
 
 class Api:
-    def __init__(self, cluster: Cluster, kubelet: Kubelet) -> None:
+    def __init__(self, cluster: Cluster, kubelet: Kubelet, tokens: Tokens) -> None:
+        self.tokens = tokens
         self.cluster = cluster
         self.kubelet = kubelet
         self.metrics = True
@@ -50,16 +53,18 @@ class Api:
         """Raises ApiError for every refusal."""
         found = target(call.path)
         if found is None:
+            reviews.require(self.cluster, call.identity, Question("get", path=call.path))
             return self._about(call)
         if found.group == METRICS_GROUP and found.plural in ("pods", "nodes"):
             return self._usage(found, call)
-        if found.group == AUTHORIZATION_GROUP:
+        if found.group in reviews.KINDS:
             return self._review(found, call)
         resource = found.resource
         verb = found.verb(call)
         where = found.namespace
         plural = f"{found.plural}/{found.subresource}" if found.subresource else found.plural
-        require(call.identity, verb, found.group, plural, where, found.name)
+        question = Question(verb, found.group, plural, where, found.name)
+        reviews.require(self.cluster, call.identity, question)
         if resource is None or resource.namespaced < bool(where):
             raise not_resource()
         if found.subresource:
@@ -108,6 +113,8 @@ class Api:
         obj = cluster.store.need(resource, where, name)
         if part == "log":
             return Log(obj)
+        if part == "token":
+            return self._token(obj, call)
         if part == "eviction":
             return Answer(subresources.evict(cluster, obj, call), 201)
         if part == "scale":
@@ -123,16 +130,29 @@ class Api:
     def _usage(self, found: Target, call: Call) -> Answer:
         if not self.metrics:
             raise not_resource()
-        require(call.identity, found.verb(call), METRICS_GROUP, found.plural, found.namespace, found.name)
+        question = Question(found.verb(call), METRICS_GROUP, found.plural, found.namespace, found.name)
+        reviews.require(self.cluster, call.identity, question)
         return Answer(usage.usage(self.kubelet, found, call))
 
     def _review(self, found: Target, call: Call) -> Answer:
-        kinds = {"selfsubjectaccessreviews": "SelfSubjectAccessReview", "selfsubjectrulesreviews": "SelfSubjectRulesReview"}
-        kind = kinds.get(found.plural)
+        kind = reviews.KINDS[found.group].get(found.plural)
         if kind is None:
             raise not_resource()
-        require(call.identity, found.verb(call), AUTHORIZATION_GROUP, found.plural, "", "")
-        return Answer(subresources.review(call, kind), 201)
+        question = Question(found.verb(call), found.group, found.plural)
+        reviews.require(self.cluster, call.identity, question)
+        return Answer(reviews.review(self.cluster, call.identity, kind, call.obj()), 201)
+
+    def _token(self, account: Obj, call: Call) -> Answer:
+        """A TokenRequest: a bearer token of the account, for an hour unless another time is asked for."""
+        body = call.obj() if call.body else {}
+        lives = number(body, "spec", "expirationSeconds", default=3600)
+        expires = self.cluster.clock.now + lives
+        identity = service_account(namespace_of(account), name_of(account))
+        status = {"token": self.tokens.issue(identity, expires), "expirationTimestamp": rfc3339(expires)}
+        meta = {"name": name_of(account), "namespace": namespace_of(account), "creationTimestamp": None}
+        spec = {**sub(body, "spec"), "expirationSeconds": lives}
+        head: Obj = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1"}
+        return Answer({**head, "metadata": meta, "spec": spec, "status": status}, 201)
 
     def _about(self, call: Call) -> Answer:
         parts = [part for part in call.path.split("/") if part]

@@ -1,118 +1,57 @@
-"""Who may do what: bearer tokens, three identities, rules as rows."""
+"""Who asks: bearer tokens of the three people of the practice cluster, and of ServiceAccounts."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.errors import ApiError
-from sandbox.resources import READ, WRITE
 
-_ANY = ("*",)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Verbs on resources ("pods", "pods/log") of API groups; '*' is all of them."""
-
-    verbs: tuple[str, ...]
-    groups: tuple[str, ...]
-    resources: tuple[str, ...]
-
-    def covers(self, verb: str, group: str, resource: str) -> bool:
-        return all(
-            "*" in have or wanted in have
-            for have, wanted in ((self.verbs, verb), (self.groups, group), (self.resources, resource))
-        )
-
-
-_LOOK = (
-    Rule(
-        READ,
-        ("",),
-        (
-            "namespaces", "nodes", "pods", "pods/log", "pods/status", "services", "endpoints", "configmaps",
-            "serviceaccounts", "events", "persistentvolumeclaims", "persistentvolumes", "resourcequotas",
-            "limitranges", "namespaces/status", "nodes/status",
-        ),
-    ),
-    Rule(
-        READ,
-        (
-            "apps", "batch", "autoscaling", "policy", "networking.k8s.io", "discovery.k8s.io",
-            "storage.k8s.io", "coordination.k8s.io", "metrics.k8s.io",
-        ),
-        _ANY,
-    ),
-    Rule(("create",), ("authorization.k8s.io",), _ANY),
-)  # fmt: skip
-_REMEDY = (
-    Rule(
-        ("update", "patch"),
-        ("apps",),
-        ("deployments", "statefulsets", "daemonsets", "deployments/scale", "statefulsets/scale", "replicasets/scale"),
-    ),
-    Rule(("delete",), ("",), ("pods",)),
-    Rule(("create",), ("",), ("pods/eviction",)),
-    Rule(("patch", "update"), ("",), ("nodes", "persistentvolumeclaims")),
-    Rule(("create", "patch", "update"), ("",), ("configmaps",)),
-    Rule(("patch", "update"), ("batch",), ("cronjobs",)),
-    Rule(("patch", "update"), ("autoscaling",), _ANY),
-    Rule(("create", "update", "patch", "get"), ("coordination.k8s.io",), ("leases",)),
-)
-_EVERYTHING = (Rule(_ANY, _ANY, _ANY),)
+AUTHENTICATED = "system:authenticated"
 
 
 @dataclass(frozen=True)
 class Identity:
+    """A user name and its groups; what they may is in RBAC objects."""
+
     name: str
     groups: tuple[str, ...]
-    rules: tuple[Rule, ...]
-
-    def may(self, verb: str, group: str, resource: str) -> bool:
-        return any(rule.covers(verb, group, resource) for rule in self.rules)
 
 
 IDENTITIES = (
-    Identity("admin", ("system:masters", "system:authenticated"), _EVERYTHING),
-    Identity("viewer", ("system:authenticated",), _LOOK),
-    Identity("runner", ("system:authenticated",), _LOOK + _REMEDY),
+    Identity("admin", ("system:masters", AUTHENTICATED)),
+    Identity("viewer", (AUTHENTICATED,)),
+    Identity("runner", (AUTHENTICATED,)),
 )
+ANONYMOUS = Identity("system:anonymous", ("system:unauthenticated",))
+
+
+def service_account(namespace: str, name: str) -> Identity:
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
+    return Identity(f"system:serviceaccount:{namespace}:{name}", groups)
 
 
 class Tokens:
-    """One random token an identity, new at each start unless it was kept."""
+    """One random token an identity, new at each start unless it was kept; ServiceAccounts get theirs when they ask."""
 
     def __init__(self, kept: Mapping[str, str] | None = None) -> None:
         self.by_name = {i.name: (kept or {}).get(i.name) or secrets.token_urlsafe(24) for i in IDENTITIES}
         self._identities = {self.by_name[identity.name]: identity for identity in IDENTITIES}
+        self._issued: dict[str, tuple[Identity, float]] = {}
 
-    def identify(self, authorization: str) -> Identity:
+    def issue(self, identity: Identity, expires: float) -> str:
+        """A new token of an identity, good until `expires` (seconds since the epoch)."""
+        token = secrets.token_urlsafe(32)
+        self._issued[token] = (identity, expires)
+        return token
+
+    def identify(self, authorization: str, now: float) -> Identity:
         """The identity behind an Authorization header. Raises ApiError 401."""
         scheme, _, token = authorization.partition(" ")
-        identity = self._identities.get(token.strip()) if scheme.lower() == "bearer" else None
+        token = token.strip()
+        identity = self._identities.get(token) if scheme.lower() == "bearer" else None
+        if identity is None and scheme.lower() == "bearer":
+            issued, expires = self._issued.get(token, (None, 0.0))
+            identity = issued if now < expires else None
         if identity is None:
             raise ApiError(401, "Unauthorized")
         return identity
-
-
-def require(identity: Identity, verb: str, group: str, resource: str, namespace: str, name: str) -> None:
-    """Raises ApiError 403 in the API server's words."""
-    if identity.may(verb, group, resource):
-        return
-    plural = resource.partition("/")[0]
-    head = f"{plural}.{group}" if group else plural
-    subject = f'{head} "{name}"' if name else head
-    where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-    details: dict[str, object] = {"kind": plural}
-    if name:
-        details = {"name": name, **details}
-    if group:
-        details["group"] = group
-    raise ApiError(
-        403,
-        f'{subject} is forbidden: User "{identity.name}" cannot {verb} resource "{resource}" in API group "{group}" {where}',
-        details=details,
-    )
-
-
-ALL_VERBS = READ + WRITE

@@ -238,6 +238,11 @@ _WORKLOAD_WIDE: list[tuple[str, Read]] = [
     ("+Selector", _selector),
 ]
 
+
+def _role(obj: Obj, _now: float) -> str:
+    return f"{text(obj, 'roleRef', 'kind')}/{text(obj, 'roleRef', 'name')}"
+
+
 COLUMNS: dict[str, list[tuple[str, Read]]] = {
     "Pod": [
         ("Ready", _ready), ("Status", lambda obj, _now: pod_status(obj)), ("Restarts", _restarts), ("Age", _age),
@@ -320,6 +325,8 @@ COLUMNS: dict[str, list[tuple[str, Read]]] = {
     ],
     "NetworkPolicy": [("Pod-Selector", lambda obj, _now: written(sub(obj, "spec", "podSelector")) or NONE), ("Age", _age)],
     "Lease": [("Holder", _at("spec", "holderIdentity")), ("Age", _age)],
+    "RoleBinding": [("Role", _role), ("Age", _age)],
+    "ClusterRoleBinding": [("Role", _role), ("Age", _age)],
     "ResourceQuota": [
         ("Age", _age), ("Request", lambda obj, _now: _quota(obj, "requests")),
         ("Limit", lambda obj, _now: _quota(obj, "limits")),

@@ -1,7 +1,8 @@
 """What the API server says about itself: version, groups, resources, and as much OpenAPI as kubectl asks."""
 
 from sandbox.objects import Obj
-from sandbox.resources import AUTHORIZATION_GROUP, METRICS_GROUP, RESOURCES, Resource, groups, verbs
+from sandbox.resources import METRICS_GROUP, RESOURCES, Resource, groups, verbs
+from sandbox.reviews import KINDS as REVIEWS
 
 VERSION: Obj = {
     "major": "1",
@@ -19,6 +20,7 @@ _SUBRESOURCE_KINDS = {
     "status": (None, None, None, ["get", "patch", "update"]),
     "scale": ("Scale", "autoscaling", "v1", ["get", "patch", "update"]),
     "log": ("Pod", None, None, ["get"]),
+    "token": ("TokenRequest", "authentication.k8s.io", "v1", ["create"]),
     "eviction": ("Eviction", "policy", "v1", ["create"]),
 }
 
@@ -41,7 +43,7 @@ def group(name: str, metrics: bool) -> Obj | None:
 
 
 def _groups(metrics: bool) -> dict[str, list[str]]:
-    found = groups() | {AUTHORIZATION_GROUP: ["v1"]}
+    found = groups() | {group: ["v1"] for group in REVIEWS}
     if metrics:
         found[METRICS_GROUP] = ["v1beta1"]
     return found
@@ -63,10 +65,8 @@ def resource_list(group_name: str, version: str, metrics: bool) -> Obj | None:
     if group_name == METRICS_GROUP:
         for plural, kind, namespaced in (("nodes", "NodeMetrics", False), ("pods", "PodMetrics", True)):
             rows.append({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]})
-    if group_name == AUTHORIZATION_GROUP:
-        for kind in ("SelfSubjectAccessReview", "SelfSubjectRulesReview"):
-            plural = kind.lower() + "s"
-            rows.append({"name": plural, "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]})
+    for plural, kind in REVIEWS.get(group_name, {}).items():
+        rows.append({"name": plural, "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]})
     group_version = f"{group_name}/{version}" if group_name else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": rows}
 

@@ -40,7 +40,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("", "v1", "endpoints", "Endpoints", ("ep",)),
     Resource("", "v1", "configmaps", "ConfigMap", ("cm",)),
     Resource("", "v1", "secrets", "Secret"),
-    Resource("", "v1", "serviceaccounts", "ServiceAccount", ("sa",)),
+    Resource("", "v1", "serviceaccounts", "ServiceAccount", ("sa",), True, (), ("token",)),
     Resource("", "v1", "events", "Event", ("ev",)),
     Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("pvc",), True, (), _STATUS),
     Resource("", "v1", "persistentvolumes", "PersistentVolume", ("pv",), False, (), _STATUS),
@@ -60,6 +60,10 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
     Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", ("sc",), False),
     Resource("coordination.k8s.io", "v1", "leases", "Lease"),
+    Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", (), False),
+    Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", (), False),
+    Resource("rbac.authorization.k8s.io", "v1", "roles", "Role"),
+    Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
 )
 
 BY_KIND = {resource.kind: resource for resource in RESOURCES}
@@ -67,6 +71,7 @@ BY_PLURAL = {(r.group, r.version, r.plural): r for r in RESOURCES}
 
 METRICS_GROUP = "metrics.k8s.io"
 AUTHORIZATION_GROUP = "authorization.k8s.io"
+AUTHENTICATION_GROUP = "authentication.k8s.io"
 
 NAMESPACE = BY_KIND["Namespace"]
 NODE = BY_KIND["Node"]
@@ -95,6 +100,10 @@ LIMIT_RANGE = BY_KIND["LimitRange"]
 STORAGE_CLASS = BY_KIND["StorageClass"]
 ENDPOINT_SLICE = BY_KIND["EndpointSlice"]
 LEASE = BY_KIND["Lease"]
+CLUSTER_ROLE = BY_KIND["ClusterRole"]
+CLUSTER_ROLE_BINDING = BY_KIND["ClusterRoleBinding"]
+ROLE = BY_KIND["Role"]
+ROLE_BINDING = BY_KIND["RoleBinding"]
 
 
 def verbs(_resource: Resource) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import cast
 
 import yaml
 
-from sandbox import programs
+from sandbox import programs, rbac
 from sandbox.clock import duration
 from sandbox.errors import ApiError
 from sandbox.health import complaint
@@ -111,6 +111,7 @@ class Scenarios:
             steps += [(duration(str(step["ago"])), step) for step in load()[name].steps]
             self.started.append(name)
         self.cluster.clock.now = now - max((ago for ago, _ in steps), default=0.0) - 1
+        rbac.install(self.cluster)
         for ago, step in sorted(steps, key=lambda row: -row[0]):
             self.cluster.run_until(now - ago)
             self.stage.do(step)

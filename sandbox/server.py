@@ -14,10 +14,11 @@ from starlette.routing import Route
 
 from sandbox import admin, logs, watches
 from sandbox.api import Answer, Log, Watch
-from sandbox.auth import Identity
+from sandbox.auth import ANONYMOUS, Identity
 from sandbox.errors import ApiError, bad_request
 from sandbox.promql.http import prometheus
 from sandbox.requests import Call
+from sandbox.reviews import impersonated
 from sandbox.world import Sandbox
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -68,8 +69,10 @@ async def _guarded(sandbox: Sandbox, request: Request, handler: Any) -> Response
 def _identity(sandbox: Sandbox, request: Request) -> Identity:
     header = request.headers.get("authorization", "")
     if not header and _OPEN_PATHS.fullmatch(request.url.path):
-        return Identity("system:anonymous", (), ())
-    return sandbox.tokens.identify(header)
+        return ANONYMOUS
+    identity = sandbox.tokens.identify(header, time.time())
+    user, groups = request.headers.get("impersonate-user", ""), request.headers.getlist("impersonate-group")
+    return impersonated(sandbox.cluster, identity, user, groups)
 
 
 async def _kubernetes(sandbox: Sandbox, request: Request, identity: Identity) -> Response:

@@ -90,28 +90,3 @@ def needed_healthy(cluster: Cluster, budget: Obj) -> tuple[int, int]:
 def _share(value: Any, whole: int) -> int:
     said = str(value)
     return math.ceil(whole * float(said[:-1]) / 100) if said.endswith("%") else int(said)
-
-
-def review(call: Call, kind: str) -> Obj:
-    """SelfSubjectAccessReview and SelfSubjectRulesReview."""
-    body = call.obj()
-    identity = call.identity
-    body |= {"apiVersion": "authorization.k8s.io/v1", "kind": kind}
-    meta = cast(Obj, body.setdefault("metadata", {}))
-    meta.setdefault("creationTimestamp", None)
-    if kind == "SelfSubjectAccessReview":
-        asked = sub(body, "spec", "resourceAttributes")
-        resource = text(asked, "resource")
-        if text(asked, "subresource"):
-            resource = f"{resource}/{text(asked, 'subresource')}"
-        if asked:
-            allowed = identity.may(text(asked, "verb"), text(asked, "group"), resource)
-        else:
-            allowed = text(body, "spec", "nonResourceAttributes", "verb") == "get" or identity.name == "admin"
-        return {**body, "status": {"allowed": allowed}}
-    rules = [
-        {"verbs": list(rule.verbs), "apiGroups": list(rule.groups), "resources": list(rule.resources)}
-        for rule in identity.rules
-    ]
-    status = {"resourceRules": rules, "nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["*"]}], "incomplete": False}
-    return {**body, "status": status}

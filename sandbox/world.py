@@ -3,11 +3,12 @@
 import time
 from collections.abc import Sequence
 
-from sandbox import programs, state
+from sandbox import programs, rbac, state
 from sandbox.api import Api
 from sandbox.auth import Tokens
 from sandbox.clock import Clock
 from sandbox.cluster import Cluster
+from sandbox.controllers.accounts import Accounts
 from sandbox.controllers.cleanup import LostPods, Namespaces, OwnerCollector
 from sandbox.controllers.daemonsets import DaemonSets
 from sandbox.controllers.deployments import Deployments
@@ -43,6 +44,7 @@ class Sandbox:
         self.gitops = GitOps(self.cluster)
         self.cluster.install(
             Namespaces(self.cluster),
+            Accounts(self.cluster),
             OwnerCollector(self.cluster),
             LostPods(self.cluster),
             Deployments(self.cluster),
@@ -71,8 +73,9 @@ class Sandbox:
         autoscalers.keep_looking()
         self.nodes.keep_beating()
         self.cluster.run_until(now)
-        self.api = Api(self.cluster, self.kubelet)
-        self.faults = Faults()
+        rbac.install(self.cluster)
         self.tokens = Tokens(kept["tokens"] if kept else None)
+        self.api = Api(self.cluster, self.kubelet, self.tokens)
+        self.faults = Faults()
         self.series = SeriesSource(self.cluster, self.kubelet)
         self.live = Live(self.cluster)

@@ -98,9 +98,9 @@ def until(ask: Callable[[], T], what: str, deadline: float = DEADLINE) -> T:
 
 
 @contextmanager
-def practice_cluster(home: Path) -> Generator[Cluster]:
+def practice_cluster(home: Path, *more: str) -> Generator[Cluster]:
     """`python -m sandbox` as a child, ended when the block ends."""
-    command = [sys.executable, "-m", "sandbox", "--kubeconfig-dir", str(home), "--exit-with-parent", "--speed", "4"]
+    command = [sys.executable, "-m", "sandbox", "--kubeconfig-dir", str(home), "--exit-with-parent", "--speed", "4", *more]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         try:

@@ -13,6 +13,7 @@ from sandbox.clock import duration, human
 from sandbox.controllers.jobs import next_run
 from sandbox.errors import ApiError
 from sandbox.objects import Obj
+from sandbox.rbac import Question, allowed
 from sandbox.requests import target
 from sandbox.resources import POD
 from sandbox.tls import certificates
@@ -188,15 +189,23 @@ def test_paths(path: str, named: tuple[str, ...]) -> None:
 
 
 def test_only_admin_sees_secrets_and_the_runner_can_not_break_out() -> None:
-    rights = {who.name: who for who in IDENTITIES}
+    store, rights = Bench().cluster.store, {who.name: who for who in IDENTITIES}
+
+    def may(who: str, verb: str, group: str, resource: str, namespace: str = "shop") -> bool:
+        return allowed(store, rights[who], Question(verb, group, resource, namespace))
+
     for name in ("viewer", "runner"):
         for verb in ("get", "list", "watch", "create", "patch", "delete"):
-            assert not rights[name].may(verb, "", "secrets")
-        assert not rights[name].may("create", "", "pods")
-        assert not rights[name].may("delete", "", "namespaces")
-        assert not rights[name].may("deletecollection", "", "pods")
-    assert rights["runner"].may("patch", "apps", "deployments")
-    assert not rights["viewer"].may("patch", "apps", "deployments")
+            assert not may(name, verb, "", "secrets")
+            assert not may(name, verb, "rbac.authorization.k8s.io", "clusterrolebindings", "")
+        assert not may(name, "create", "", "pods")
+        assert not may(name, "delete", "", "namespaces", "")
+        assert not may(name, "deletecollection", "", "pods")
+        assert not may(name, "impersonate", "", "users", "")
+        assert not may(name, "create", "", "serviceaccounts/token")
+    assert may("runner", "patch", "apps", "deployments")
+    assert not may("viewer", "patch", "apps", "deployments")
+    assert may("admin", "delete", "", "nodes", "")
 
 
 def test_a_client_that_checks_strictly_trusts_the_certificate(tmp_path: Path) -> None:
