@@ -11,6 +11,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from protocol.bus import RunnerMode
 from protocol.remediation import Remediation
+from runner.kube.in_cluster import MOUNT
 from runner.metrics.settings import MetricsSettings
 
 REMEDIATION_TYPES: tuple[str, ...] = tuple(row.model_fields["type"].default for row in get_args(get_args(Remediation)[0]))
@@ -48,6 +49,8 @@ class RunnerConfig(MetricsSettings):
     """None: $KUBECONFIG or ~/.kube/config; without one, the service account of the pod."""
     context: str | None = None
     in_cluster: bool = False
+    service_account_dir: Path = MOUNT
+    """Where a pod finds its service account: token, ca.crt, namespace."""
     watch_namespaces: Items = ()
     """Watch only these namespaces; empty means the whole cluster."""
 
@@ -56,6 +59,8 @@ class RunnerConfig(MetricsSettings):
     lease_name: str = "opsthread-runner"
     lease_namespace: str = ""
     """Default: the pod's own."""
+    lease_duration_s: int = Field(default=30, ge=6, le=300)
+    """So long without a renewal, and another pod takes it. It is renewed every third of that."""
 
     mode: Literal["read-only", "writes"] = "read-only"
     remediations: Items = ()

@@ -36,7 +36,11 @@ class Holding:
             return cls(None, f"a runner outside of its cluster uses no Lease: {_ALONE}")
         namespace = config.lease_namespace or client.access.namespace
         holder = f"{one_line(gethostname(), 63)}_{new_id()}"
-        return cls(Lease(client, namespace=namespace, name=config.lease_name, holder=holder, now=now))
+        return cls(
+            Lease(
+                client, namespace=namespace, name=config.lease_name, holder=holder, now=now, duration_s=config.lease_duration_s
+            )
+        )
 
     async def acquire(self) -> bool:
         """Wait for our turn; at once where no Lease is used. Never False."""

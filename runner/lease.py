@@ -24,9 +24,6 @@ from runner.remediation.diff import guarded
 
 log = structlog.get_logger("runner.lease")
 
-DURATION_S = 30.0
-RENEW_S = 10.0
-RETRY_S = 2.0
 _CALL_S = 5.0
 _NO_RIGHT = frozenset({401, 403, 404})
 
@@ -49,6 +46,7 @@ class Lease:
         name: str,
         holder: str,
         now: Callable[[], datetime],
+        duration_s: int = 30,
         passed: Callable[[], float] = elapsed,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -59,6 +57,9 @@ class Lease:
         self._name = name
         self._holder = holder
         self._now = now
+        self._duration_s = duration_s
+        self._renew_s = duration_s / 3
+        self._retry_s = duration_s / 15
         self._passed = passed
         self._pause = pause
         self._sure_until = float("-inf")
@@ -81,15 +82,15 @@ class Lease:
     async def acquire(self) -> None:
         """Wait until it is ours. Raises LeaseUnavailable when the account may not, or when there is no such namespace."""
         while not await self._try():
-            await self._pause(RETRY_S)
+            await self._pause(self._retry_s)
         log.info("active", lease=self.where, holder=self._holder)
 
     async def keep(self, replaced: Callable[[], Awaitable[bool]]) -> None:
         """Renew it until another one has it, then return. `replaced` is asked while the API server can't be: does the control
         plane say that another one is active?"""
         while True:
-            await self._pause(RENEW_S if self.left() > RENEW_S * 2 else RETRY_S)
-            if not await self._renewed():
+            await self._pause(self._renew_s if self.left() > self._renew_s else self._retry_s)
+            if not await self.renew():
                 break
             if self.left() <= 0 and await replaced():
                 log.warning("replaced", lease=self.where)
@@ -119,19 +120,19 @@ class Lease:
             # 409: another one was faster. Anything else may be over in a moment.
             log.info("lease_not_taken", lease=self.where, error=error.message)
             return False
-        self._sure_until = began + DURATION_S
+        self._sure_until = began + self._duration_s
         self.other = ""
         return True
 
-    async def _renewed(self) -> bool:
-        """False when another one has it. An API server that doesn't answer leaves it open."""
+    async def renew(self) -> bool:
+        """False when another one has it, or it is gone. An API server that doesn't answer leaves it open."""
         began = self._passed()
         try:
             self._held = await self._write(self._held, self._spec(self._held))
         except KubeError as error:
             log.info("lease_not_renewed", lease=self.where, error=error.message, left_s=round(self.left(), 1))
             return error.status not in (404, 409) or await self._still_ours()
-        self._sure_until = began + DURATION_S
+        self._sure_until = began + self._duration_s
         return True
 
     async def _still_ours(self) -> bool:
@@ -152,7 +153,7 @@ class Lease:
         if version != self._seen[0]:
             self._seen = (version, self._passed())
         self.other = str(spec.get("holderIdentity") or "")
-        duration = float(spec.get("leaseDurationSeconds") or DURATION_S)
+        duration = float(spec.get("leaseDurationSeconds") or self._duration_s)
         return self.other not in ("", self._holder) and self._passed() - self._seen[1] < duration
 
     async def _read(self) -> Obj | None:
@@ -167,7 +168,7 @@ class Lease:
         moment = _micro(self._now())
         spec: Obj = {
             "holderIdentity": self._holder,
-            "leaseDurationSeconds": int(DURATION_S),
+            "leaseDurationSeconds": self._duration_s,
             "acquireTime": moment,
             "renewTime": moment,
             "leaseTransitions": int(sub(found or {}, "spec").get("leaseTransitions") or 0) + (found is not None),

@@ -131,7 +131,8 @@ async def _client(config: RunnerConfig) -> KubeClient:
     """Waits for credentials that are not there yet: a kubeconfig may be written after we start."""
     while True:
         try:
-            return KubeClient(await load_access(config.kubeconfig, config.context, in_cluster=config.in_cluster))
+            mount = config.service_account_dir
+            return KubeClient(await load_access(config.kubeconfig, config.context, in_cluster=config.in_cluster, mount=mount))
         except AccessError as error:
             log.error("no_access", error=str(error), again_in_s=_ACCESS_AGAIN_S)
             await asyncio.sleep(_ACCESS_AGAIN_S)

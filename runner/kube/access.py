@@ -1,13 +1,21 @@
-"""Where the API server is and how to prove oneself: kubeconfig (certificates, tokens, exec plugins, OIDC) or the pod's
-service account, by the official package's loader, which is used for nothing else."""
+"""Where the API server is and how to prove oneself: the pod's service account, or a kubeconfig (certificates, tokens, exec
+plugins, OIDC) by the official package's loader, which is used for nothing else."""
 
 import asyncio
 import importlib
+import os
 import ssl
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+
+import structlog
+
+from runner.clocks import elapsed
+from runner.kube.in_cluster import MOUNT, NotInCluster, pod_account
+
+log = structlog.get_logger("runner")
 
 _REFRESH_EVERY_S = 30.0
 
@@ -29,22 +37,49 @@ class Access:
     proxy: str | None = None
     tls_server_name: str | None = None
     _configuration: Any = None
+    """Of the official package, for a kubeconfig."""
+    _read_token: Callable[[], str] | None = None
+    """For a pod."""
+    _token: str = ""
     _checked: float = field(default=0.0)
 
     async def authorization(self, *, renew: bool = False) -> str | None:
         """The Authorization header's value, or None where a certificate is the proof."""
+        due = renew or elapsed() - self._checked > _REFRESH_EVERY_S
+        if self._read_token is not None:
+            if due or not self._token:
+                self._token = await self._token_of_the_pod(self._read_token)
+            return f"Bearer {self._token}"
         configuration = self._configuration
         hook = getattr(configuration, "refresh_api_key_hook", None)
-        due = renew or time.monotonic() - self._checked > _REFRESH_EVERY_S
         if hook is not None and due:
             await asyncio.to_thread(hook, configuration)
-            self._checked = time.monotonic()
+            self._checked = elapsed()
         return cast(str | None, configuration.api_key.get("BearerToken")) if configuration is not None else None
 
+    async def _token_of_the_pod(self, read: Callable[[], str]) -> str:
+        """The mounted token as it is now; the one before while the file can't be read."""
+        self._checked = elapsed()
+        try:
+            return await asyncio.to_thread(read)
+        except (OSError, NotInCluster) as error:
+            log.warning("token_not_read", error=str(error))
+            return self._token
 
-async def load_access(kubeconfig: Path | None, context: str | None, *, in_cluster: bool) -> Access:
+
+async def load_access(kubeconfig: Path | None, context: str | None, *, in_cluster: bool, mount: Path = MOUNT) -> Access:
     """Raises AccessError. Exec plugins run here, so this happens in a thread."""
-    return await asyncio.to_thread(_load, kubeconfig, context, in_cluster)
+    if in_cluster or (kubeconfig is None and not _exists(_default_kubeconfig())):
+        return await asyncio.to_thread(_of_the_pod, mount)
+    return await asyncio.to_thread(_of_kubeconfig, kubeconfig, context)
+
+
+def _of_the_pod(mount: Path) -> Access:
+    try:
+        account = pod_account(mount)
+    except NotInCluster as error:
+        raise AccessError(f"no access to a cluster by the pod's service account: {error}") from error
+    return Access(account.server, account.ssl_context, account.namespace, in_cluster=True, _read_token=account.token)
 
 
 def warm_up() -> None:
@@ -53,36 +88,26 @@ def warm_up() -> None:
     importlib.import_module("kubernetes.config.kube_config")
 
 
-def _load(kubeconfig: Path | None, context: str | None, in_cluster: bool) -> Access:
+def _of_kubeconfig(kubeconfig: Path | None, context: str | None) -> Access:
     # Imported here: 9 MiB that nothing else needs. It has no types worth the name.
     package: Any = importlib.import_module("kubernetes.config.kube_config")
-    incluster: Any = importlib.import_module("kubernetes.config.incluster_config")
     configuration: Any = importlib.import_module("kubernetes.client").Configuration()
     configuration.proxy = None
-    path = str(kubeconfig) if kubeconfig else str(package.KUBE_CONFIG_DEFAULT_LOCATION)
-    wanted, in_cluster = in_cluster, False
+    path = str(kubeconfig) if kubeconfig else _default_kubeconfig()
     try:
-        if wanted or (kubeconfig is None and not _exists(path)):
-            incluster.load_incluster_config(client_configuration=configuration)
-            namespace, in_cluster = _pod_namespace(), True
-        else:
-            package.load_kube_config(
-                config_file=path, context=context, client_configuration=configuration, persist_config=False
-            )
-            namespace = _context_namespace(package.list_kube_config_contexts(config_file=path), context)
+        package.load_kube_config(config_file=path, context=context, client_configuration=configuration, persist_config=False)
+        namespace = _context_namespace(package.list_kube_config_contexts(config_file=path), context)
     except (package.ConfigException, OSError, ValueError, TypeError) as error:
-        where = "the pod's service account" if wanted else f"kubeconfig {path}"
-        raise AccessError(f"no access to a cluster by {where}: {error}") from error
+        raise AccessError(f"no access to a cluster by kubeconfig {path}: {error}") from error
     server = str(configuration.host).rstrip("/")
     return Access(
         server=server,
         ssl_context=_ssl_context(configuration) if server.startswith("https") else None,
         namespace=namespace,
-        in_cluster=in_cluster,
         proxy=configuration.proxy,
         tls_server_name=configuration.tls_server_name,
         _configuration=configuration,
-        _checked=time.monotonic(),
+        _checked=elapsed(),
     )
 
 
@@ -96,6 +121,11 @@ def _ssl_context(configuration: Any) -> ssl.SSLContext:
     return context
 
 
+def _default_kubeconfig() -> str:
+    """As kubectl finds it: $KUBECONFIG, a list of paths, or the one in the home."""
+    return os.environ.get("KUBECONFIG") or "~/.kube/config"
+
+
 def _exists(paths: str) -> bool:
     return any(Path(part).expanduser().exists() for part in paths.split(":") if part)
 
@@ -104,8 +134,3 @@ def _context_namespace(listed: Any, wanted: str | None) -> str:
     contexts, active = listed
     chosen = next((c for c in contexts if c["name"] == wanted), active) if wanted else active
     return str(chosen.get("context", {}).get("namespace") or "default")
-
-
-def _pod_namespace() -> str:
-    path = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-    return path.read_text().strip() if path.exists() else "default"

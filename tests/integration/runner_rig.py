@@ -316,7 +316,21 @@ async def running_runner(plane: Plane, values: dict[str, Any]) -> AsyncGenerator
 
 @contextlib.asynccontextmanager
 async def runner_process(plane: Plane, values: dict[str, Any]) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """A runner as a process of its own, for what only a process can suffer."""
+    """A runner as a process of its own, warm, for what only a process can suffer."""
+    seen = len(plane.beats)
+    async with started_runner(values) as process:
+        await until(
+            "the runner is warm",
+            lambda: process.returncode is not None or any(beat.summary.cache == "warm" for beat in plane.beats[seen:]),
+            40,
+        )
+        assert process.returncode is None, process.returncode
+        yield process
+
+
+@contextlib.asynccontextmanager
+async def started_runner(values: dict[str, Any]) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """A runner as a process of its own. Nobody says that it is connected."""
     env = dict(os.environ)
     for key, value in values.items():
         text = str(value)
@@ -325,15 +339,8 @@ async def runner_process(plane: Plane, values: dict[str, Any]) -> AsyncGenerator
         elif isinstance(value, dict):
             text = orjson.dumps(cast(dict[str, Any], value)).decode()
         env[f"OPSTHREAD_RUNNER_{key.upper()}"] = text
-    seen = len(plane.beats)
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "runner", env=env, stderr=asyncio.subprocess.DEVNULL)
     try:
-        await until(
-            "the runner is warm",
-            lambda: process.returncode is not None or any(beat.summary.cache == "warm" for beat in plane.beats[seen:]),
-            40,
-        )
-        assert process.returncode is None, process.returncode
         yield process
     finally:
         await end(process, signal.SIGTERM)
