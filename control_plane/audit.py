@@ -148,9 +148,10 @@ class Audit:
             point = await self._last_point(session, tenant)
             if point is not None and not await self._stands(session, point):
                 return Checked(first_broken=point.seq, since=0, up_to=point.seq, signed_up_to=0)
+            gone = await self._unlike_noted(session, tenant)
             since, previous = (point.seq, point.digest) if point is not None else (0, GENESIS)
             broken, up_to, _ = await _walk(session, tenant, since, previous)
-            broken = broken if broken is not None else await self._unlike_noted(session, tenant)
+            broken = broken if broken is not None else gone
         whole_at, whole_broken = self._whole or (None, None)
         first_broken = broken if broken is not None else whole_broken
         return Checked(first_broken=first_broken, since=since, up_to=up_to, signed_up_to=since, whole_checked_at=whole_at)
