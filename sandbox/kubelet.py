@@ -10,7 +10,7 @@ from sandbox.objects import being_deleted, name_of, namespace_of, text, uid_of
 from sandbox.podworker import PodWorker
 from sandbox.programs import Catalogue, Outcome
 from sandbox.resources import CONFIG_MAP, ENDPOINTS, NETWORK_POLICY, POD, SECRET, SERVICE
-from sandbox.runtime import Surge, Trace
+from sandbox.runtime import Load, Surge, Trace
 from sandbox.store import Change
 
 
@@ -81,6 +81,24 @@ class Kubelet:
         now = self.cluster.clock.now
         for trace in self.traces_of(namespace, workload):
             trace.surges.append(Surge(now, now + seconds, cpu))
+
+    def carry(self, load: Load) -> None:
+        """Let a workload's pods share this load, in place of one that they have."""
+        place = (load.namespace, load.workload)
+        self.machines.loads = [row for row in self.machines.loads if (row.namespace, row.workload) != place]
+        if load.cores > 0:
+            self.machines.loads.append(load)
+
+    def share_loads(self, span: float) -> None:
+        """Spread each load over the pods that run now, for the next `span` seconds."""
+        now = self.cluster.clock.now
+        self.machines.loads = [load for load in self.machines.loads if load.until > now]
+        for load in self.machines.loads:
+            running = [trace for trace in self.traces_of(load.namespace, load.workload) if trace.run_at(now)]
+            end = min(now + span / self.cluster.clock.speed, load.until)
+            for trace in running:
+                kept = [surge for surge in trace.surges if surge.end <= now]
+                trace.surges = [*kept, Surge(now, end, load.cores / len(running))]
 
     def write_log(self, namespace: str, workload: str, lines: Sequence[str]) -> int:
         """Let every pod of a workload write these lines now; says how many containers did."""

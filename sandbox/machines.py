@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from sandbox.cluster import Cluster
 from sandbox.environment import ClusterWorld
 from sandbox.programs import Catalogue
-from sandbox.runtime import Trace
+from sandbox.runtime import Load, Trace
 
 _TRACES_KEPT = 21_600.0
 
@@ -20,6 +20,7 @@ class Machines:
     traces: list[Trace] = field(default_factory=list[Trace])
     images: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     silent: set[str] = field(default_factory=set[str])
+    loads: list[Load] = field(default_factory=list[Load])
     addresses: int = 10
 
     def address(self) -> str:

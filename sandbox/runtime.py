@@ -35,6 +35,16 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Load:
+    """Work of `cores` that all pods of a workload share until a moment."""
+
+    namespace: str
+    workload: str
+    cores: float
+    until: float
+
+
+@dataclass(frozen=True)
 class Surge:
     """A stretch of time in which a workload burned `cpu` cores a pod."""
 

@@ -7,7 +7,7 @@ from sandbox import patches, selectors
 from sandbox.cluster import Cluster
 from sandbox.deletion import delete_gracefully
 from sandbox.errors import bad_request, conflict, too_many
-from sandbox.objects import Obj, clone, is_ready, labels_of, name_of, namespace_of, number, sub, text
+from sandbox.objects import Obj, being_deleted, clone, is_ready, labels_of, name_of, namespace_of, number, sub, text
 from sandbox.requests import Call
 from sandbox.resources import BUDGET, POD, Resource
 from sandbox.validation import check
@@ -84,7 +84,7 @@ def needed_healthy(cluster: Cluster, budget: Obj) -> tuple[int, int]:
         needed = _share(spec["minAvailable"], len(pods))
     else:
         needed = len(pods) - _share(spec.get("maxUnavailable", 0), len(pods))
-    return needed, sum(1 for pod in pods if is_ready(pod))
+    return needed, sum(1 for pod in pods if is_ready(pod) and not being_deleted(pod))
 
 
 def _share(value: Any, whole: int) -> int:

@@ -9,12 +9,13 @@ from sandbox.auth import Tokens
 from sandbox.clock import Clock
 from sandbox.cluster import Cluster
 from sandbox.controllers.accounts import Accounts
+from sandbox.controllers.autoscalers import Autoscalers
+from sandbox.controllers.budgets import Budgets
 from sandbox.controllers.cleanup import LostPods, Namespaces, OwnerCollector
 from sandbox.controllers.daemonsets import DaemonSets
 from sandbox.controllers.deployments import Deployments
 from sandbox.controllers.endpoints import Endpoints
 from sandbox.controllers.gitops import GitOps
-from sandbox.controllers.guards import Autoscalers, Budgets
 from sandbox.controllers.jobs import CronJobs, Jobs
 from sandbox.controllers.nodes import Nodes
 from sandbox.controllers.quotas import Quotas
@@ -40,7 +41,7 @@ class Sandbox:
         self.catalogue = programs.Catalogue()
         self.cluster = Cluster(Clock(now))
         self.kubelet = Kubelet(self.cluster, self.catalogue)
-        autoscalers, self.nodes = Autoscalers(self.cluster, self.kubelet), Nodes(self.cluster, self.kubelet)
+        self.autoscalers, self.nodes = Autoscalers(self.cluster, self.kubelet), Nodes(self.cluster, self.kubelet)
         self.gitops = GitOps(self.cluster)
         self.cluster.install(
             Namespaces(self.cluster),
@@ -59,7 +60,7 @@ class Sandbox:
             Endpoints(self.cluster),
             Budgets(self.cluster),
             Quotas(self.cluster),
-            autoscalers,
+            self.autoscalers,
             self.nodes,
             self.gitops,
         )
@@ -70,7 +71,7 @@ class Sandbox:
             self.scenarios.learn_programs()
             state.put_back(self, kept)
         self.cluster.clock.speed = speed
-        autoscalers.keep_looking()
+        self.autoscalers.keep_looking()
         self.nodes.keep_beating()
         self.cluster.run_until(now)
         rbac.install(self.cluster)
