@@ -80,14 +80,15 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         now = time.monotonic()
         self.limit = self.limit or self._budget.reached(now)
         if self.limit is not None:
-            word = HumanMessage(prompt("budget", self._language, what=self.limit))
-            request = request.override(tools=[], messages=[*request.messages, word])
+            request = request.override(tools=[])
 
         async def send(model: BaseChatModel, tokens: int) -> list[object]:
-            # The word about the budget is for a language model; the rules read the question as the last human message.
-            messages = list(request.messages[:-1] if self.limit and not isinstance(model, Endpoint) else request.messages)
+            messages = list(request.messages)
             if isinstance(model, Endpoint):
                 model, messages = model.with_hooks(self._hooks), compact(messages, tokens=tokens, cited=self._cited())
+                if self.limit is not None:
+                    # For a language model only: the rules read the question as the last human message.
+                    messages.append(HumanMessage(prompt("budget", self._language, what=self.limit)))
             return list((await handler(request.override(model=model, messages=messages))).result)
 
         given = await self._models.ask(

@@ -8,7 +8,7 @@ from protocol.kubectl import parse
 from tools.context import ToolContext
 from tools.reads import send
 
-_KINDS = (
+KINDS = (
     "deployments,statefulsets,daemonsets,replicasets,jobs,cronjobs,services,configmaps,ingresses,persistentvolumeclaims,"
     "horizontalpodautoscalers,serviceaccounts,pods"
 )
@@ -29,7 +29,7 @@ async def names_for(context: ToolContext, cluster: Cluster) -> Names:
     where = ["-A"] if scope is None else [f"-n {namespace}" for namespace in scope[:MOST_NAMESPACES]]
     listed: list[str] = []
     for place in where:
-        listed += await _list(context, f"get {_KINDS} {place} -o name", needed=True)
+        listed += await _list(context, f"get {KINDS} {place} -o name", needed=True)
     listed += await _list(context, "get nodes,persistentvolumes,storageclasses -o name", needed=scope is None)
     namespaces = {*cluster.summary.namespaces, *(scope or ())}
     key = conversation_key(context.plane.grant_key.encode(), context.conversation.id)

@@ -10,7 +10,7 @@ from langchain_core.messages.tool import tool_call
 from agent_runtime.models.view import CONCLUDE_KEY, DIAGNOSIS_KEY
 from agent_runtime.turns.turn_log import LoggedCall, TurnLog
 from protocol.diagnosis import Diagnosis
-from protocol.events import ActionFinished, DiagnosisMade, LogEntry, ModelMessage, UserMessage
+from protocol.events import ActionFinished, DiagnosisMade, LogEntry, ModelMessage, ToolStarted, UserMessage
 from protocol.text import cap, clean, one_line
 from tools.answer import GOOD, ToolAnswer, fenced_words, own_words
 from tools.names import DIAGNOSE
@@ -18,6 +18,11 @@ from tools.names import DIAGNOSE
 EARLIER_TURNS = 6
 EARLIER_TEXT = 900
 """Characters of each question and answer of an earlier turn."""
+OLD_TURNS = 14
+OLD_TEXT = 140
+"""Of turns before those."""
+QUOTED = 3
+"""Pieces of evidence of an earlier diagnosis, each with how to read its source again."""
 
 
 def history(entries: Iterable[LogEntry], *, before: str) -> list[BaseMessage]:
@@ -34,21 +39,24 @@ def history(entries: Iterable[LogEntry], *, before: str) -> list[BaseMessage]:
         elif order and isinstance(entry.event, ActionFinished):
             by_turn[order[-1]].append(entry)
     messages: list[BaseMessage] = []
+    for turn in order[-EARLIER_TURNS - OLD_TURNS : -EARLIER_TURNS]:
+        messages += _earlier(by_turn[turn], OLD_TEXT)
     for turn in order[-EARLIER_TURNS:]:
-        messages += _earlier(by_turn[turn])
+        messages += _earlier(by_turn[turn], EARLIER_TEXT)
     return messages
 
 
-def _earlier(entries: Sequence[LogEntry]) -> list[BaseMessage]:
+def _earlier(entries: Sequence[LogEntry], limit: int) -> list[BaseMessage]:
     question = next((e.event for e in entries if isinstance(e.event, UserMessage)), None)
     answer = next((e.event for e in reversed(entries) if isinstance(e.event, ModelMessage) and e.event.final), None)
     if question is None or answer is None:
         return []
     diagnosis = _remembered([e.event for e in entries if isinstance(e.event, DiagnosisMade)])
-    lines = [cap(clean(answer.text), EARLIER_TEXT)]
+    lines = [cap(clean(answer.text), limit)]
     if diagnosis is not None:
         causes = ", ".join(f"{c.code} at {c.object} ({c.confidence:.2f})" for c in diagnosis.root_causes[:2])
         lines.append(f"[diagnosis: {causes or ('healthy' if diagnosis.healthy else 'not known')}]")
+        lines += _quoted(diagnosis, entries)
     lines += [
         f"[action: {e.event.state}: {fenced_words(one_line(e.event.message, 200))}]"
         for e in entries
@@ -56,8 +64,19 @@ def _earlier(entries: Sequence[LogEntry]) -> list[BaseMessage]:
     ]
     metadata: dict[str, Any] = {DIAGNOSIS_KEY: diagnosis.model_dump(mode="json")} if diagnosis is not None else {}
     return [
-        HumanMessage(cap(clean(question.text), EARLIER_TEXT)),
+        HumanMessage(cap(clean(question.text), limit)),
         AIMessage("\n".join(lines), response_metadata=metadata),
+    ]
+
+
+def _quoted(diagnosis: Diagnosis, entries: Sequence[LogEntry]) -> list[str]:
+    """The evidence of an earlier diagnosis, and the call that it came from. To be quoted again it must be read again."""
+    titles = {e.event.call: e.event.title for e in entries if isinstance(e.event, ToolStarted)}
+    first = diagnosis.root_causes[0].evidence[:QUOTED] if diagnosis.root_causes else ()
+    return [
+        f"[evidence then: {fenced_words(one_line(piece.excerpt, 160))} at {piece.object}"
+        + (f"; read it again with {one_line(titles[piece.tool_result], 160)}]" if piece.tool_result in titles else "]")
+        for piece in first
     ]
 
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -66,7 +66,8 @@ class Raw:
     every_s: float = 0
 
 
-Reply = Say | Calls | Fail | Silent | Garbage | Raw
+Reply = Say | Calls | Fail | Silent | Garbage | Raw | Callable[[bytes], Any]
+"""A function makes the reply from the request's bytes."""
 
 
 def whole(message: dict[str, Any], *, usage: dict[str, int] | None = None, finish: str | None = "stop") -> Raw:
@@ -117,6 +118,8 @@ class ScriptedModel:
             if name in asked and not (name == "stream" and asked[name] is False):
                 return JSONResponse({"error": {"message": words, "type": "invalid_request_error"}}, 400)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        while callable(reply):
+            reply = reply(self.requests[-1])
         match reply:
             case Fail():
                 error = {"error": {"message": f"scripted {reply.status}", "type": "scripted", "code": None}}

@@ -1,0 +1,424 @@
+"""Fallbacks, budgets, the kept requests: what a turn does when its model can't or must not be asked, over the real client."""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from agent_runtime.models.breaker import FAILURES
+from agent_runtime.turns.naming import KINDS
+from control_plane.database import Database
+from control_plane.errors import Forbidden, Invalid, NotFound
+from control_plane.model_requests import ModelRequests, packed
+from control_plane.principals import Principal
+from control_plane.settings import Settings
+from control_plane.spending import STALE, Budget, OverBudget, Sent, Spender, Spending, Used
+from control_plane.tables import ModelCallRow
+from control_plane.usage import UsageBook
+from protocol.approval import Role
+from protocol.commands import CommandStatus
+from protocol.events import LiveProgress, ModelMessage, ToolFinished, TurnFinished
+from protocol.kubectl import ReadCall, WriteCall, parse, render
+from tests.integration.agent_house import House, Told, agent_house
+from tests.integration.postgres import Postgres
+from tests.integration.scripted_model import Calls, Fail, Raw, Reply, Say, ScriptedModel, deltas, scripted_model
+
+WHY = "why does payments keep restarting?"
+GET = ("kubectl", {"command": "get pods -A"})
+NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def two_models(
+    folder: Path, first: tuple[Reply, ...], second: tuple[Reply, ...], **settings: Any
+) -> AsyncGenerator[tuple[House, ScriptedModel, ScriptedModel]]:
+    async with scripted_model(*first) as one, scripted_model(*second) as two:
+        how: dict[str, Any] = {
+            "OPENAI_API_KEY": "sk-first",
+            "OPENAI_BASE_URL": one.url,
+            "model": "big-1",
+            "model_timeout_s": 3,
+            "fallback_model": "small-1",
+            "fallback_base_url": two.url,
+            "fallback_api_key": "sk-second",
+        }
+        async with agent_house(folder, **(how | settings)) as house:
+            yield house, one, two
+
+
+async def asked(house: House, text: str = WHY) -> Told:
+    return await house.ask(await house.person("ann", Role.OPERATOR), text, model=house.model())
+
+
+async def test_the_fallback_takes_over_in_the_same_turn_with_what_the_tools_brought(tmp_path: Path) -> None:
+    async with two_models(tmp_path, (Calls(GET), Fail(401)), (Say("It is memory."),)) as (house, one, two):
+        told = await asked(house)
+        answer, finished = told.all(ModelMessage)[-1], told.one(TurnFinished)
+        assert answer.text.startswith("It is memory.")
+        assert "small-1" in answer.text
+        assert "401" in answer.text
+        assert (answer.model, answer.offline) == ("small-1", False)
+        assert finished.models == ("big-1", "small-1")
+        assert "401" in finished.why
+        assert finished.ended_by == "answer"
+        assert len(one.requests) == 2
+        assert "payments-7c9-abc" in two.messages()[-1]["content"], "the tool's result is not lost"
+        assert two.headers[0]["authorization"] == "Bearer sk-second"
+
+
+async def test_without_both_the_rules_answer_and_say_why_of_each(tmp_path: Path) -> None:
+    async with two_models(tmp_path, (Fail(401),), (Fail(404),)) as (house, _, _two):
+        told = await asked(house)
+        answer, finished = told.all(ModelMessage)[-1], told.one(TurnFinished)
+        assert answer.offline
+        assert "401" in answer.text
+        assert "404" in answer.text
+        assert "needs more memory" in answer.text
+        assert (finished.ended_by, finished.models, finished.input_tokens) == ("model_error", ("",), 0)
+
+
+async def test_a_model_that_fails_again_and_again_is_left_alone_and_tried_later(tmp_path: Path) -> None:
+    async with two_models(tmp_path, (Fail(401),), (Say("It is memory."),)) as (house, one, _):
+        ann, models = await house.person("ann", Role.OPERATOR), house.model()
+        for _ in range(FAILURES + 2):
+            told = await house.ask(ann, WHY, model=models)
+        assert len(one.requests) == FAILURES
+        assert "not asked again for" in told.all(ModelMessage)[-1].text
+
+
+async def test_a_wait_that_the_endpoint_asks_for_is_waited_and_shown(tmp_path: Path) -> None:
+    replies = (Fail(429, {"Retry-After": "1"}), Say("It is memory."))
+    async with two_models(tmp_path, replies, (Say("never"),)) as (house, _, two):
+        ann = await house.person("ann", Role.OPERATOR)
+        turn = await house.queue(ann, WHY)
+        watching = house.plane.conversations.watch(turn.conversation)
+        await anext(watching)
+        await house.turns(house.model()).run(turn.id)
+        notes = [live.note async for live in _until_note(watching)]
+        assert any("wait 1 s" in note and "429" in note for note in notes)
+        assert not two.requests
+
+
+async def _until_note(watching: AsyncGenerator[Any]) -> AsyncGenerator[LiveProgress]:
+    async with asyncio.timeout(5):
+        async for live in watching:
+            if isinstance(live, LiveProgress) and "wait" in live.note:
+                yield live
+                break
+    await watching.aclose()
+
+
+HALF_A_CALL = {"index": 0, "function": {"name": "kubectl", "arguments": '{"comm'}}
+
+
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [
+        (Fail(429, {"Retry-After": "3600"}), "429"),
+        (Fail(529), "529"),
+        (Raw(b"<html>sign in</html>", "text/html"), "web page"),
+        (Raw(b'{"error": {"message": "upstream died", "code": 502}}', "application/json"), "upstream died"),
+        (deltas({"content": "half"}, finish="content_filter"), "content filter"),
+        (deltas({"reasoning_content": "on and on"}, finish="length"), "thinking"),
+        (deltas({"tool_calls": [HALF_A_CALL]}, finish=None, done=False), "broke off"),
+        (Raw(deltas(*[{"content": "drip "}] * 40).body, every_s=0.1), "did not answer within"),
+    ],
+    ids=["429 for an hour", "529", "web page", "error in a body", "content filter", "only thought", "cut in a call", "drip"],
+)  # fmt: skip
+async def test_what_does_not_pass_is_left_to_the_fallback(tmp_path: Path, failure: Reply, why: str) -> None:
+    settings = {"model_timeout_s": 0.5} if why == "did not answer within" else {}
+    async with two_models(tmp_path, (failure,), (Say("It is memory."),), **settings) as (house, _, _two):
+        told = await asked(house)
+        answer = told.all(ModelMessage)[-1]
+        assert answer.text.startswith("It is memory.")
+        assert answer.text.count("It is memory.") == 1
+        assert why in answer.text
+
+
+async def test_a_request_that_is_too_long_is_compacted_and_sent_once_more(tmp_path: Path) -> None:
+    lines = "\n".join(f"shop payments-7c9-abc line {n} " + "x" * 90 for n in range(100)) + "\nERROR the last word"
+    too_long = Raw(b'{"error": {"message": "This model\'s maximum context length is 4096 tokens"}}', "application/json", 400)
+    replies = (Calls(GET), Calls(("kubectl", {"command": "get pods -n shop"})), too_long, Say("It is memory."))
+    async with two_models(tmp_path, replies, (Say("never"),), model_context_tokens=8000) as (house, one, two):
+        house.script.lines["kubectl get pods -A"] = lines
+        told = await asked(house)
+        assert told.all(ModelMessage)[-1].text == "It is memory."
+        assert len(one.requests[3]) < len(one.requests[2]) / 2
+        assert not two.requests
+        assert "line 50" in told.all(ToolFinished)[1].text, "the log has the whole result"
+
+
+async def test_arguments_that_are_no_json_are_told_to_the_model_with_the_schema_but_not_for_ever(tmp_path: Path) -> None:
+    broken = Calls(("kubectl", '{"command": "get pods'))
+    async with two_models(tmp_path, (broken,), (Say("It is memory."),)) as (house, one, _):
+        told = await asked(house)
+        refused = [f for f in told.all(ToolFinished) if "no valid JSON" in f.text]
+        assert len(refused) == 3
+        assert '"command"' in refused[0].text
+        assert "kubectl" not in house.script.kinds
+        assert told.all(ModelMessage)[-1].model == "small-1"
+        assert len(one.requests) == 4
+
+
+PRICES = {"big-1": {"input": 1000.0, "output": 2000.0}}
+
+
+async def test_what_a_turn_cost_stands_in_its_end_and_in_the_usage(tmp_path: Path) -> None:
+    async with two_models(tmp_path, (Calls(GET), Say("It is memory.")), (Say("never"),), model_prices=PRICES) as (
+        house,
+        _,
+        _two,
+    ):
+        told = await asked(house)
+        finished = told.one(TurnFinished)
+        assert (finished.input_tokens, finished.output_tokens, finished.estimated) == (20, 20, False)
+        assert (round(finished.money, 6), finished.currency) == (0.06, "USD")
+        admin = await house.person("root", Role.ADMIN)
+        usage = await house.plane.usage.read(admin)
+        lines = {(line.kind, line.name, line.period): line for line in usage.lines}
+        for key in (
+            ("cluster", "shop", "day"),
+            ("cluster", "shop", "month"),
+            ("person", "ann", "day"),
+            ("person", "ann", "month"),
+        ):
+            assert (lines[key].calls, lines[key].tokens, round(lines[key].money, 6)) == (2, 40, 0.06)
+            assert lines[key].reserved_tokens == 0
+        assert [(m.model, m.calls, m.failed) for m in usage.models] == [("big-1", 2, 0)]
+
+
+async def test_a_turn_of_the_rules_costs_nothing_and_says_so(tmp_path: Path) -> None:
+    async with agent_house(tmp_path) as house:
+        told = await house.ask(await house.person("ann", Role.OPERATOR), WHY)
+        finished = told.one(TurnFinished)
+        assert (finished.input_tokens, finished.money, finished.models) == (0, 0, ("",))
+
+
+async def test_a_budget_that_is_used_up_leaves_it_to_the_rules_with_a_sentence(tmp_path: Path) -> None:
+    async with two_models(tmp_path, (Say("It is memory."),), (Say("never"),), person_tokens_per_day=100) as (house, one, two):
+        told = await asked(house)
+        answer = told.all(ModelMessage)[-1]
+        assert answer.offline
+        assert "the daily budget of the person who asked is used up (0 of 100 tokens)" in answer.text
+        assert not one.requests
+        assert not two.requests
+
+
+async def test_a_budget_of_money_leaves_it_to_a_fallback_that_costs_nothing(tmp_path: Path) -> None:
+    settings = {"model_prices": PRICES, "cluster_money_per_month": 0.01}
+    async with two_models(tmp_path, (Say("never"),), (Say("It is memory."),), **settings) as (house, one, _):
+        told = await asked(house)
+        answer = told.all(ModelMessage)[-1]
+        assert answer.text.startswith("It is memory.")
+        assert "monthly budget of this cluster" in answer.text
+        assert not one.requests
+
+
+async def test_the_requests_of_a_turn_are_kept_byte_for_byte_for_its_admins_and_reading_them_is_audited(tmp_path: Path) -> None:
+    replies = (Calls(GET), Say("It is memory."))
+    async with two_models(tmp_path, replies, (Say("never"),)) as (house, one, _):
+        told = await asked(house, WHY + " the password=hunter2secret is old")
+        requests, turn = house.plane.model_requests, told.turn.id
+        admin, ann = await house.person("root", Role.ADMIN), await house.plane.accounts.principal(told.turn.asked_by)
+        rows = await requests.list(turn, admin, door="rest")
+        bodies = [await requests.body(turn, row.id, admin, door="rest") for row in rows]
+        assert bodies == one.requests
+        assert [row.sha256 for row in rows] == [hashlib.sha256(body).hexdigest() for body in one.requests]
+        assert [(row.state, row.outcome) for row in rows] == [("answered", "1 tool call(s)"), ("answered", "an answer")]
+        assert not [body for body in bodies if b"sk-first" in body or b"hunter2secret" in body]
+        with pytest.raises(Forbidden):
+            await requests.list(turn, ann, door="rest")
+        stranger = await house.person("bob", Role.ADMIN, namespaces=("other",))
+        with pytest.raises(NotFound):
+            await requests.body(turn, rows[0].id, stranger, door="rest")
+        read = [row for row in await house.plane.audit.list(admin) if row.action == "model_requests.read"]
+        assert [row.subject for row in read] == [f"model_request:{row.id}" for row in reversed(rows)] + [f"turn:{turn}"]
+        assert rows[0].endpoint == one.url + "/chat/completions"
+
+
+async def test_no_bytes_are_kept_where_that_is_switched_off(tmp_path: Path) -> None:
+    async with two_models(tmp_path, (Say("It is memory."),), (Say("never"),), model_requests_days=0) as (house, _, _two):
+        told = await asked(house)
+        admin = await house.person("root", Role.ADMIN)
+        (row,) = await house.plane.model_requests.list(told.turn.id, admin, door="rest")
+        assert not row.kept
+        with pytest.raises(NotFound):
+            await house.plane.model_requests.body(told.turn.id, row.id, admin, door="rest")
+
+
+def seen(kind: str, body: bytes) -> str:
+    """The first object of a kind in a request, as the model sees it."""
+    found = re.search(rf"{kind}/[a-z]+-[a-z2-7]{{7}}/[a-z0-9-]+".encode(), body)
+    assert found, body
+    return found.group().decode()
+
+
+async def test_a_model_under_pseudonyms_sees_no_name_and_its_evidence_holds(tmp_path: Path) -> None:
+    def report(body: bytes) -> Reply:
+        workload = seen("Deployment", body)
+        evidence = {"result": "r1", "excerpt": "OOMKilled exitCode 137", "source": "object", "object": seen("Pod", body)}
+        cause = {"code": "memory-limit-too-low", "object": workload, "explanation": f"{workload} needs more"}
+        causes = [{**cause, "confidence": 0.9, "evidence": [evidence]}]
+        return Calls(("report", {"summary": "OOM", "healthy": False, "root_causes": causes}))
+
+    def logs(body: bytes) -> Reply:
+        _, space, pod = seen("Pod", body).split("/")
+        return Calls(("kubectl", {"command": f"logs {pod} -n {space} --previous --tail=50"}))
+
+    def say(body: bytes) -> Reply:
+        _, space, name = seen("Deployment", body).split("/")
+        return Say(f"The workload `{name}` of {space} is killed.")
+
+    async with scripted_model(logs, report, say) as server:
+        how: dict[str, Any] = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": server.url, "pseudonyms": ("shop",)}
+        async with agent_house(tmp_path, **how) as house:
+            house.script.lines[render(_read(f"get {KINDS} -A -o name"))] = "pod/payments-7c9-abc\ndeployment.apps/payments"
+            told = await asked(house, "why does payments in namespace shop keep restarting? 10.9.8.7 says db.corp.internal")
+            answer = told.all(ModelMessage)[-1]
+            assert answer.text == "The workload `payments` of shop is killed."
+            assert "kubectl logs payments-7c9-abc -n shop" in told.all(ToolFinished)[1].text
+            assert told.all(ToolFinished)[1].status == "ok"
+            made = [e.event.diagnosis for e in told.entries if e.event.type == "diagnosis"][-1]
+            assert str(made.root_causes[0].object) == "Deployment/shop/payments"
+            assert made.root_causes[0].confidence == 0.9, "the evidence holds against the log"
+            for request in server.requests:
+                for name in (b"payments", b"shop", b"10.9.8.7", b"corp.internal"):
+                    assert name not in request
+            assert b"memory-limit-too-low" in server.requests[0]
+
+
+async def test_when_names_can_t_be_read_nothing_goes_to_a_model(tmp_path: Path) -> None:
+    async with two_models(tmp_path, (Say("never"),), (Say("never"),), pseudonyms=("*",)) as (house, one, two):
+        house.script.failing["kubectl"] = CommandStatus.FORBIDDEN
+        told = await asked(house)
+        assert told.all(ModelMessage)[-1].offline
+        assert "could not be read" in told.all(ModelMessage)[-1].text
+        assert not one.requests
+        assert not two.requests
+
+
+def _read(line: str) -> ReadCall:
+    call = parse(line)
+    assert not isinstance(call, WriteCall)
+    return call
+
+
+# The rows themselves, on both databases.
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/opsthread.db"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncGenerator[Database]:
+    here = Database(url)
+    await here.start()
+    yield here
+    await here.stop()
+
+
+WHO = Spender(cluster="c1", account="a1", conversation="v1", turn="t1")
+ROOT = Principal(account="root", name="Root", admin=True)
+
+
+def sent(body: bytes = b"{}") -> Sent:
+    return Sent("m", "http://m/v1", hashlib.sha256(body).hexdigest(), len(body), packed(body))
+
+
+def at(moment: datetime) -> Callable[[], datetime]:
+    return lambda: moment
+
+
+async def test_replicas_that_race_for_the_last_tokens_do_not_go_over(database: Database) -> None:
+    settings = Settings(cluster_tokens_per_day=1000)
+    replicas = [Spending(database, settings, clock=at(NOW)) for _ in range(2)]
+
+    async def one(n: int) -> bool:
+        try:
+            call = await replicas[n % 2].begin(WHO, sent(), tokens=100, money=0)
+        except OverBudget:
+            return False
+        await replicas[n % 2].end(call, Used("an answer", 60, 40))
+        return True
+
+    assert sum(await asyncio.gather(*(one(n) for n in range(24)))) == 10
+    (line, *_) = (await UsageBook(database, settings, replicas[0], clock=at(NOW)).read(ROOT)).lines
+    assert (line.tokens, line.reserved_tokens, line.calls) == (1000, 0, 10)
+
+
+async def test_settling_twice_counts_once_and_a_dead_reservation_is_given_back(database: Database) -> None:
+    settings = Settings(person_tokens_per_day=100)
+    spending = Spending(database, settings, clock=at(NOW))
+    call = await spending.begin(WHO, sent(), tokens=90, money=0)
+    with pytest.raises(OverBudget):
+        await spending.begin(WHO, sent(), tokens=90, money=0)
+    later = Spending(database, settings, clock=at(NOW + STALE + timedelta(seconds=1)))
+    other = await later.begin(WHO, sent(), tokens=90, money=0)
+    for _ in range(2):
+        await later.end(other, Used("an answer", 5, 5))
+    await later.end(call, Used("too late", 50, 40))
+    line = next(
+        found
+        for found in (await UsageBook(database, settings, later, clock=at(NOW)).read(ROOT)).lines
+        if found.kind == "person"
+    )
+    assert (line.tokens, line.reserved_tokens) == (10, 0)
+
+
+async def test_days_and_months_are_those_of_the_time_zone(database: Database) -> None:
+    settings = Settings(budget_timezone="Asia/Tokyo", person_tokens_per_day=100)
+    assert Spending(database, settings, clock=at(NOW)).spans() == ("2026-11-21", "2026-11")
+    today = Spending(database, settings, clock=at(NOW))
+    await today.end(await today.begin(WHO, sent(), tokens=90, money=0), Used("an answer", 50, 40))
+    with pytest.raises(OverBudget):
+        await Spending(database, settings, clock=at(NOW + timedelta(hours=16))).begin(WHO, sent(), tokens=90, money=0)
+    await Spending(database, settings, clock=at(NOW + timedelta(hours=17))).begin(WHO, sent(), tokens=90, money=0)
+    with pytest.raises(Invalid):
+        Spending(database, Settings(budget_timezone="Mars/Olympus"))
+
+
+async def test_an_admin_s_budget_wins_over_the_configured_one_and_is_audited(tmp_path: Path) -> None:
+    async with agent_house(tmp_path, cluster_tokens_per_day=10) as house:
+        admin, ann = await house.person("root", Role.ADMIN), await house.person("ann", Role.OPERATOR)
+        plane, cluster = house.plane, house.cluster.id
+        who = Spender(cluster=cluster, account=ann.account, conversation="v", turn="t")
+        with pytest.raises(OverBudget):
+            await plane.spending.begin(who, sent(), tokens=50, money=0)
+        how: dict[str, Any] = {"kind": "cluster", "subject": cluster, "period": "day", "door": "rest"}
+        with pytest.raises(Forbidden):
+            await plane.usage.set_budget(ann, **how, budget=Budget(tokens=60))
+        await plane.usage.set_budget(admin, **how, budget=Budget(tokens=60))
+        await plane.spending.begin(who, sent(), tokens=50, money=0)
+        assert [row.detail["tokens"] for row in await plane.audit.list(admin) if row.action == "budget.set"] == ["60"]
+        own = (await plane.usage.read(ann)).lines
+        assert {line.kind for line in own} == {"person"}, "a person sees what is their own"
+        await plane.usage.set_budget(admin, **how, budget=None)
+        with pytest.raises(OverBudget):
+            await plane.spending.begin(who, sent(), tokens=1, money=0)
+
+
+async def test_old_bytes_go_and_so_do_the_oldest_when_there_are_too_many(database: Database) -> None:
+    settings = Settings(model_requests_days=7, model_requests_mb=1)
+    days: list[datetime] = [NOW - timedelta(days=8), NOW - timedelta(days=2), NOW - timedelta(days=1)]
+    for moment in days:
+        spending = Spending(database, settings, clock=at(moment))
+        noise = "".join(hashlib.sha256(f"{moment}{n}".encode()).hexdigest() for n in range(19_000)).encode()
+        call = await spending.begin(WHO, sent(json.dumps(noise.decode()).encode()), tokens=1, money=0)
+        await spending.end(call, Used("an answer"))
+    await ModelRequests(database, settings, clock=at(NOW)).tidy()
+    async with database.read() as session:
+        kept = (await session.scalars(select(ModelCallRow.kept).order_by(ModelCallRow.at))).all()
+    assert [size > 0 for size in kept] == [False, False, True]
