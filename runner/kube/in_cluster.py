@@ -39,7 +39,8 @@ def pod_account(mount: Path = MOUNT, environment: Mapping[str, str] = os.environ
 
     try:
         token()
-        trusted = ssl.create_default_context(cafile=str(mount / "ca.crt"))
+        # The file's own read names it when it is not there; ssl would not.
+        trusted = ssl.create_default_context(cadata=(mount / "ca.crt").read_text())
         space = mount / "namespace"
         namespace = space.read_text().strip() if space.exists() else ""
     except (OSError, ssl.SSLError) as error:
