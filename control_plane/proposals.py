@@ -3,7 +3,7 @@
 import json
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from control_plane import log, transitions
 from control_plane.audit import Entry, record
@@ -55,7 +55,7 @@ async def open_approval(
     if there is not None:
         return there
     if conversation is not None and turn is not None:
-        await _within_budget(session, conversation, now)
+        await _within_budget(session, conversation, settings, now)
     row = _row(plan, requester, cluster, settings, now)
     row.conversation, row.turn = conversation, turn
     row.why, row.case_code = cap(clean(redact(why).text), 4000), one_line(case_code, 100)
@@ -153,7 +153,11 @@ def _same_story(row: ApprovalRow, conversation: str | None, requester: Principal
     return row.requester == requester.account or (conversation is not None and row.conversation == conversation)
 
 
-async def _within_budget(session: Session, conversation: str, now: datetime) -> None:
+async def _within_budget(session: Session, conversation: str, settings: Settings, now: datetime) -> None:
+    went = select(func.count()).where(ApprovalRow.conversation == conversation, ApprovalRow.started_at.is_not(None))
+    done = await session.scalar(went) or 0
+    if done >= settings.changes_per_conversation:
+        raise TooMany(f"this conversation has used up its {done} changes; look at what they did, and go on in a new one")
     wanted = select(ApprovalRow.command_line).where(
         ApprovalRow.conversation == conversation,
         ApprovalRow.turn.is_not(None),

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 from itertools import product
+from typing import Any, cast
 
 import pytest
 
 from protocol.approval import (
+    BREAK_GLASS,
     TERMINAL,
     ApprovalState,
     Decision,
@@ -17,6 +19,7 @@ from protocol.approval import (
     next_state,
     quorum_for,
     role_at_least,
+    stricter,
     weigh,
 )
 from protocol.remediation import Risk
@@ -121,6 +124,56 @@ def test_what_a_decision_weighs(
         assert isinstance(weighed, Refusal)
         assert weighed.code == expected
         assert weighed.message
+
+
+REASON = {"reason": "the release is blocked"}
+
+# What a decision also says, what is around it, and what comes of it; bob is an approver, alice asked.
+AROUND: list[tuple[Decision, dict[str, object], dict[str, object], Trigger | str]] = [
+    (_says("bob"), {}, {"frozen": "frozen until noon"}, "frozen"),
+    (_says("bob", "reject"), {}, {"frozen": "frozen until noon"}, Trigger.REJECTION),
+    (_says("bob"), {"break_glass": True, **REASON}, {"frozen": "frozen until noon"}, Trigger.QUORUM),
+    (_says("bob"), {"break_glass": True}, {"frozen": "frozen until noon"}, "break_glass"),
+    (_says("bob"), {"break_glass": True, "reason": "  "}, {}, "break_glass"),
+    (_says("bob"), {}, {"owner_reverts": True}, "owner"),
+    (_says("bob"), {"override_owner": True}, {"owner_reverts": True}, "owner"),
+    (_says("bob"), REASON, {"owner_reverts": True}, "owner"),
+    (_says("bob"), {"override_owner": True, **REASON}, {"owner_reverts": True}, Trigger.QUORUM),
+    (_says("bob"), {"break_glass": True, **REASON}, {"owner_reverts": True}, "owner"),
+    (_says("bob", "reject"), {}, {"owner_reverts": True}, Trigger.REJECTION),
+    (_says("alice"), {"override_owner": True, **REASON}, {"owner_reverts": True}, "requester"),
+    (_says("bob", plan="p0"), {"break_glass": True, **REASON}, {}, "plan_changed"),
+]
+
+
+@pytest.mark.parametrize(("decision", "says", "around", "expected"), AROUND)
+def test_what_a_freeze_an_owner_and_a_broken_glass_do_to_it(
+    decision: Decision, says: dict[str, object], around: dict[str, object], expected: Trigger | str
+) -> None:
+    word = decision.model_copy(update=says)
+    kind: dict[str, object] = {"role": Role.APPROVER, "requester": "alice", "plan_hash": "p1", "quorum": MEDIUM, "earlier": ()}
+    weighed = weigh(word, **cast(dict[str, Any], kind | around))
+    assert (weighed.code if isinstance(weighed, Refusal) else weighed) == expected
+
+
+@pytest.mark.parametrize("door", ["web", "slack", "rest", "cli"])
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_broken_glass_is_one_approver_surely_there(door: str, fresh: bool) -> None:
+    """On the web with a fresh sign-in, whatever the door says of itself; and never less than an approver."""
+    word = _says("alice", door=door, fresh=fresh).model_copy(update={"break_glass": True, **REASON})
+    weighed = weigh(word, role=Role.APPROVER, requester="alice", plan_hash="p1", quorum=BREAK_GLASS, earlier=())
+    counts = fresh and door == "web"
+    assert (weighed is Trigger.QUORUM) is counts
+    low = weigh(word, role=Role.OPERATOR, requester="alice", plan_hash="p1", quorum=BREAK_GLASS, earlier=())
+    assert isinstance(low, Refusal)
+
+
+def test_the_stricter_of_two_quorums_satisfies_both() -> None:
+    """Four-eyes turned on counts for what was asked for without it; turned off, it does not take anything away."""
+    for risk in (Risk.LOW, Risk.MEDIUM, Risk.HIGH):
+        on, off = quorum_for(risk), quorum_for(risk, four_eyes=False)
+        assert stricter(off, on) == stricter(on, off) == on
+        assert stricter(off, off) == off
 
 
 def test_reads_have_no_quorum() -> None:
