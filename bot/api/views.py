@@ -15,6 +15,7 @@ from knowledge.wording import localized, translate
 from protocol.events import (
     ActionFinished,
     ApprovalDecided,
+    CaseEnded,
     DiagnosisMade,
     Language,
     Live,
@@ -72,6 +73,8 @@ def _in_words(entry: LogEntry, language: Language) -> LogEntry:
         case ToolFinished(cut=cut):
             said = {"cut": translate(cut, language)}
         case ActionFinished(message=message) | TurnFailed(message=message):
+            said = {"message": translate(message, language)}
+        case CaseEnded(message=message):
             said = {"message": translate(message, language)}
         case ApprovalDecided(reason=reason):
             said = {"reason": translate(reason, language)}

@@ -24,6 +24,7 @@ def _new_turn() -> View:
         "offline": False,
         "approvals": [],
         "results": [],
+        "ends": [],
         "state": "queued",
         "message": "",
     }
@@ -50,6 +51,10 @@ def _take(turn: View, entry: View) -> None:
             turn["approvals"].append(event["approval"])
         case "action_finished":
             turn["results"].append(event)
+        case "case_ended":
+            turn["ends"].append(event)
+            if turn["question"] is None:
+                turn["state"] = "finished"
         case "turn_finished":
             turn["state"] = "finished"
         case "turn_cancelled":

@@ -4,6 +4,7 @@ import "./components/answer.js";
 import "./components/approval.js";
 import "./components/chart.js";
 import "./components/diagnosis.js";
+import "./components/feedback.js";
 import "./components/sidebar.js";
 import "./components/steps.js";
 import "./components/turn.js";

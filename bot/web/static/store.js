@@ -39,7 +39,7 @@ function turnOf(thread, id) {
   if (!thread.turns.has(id)) {
     thread.turns.set(id, {
       id, question: null, at: null, state: "queued", model: "", offline: false, steps: [], rules: null, diagnosis: null,
-      thoughts: [], answer: null, streaming: "", written: "", approvals: [], results: [], notes: [], finished: null, failure: null,
+      thoughts: [], answer: null, streaming: "", written: "", approvals: [], results: [], ends: [], notes: [], finished: null, failure: null,
     });
   }
   return thread.turns.get(id);
@@ -84,6 +84,10 @@ const STEPS = {
   },
   case_stored(turn, event) {
     turn.notes.push({ kind: "case", text: event.title });
+  },
+  case_ended(turn, event, entry) {
+    if (!turn.question) turn.state = "finished"; // an entry of its own, not the end of a question
+    turn.ends.push({ ...event, at: entry.at });
   },
   turn_resumed(turn) {
     turn.notes.push({ kind: "resumed", text: "" });

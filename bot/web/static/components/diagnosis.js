@@ -143,7 +143,13 @@ function section(key, items, each) {
 }
 
 function similar(item) {
-  return h("li", {}, h("b", {}, item.title), ` · ${share(item.score)} · ${t(`outcome.${item.outcome}`)}`, item.fix ? h("p", { class: "hint" }, item.fix) : null);
+  return h(
+    "li", {},
+    h("b", {}, item.title), ` · ${share(item.score)} · `,
+    h("span", { class: `case-outcome case-${item.outcome}` }, t(`outcome.${item.outcome}`)), " ",
+    item.id.startsWith("seed.") ? h("span", { class: "case-seed", title: t("case.seed_title") }, t("case.seed")) : null,
+    item.fix ? h("p", { class: "hint" }, item.fix) : null,
+  );
 }
 
 customElements.define("ot-diagnosis", Diagnosis);

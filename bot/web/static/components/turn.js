@@ -2,6 +2,7 @@
 
 import { fill, h, icon } from "../dom.js";
 import { duration, language, t, time, tOr } from "../i18n.js";
+import { caseEnd } from "./soak.js";
 
 class Turn extends HTMLElement {
   cards = new Map();
@@ -17,6 +18,7 @@ class Turn extends HTMLElement {
     this.answer.update(turn);
     this.approvals(turn, thread);
     this.footer(turn);
+    this.feedback.update(turn, conversation);
   }
 
   build() {
@@ -26,9 +28,10 @@ class Turn extends HTMLElement {
     this.charts = document.createElement("ot-charts");
     this.answer = document.createElement("ot-answer");
     this.end = h("div", { class: "turn-end" });
+    this.feedback = document.createElement("ot-feedback");
     this.limits = document.createElement("ot-limits");
     this.rail = h("div", { class: "rail" });
-    this.main = h("div", { class: "turn-main" }, this.steps, this.diagnosis, this.charts, this.answer, this.end);
+    this.main = h("div", { class: "turn-main" }, this.steps, this.diagnosis, this.charts, this.answer, this.end, this.feedback);
     this.aside = h("div", { class: "turn-side" }, this.rail, this.limits);
     this.append(this.asked, h("div", { class: "turn-body" }, this.main, this.aside));
   }
@@ -59,7 +62,7 @@ class Turn extends HTMLElement {
   }
 
   footer(turn) {
-    const parts = turn.results.map(outcome);
+    const parts = [...turn.results.map(outcome), ...turn.ends.map(caseEnd)];
     for (const note of turn.notes) parts.push(h("p", { class: `note note-${note.kind}` }, t(`note.${note.kind}`, { text: noteText(note, turn) })));
     if (turn.failure) parts.push(h("p", { class: "note note-failed", role: "alert" }, icon("warn"), tOr(`turn.failed.${turn.failure.code}`, ""), " ", turn.failure.message));
     if (turn.finished) parts.push(h("p", { class: "turn-meta" }, meta(turn)));
