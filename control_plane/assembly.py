@@ -19,6 +19,7 @@ from control_plane.durable import Durable
 from control_plane.feedback import Feedback
 from control_plane.fleet import Fleet
 from control_plane.freezes import Freezes
+from control_plane.limits import Limits
 from control_plane.model_requests import ModelRequests
 from control_plane.notifications import Notifications
 from control_plane.replica import Replica
@@ -77,6 +78,7 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         bus=bus,
         durable=durable,
         replica=replica,
+        limits=Limits(database, holder=lambda: replica.holder, clock=clock),
         accounts=Accounts(database, clock=clock, wakeups=bus),
         fleet=fleet,
         commands=Commands(database, bus, fleet, clock=clock),

@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -22,6 +22,7 @@ from control_plane.errors import Conflict, NotFound
 from control_plane.exchange import GRACE_S, Exchange, Target
 from control_plane.fleet import Cluster, Fleet, visible_scope
 from control_plane.principals import Principal, narrower
+from control_plane.stopper import Stopper
 from control_plane.tables.commands import CommandEntryRow
 from protocol.approval import Role, role_at_least
 from protocol.base import Value
@@ -79,14 +80,15 @@ class Commands:
         self._clock = clock
         self._exchange = Exchange(bus, fleet.boot_of)
         self._log = CommandLog(database)
+        self._stopper = Stopper(database, bus, longest_s=_LONGEST_S + GRACE_S, clock=clock)
 
     async def start(self) -> None:
         await self._log.start()
         await self._exchange.start()
-        now = self._clock()
-        await command_log.end_forgotten(self._database, now - timedelta(seconds=_LONGEST_S + GRACE_S), now)
+        await self._stopper.start()
 
     async def stop(self) -> None:
+        await self._stopper.stop()
         await self._exchange.stop()
         await self._log.stop()
 

@@ -17,6 +17,7 @@ from control_plane.durable import Durable
 from control_plane.feedback import Feedback
 from control_plane.fleet import Fleet
 from control_plane.freezes import Freezes
+from control_plane.limits import Limits
 from control_plane.model_requests import ModelRequests
 from control_plane.notifications import Notifications
 from control_plane.replica import Replica
@@ -50,5 +51,6 @@ class ControlPlane:
     usage: UsageBook
     model_requests: ModelRequests
     replica: Replica
+    limits: Limits
     grant_key: SigningKey
     grant_kid: str

@@ -15,6 +15,7 @@ from bot.api import (
     clusters,
     commands,
     conversations,
+    doctor,
     events,
     feedback,
     health,
@@ -27,6 +28,7 @@ from bot.api import (
     usage,
 )
 from bot.api.access import is_secure
+from bot.api.address import networks
 from bot.api.middleware import Frame
 from bot.api.stream import Pace, Streams
 from bot.charts.drawer import Drawer
@@ -51,6 +53,7 @@ ROUTERS = (
     models.router,
     usage.router,
     health.router,
+    doctor.router,
 )
 
 
@@ -78,6 +81,7 @@ def build_app(plane: ControlPlane, runtime: AgentRuntime, *, pace: Pace | None =
     app.state.plane = plane
     app.state.runtime = runtime
     app.state.streams = streams
+    app.state.trusted_proxies = networks(plane.settings.trusted_proxies)
     app.state.charts = drawer
     for router in ROUTERS:
         app.include_router(router)

@@ -6,14 +6,15 @@ The id of each is a map of cursors; the table is what is sent, the bus only wake
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Annotated, Any, cast
 
 import orjson
+import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request
+from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from bot.api.access import Caller, Me
@@ -23,7 +24,7 @@ from bot.api.language import Reader
 from bot.api.live import Hub
 from bot.api.views import View, conversation_view, entry_view, live_view
 from control_plane.clock import utc_now
-from control_plane.errors import NotFound, NotSignedIn, ServiceError, TooMany
+from control_plane.errors import NotFound, NotSignedIn, ServiceError
 from control_plane.services import ControlPlane
 from protocol.approval import ApprovalState
 from protocol.canonical import digest
@@ -43,8 +44,11 @@ from protocol.events import (
 )
 
 router = APIRouter(prefix="/api/v1", tags=["stream"])
+log = structlog.get_logger(__name__)
 
 HEARTBEAT_S = 15
+REFRESH_S = 30.0
+FORGET_S = 2.0
 _BATCH = 500
 _QUEUE = 2_000
 
@@ -71,16 +75,18 @@ class Streams:
         self._hub = Hub(plane.conversations, plane.accounts, lists_changed=self.nudge, rights_changed=self.recheck)
         self._open: set[_Stream] = set()
         self._closing = False
+        self._refresher: asyncio.Task[None] | None = None
+        self._forgetting: set[asyncio.Task[None]] = set()
 
-    def open(self, me: Caller, cursors: dict[str, int], reader: Language = "en") -> AsyncIterator[ServerSentEvent]:
-        """Raises TooMany when the account has its share of streams."""
-        mine = Counter(s.account for s in self._open)[me.account]
-        if mine >= self._pace.streams_per_account:
-            raise TooMany(f"You have {mine} live pages open. Close some tabs.")
+    async def open(self, me: Caller, cursors: dict[str, int], reader: Language = "en") -> AsyncIterator[ServerSentEvent]:
+        """Raises TooMany when the account has its share of streams, on all replicas together."""
+        noted = await self._plane.limits.open_stream(me.account, most=self._pace.streams_per_account)
         stream = _Stream(self._plane, self._hub, self._pace, me, cursors, reader)
         self._open.add(stream)
         self._hub.watch()
-        return self._run(stream)
+        if self._refresher is None:
+            self._refresher = asyncio.create_task(self._refresh(), name="open streams")
+        return self._run(stream, noted)
 
     def nudge(self) -> None:
         """Something changed here: lists are looked at now, not at the next poll."""
@@ -105,14 +111,38 @@ class Streams:
         for stream in tuple(self._open):
             stream.signal(_End("restart"))
         await self._hub.close()
+        if self._refresher is not None:
+            self._refresher.cancel()
+            await asyncio.gather(self._refresher, return_exceptions=True)
+            self._refresher = None
+        if self._forgetting:
+            await asyncio.wait(self._forgetting, timeout=FORGET_S)
 
-    async def _run(self, stream: "_Stream") -> AsyncIterator[ServerSentEvent]:
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                await self._plane.limits.still_open()
+            except (SQLAlchemyError, OSError, ServiceError) as error:
+                log.warning("streams.refresh_failed", why=str(error)[:300])
+
+    async def _forget(self, noted: str) -> None:
+        try:
+            await self._plane.limits.close_stream(noted)
+        except (SQLAlchemyError, OSError, ServiceError, RuntimeError) as error:
+            log.info("streams.forget_failed", why=str(error)[:300])  # it ages out
+
+    async def _run(self, stream: "_Stream", noted: str) -> AsyncIterator[ServerSentEvent]:
         try:
             if not self._closing:
                 async for event in stream.events():
                     yield event
         finally:
             self._open.discard(stream)
+            # Of its own: whoever closes the page cancels us, and its row must go all the same.
+            forgetting = asyncio.create_task(self._forget(noted), name="forget a stream")
+            self._forgetting.add(forgetting)
+            forgetting.add_done_callback(self._forgetting.discard)
             await stream.leave()
 
 
@@ -133,7 +163,7 @@ async def stream(
 ) -> EventSourceResponse:
     """Everything that a tab shows, live. Resumes with Last-Event-ID, without loss or repetition."""
     return EventSourceResponse(
-        streams.open(me, parse(c or [], last_event_id), reader),
+        await streams.open(me, parse(c or [], last_event_id), reader),
         ping=HEARTBEAT_S,
         ping_message_factory=_heartbeat,
         send_timeout=30,

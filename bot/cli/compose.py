@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -140,7 +139,7 @@ def _uvicorn_config(app: FastAPI) -> uvicorn.Config:
         lifespan="on",
         timeout_graceful_shutdown=3,
         server_header=False,
-        proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
+        proxy_headers=False,  # whose word is believed about where a request comes from: bot.api.address
     )
 
 

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bot.api.access import Caller, authenticate, plane_of, require_intent
+from bot.api.address import address_of
 from bot.api.cards import FRESH_SIGN_IN
 from bot.api.clusters import require_cluster_admin
 from bot.api.proposals import ask_again
 from bot.api.stream import StreamsOf
-from bot.api.throttle import Throttle
+from bot.api.throttle import Door
 from bot.web.render import local_path, page
 from control_plane.errors import Invalid, NotSignedIn, ServiceError
 from control_plane.fleet import Cluster
@@ -136,9 +137,9 @@ async def confirm_page(request: Request, next_path: str = "/") -> Response:
 async def confirm(request: Request, csrf: Text = "", password: Text = "", next_path: Text = "/") -> Response:
     """The password once more, on the same session. A bearer token has no session that could be confirmed."""
     who = await _meant(request, csrf)
-    address = request.client.host if request.client else ""
+    address = address_of(request)
     try:
-        cast(Throttle, request.app.state.sign_in_throttle).take(address)
+        await cast(Door, request.app.state.sign_in_door).take(address)
         await plane_of(request).accounts.confirm(who.session.id, password, address=address)
     except ServiceError as error:
         return await _confirm(request, who, next_path, error=error.code, status=error.status)

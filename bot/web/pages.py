@@ -13,7 +13,7 @@ from bot.api.conversations import NewConversation, Question, ask_in, cancel_open
 from bot.api.language import language_of, language_of_reader
 from bot.api.problems import Problem
 from bot.api.stream import StreamsOf
-from bot.api.throttle import Throttle
+from bot.api.throttle import Door
 from bot.api.views import View, cluster_view, conversation_view, entry_view
 from bot.web import changes, sign_in
 from bot.web.assets import asset, build
@@ -36,7 +36,8 @@ Text = Annotated[str, Form(max_length=20_000)]
 
 
 def install(app: FastAPI) -> None:
-    app.state.sign_in_throttle = Throttle(SIGN_INS, SIGN_IN_WINDOW_S)
+    plane: ControlPlane = app.state.plane
+    app.state.sign_in_door = Door("sign-in", plane.limits, SIGN_INS, SIGN_IN_WINDOW_S)
     app.include_router(sign_in.router)
     app.include_router(changes.router)
     app.include_router(router)

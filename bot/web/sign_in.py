@@ -11,9 +11,10 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bot.api.access import CsrfRefused, authenticate, is_secure, plane_of, require_intent, session_cookie
+from bot.api.address import address_of
 from bot.api.language import LANGUAGE_COOKIE, LANGUAGES
 from bot.api.stream import StreamsOf
-from bot.api.throttle import Throttle
+from bot.api.throttle import Door
 from bot.web.render import THEME_COOKIE, THEMES, local_path, page, remember
 from control_plane.accounts import Session
 from control_plane.clock import utc_now
@@ -26,8 +27,8 @@ _BEFORE_COOKIE = "opsthread_before"
 _AGENT_LIMIT = 300
 
 
-def throttle_of(request: Request) -> Throttle:
-    return cast(Throttle, request.app.state.sign_in_throttle)
+def door_of(request: Request) -> Door:
+    return cast(Door, request.app.state.sign_in_door)
 
 
 Text = Annotated[str, Form(max_length=500)]
@@ -42,9 +43,9 @@ async def sign_in_page(request: Request, next_path: str = "/") -> Response:
 async def sign_in(request: Request, name: Text = "", password: Text = "", csrf: Text = "", next_path: Text = "/") -> Response:
     _require_before(request, csrf)
     try:
-        throttle_of(request).take(_address(request))
+        await door_of(request).take(address_of(request))
         session = await plane_of(request).accounts.sign_in(
-            name.strip(), password, user_agent=_agent(request), address=_address(request)
+            name.strip(), password, user_agent=_agent(request), address=address_of(request)
         )
     except ServiceError as error:
         return _form(request, "sign_in.html", next_path=local_path(next_path), error=error.code, status=error.status)
@@ -60,7 +61,7 @@ async def link_page(request: Request, token: str) -> Response:
 async def use_link(request: Request, token: str, csrf: Text = "") -> Response:
     _require_before(request, csrf)
     try:
-        throttle_of(request).take(_address(request))
+        await door_of(request).take(address_of(request))
         session = await plane_of(request).accounts.use_link(token[:200], user_agent=_agent(request))
     except ServiceError as error:
         shown = "link_used" if isinstance(error, NotSignedIn) else error.code
@@ -123,10 +124,6 @@ def _signed_in(request: Request, session: Session, next_path: str) -> Response:
         secure=is_secure(settings),
     )
     return response
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
 
 
 def _agent(request: Request) -> str:

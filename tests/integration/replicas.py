@@ -57,7 +57,7 @@ class Replicas:
 
     async def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         async with await psycopg.AsyncConnection.connect(self.database) as connection:
-            return cast(list[tuple[Any, ...]], await (await connection.execute(query.encode(), values)).fetchall())
+            return await (await connection.execute(query.encode(), values)).fetchall()
 
     async def runs(self, workflow: str) -> Process:
         """The replica that runs it now."""

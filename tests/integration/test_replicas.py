@@ -37,7 +37,7 @@ async def test_who_signs_in_at_one_is_signed_in_at_the_other(two: Replicas) -> N
         async with Api(elsewhere.url, at.token("admin")) as api:
             assert (await api.get("/api/v1/me"))["name"] == "Administrator"
     made, used = (two.a, two.b) if two.a.ready["links"] else (two.b, two.a)
-    link = urlsplit(made.ready["links"]["admin"]).path
+    link = urlsplit(str(made.ready["links"]["admin"])).path
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
         async with browser.get(f"{used.url}{link}") as page:
             form = {"csrf": _CSRF.findall(await page.text())[0]}
