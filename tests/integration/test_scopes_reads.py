@@ -29,6 +29,7 @@ def visitor() -> list[tuple[str, dict[str, Any]]]:
         "name": "visitor",
         "image": "registry.shop.example/nowhere:1",
         "env": [{"name": "DB_PASSWORD", "value": PASSWORD}, {"name": "MODE", "value": "slow"}],
+        "envFrom": [{"configMapRef": {"name": "visitor-settings"}}],
     }
     labels = {"app": "visitor"}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
@@ -51,7 +52,7 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stand
 
         async def told_of() -> bool:
             found = await made.plane.ask(Diagnose(namespace="aside"))
-            return "visitor" in {cause.object.name for cause in found.diagnosis().root_causes}
+            return "visitor-settings" in {cause.object.name for cause in found.diagnosis().root_causes}
 
         await until(told_of, "the visitor's failure is found", 30)
         yield made
@@ -181,7 +182,7 @@ async def test_without_a_limit_the_same_questions_tell(here: Stand, hidden: set[
 async def test_a_diagnosis_stays_in_its_namespace(here: Stand, hidden: set[str], words: tuple[str, ...]) -> None:
     result = await here.plane.ask(Diagnose(words=words), namespaces=ASIDE)
     diagnosis = result.diagnosis()
-    assert "visitor" in {cause.object.name for cause in diagnosis.root_causes}
+    assert "visitor-settings" in {cause.object.name for cause in diagnosis.root_causes}
     places = {cause.object.namespace for cause in diagnosis.root_causes} | {s.object.namespace for s in diagnosis.symptoms}
     places |= {evidence.object.namespace for cause in diagnosis.root_causes for evidence in cause.evidence}
     places |= {change.object.namespace for change in diagnosis.changes}
