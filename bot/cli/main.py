@@ -112,6 +112,21 @@ def diagnose(
 
 
 @app.command()
+def doctor(
+    as_json: Json = False,
+    model: Annotated[bool, typer.Option("--model", help="Also ask the model, twice and shortly; that costs a little.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show the rights that are there.")] = False,
+    url: Url = None,
+    token: Token = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Look at the whole installation and say what to mend. Exit 0 when nothing fails, else 1."""
+    from bot.cli.doctor import run
+
+    raise SystemExit(run(as_json=as_json, ask_model=model, verbose=verbose, url=url, token=token, data_dir=data_dir))
+
+
+@app.command()
 def runner() -> None:
     """Run the in-cluster runner (configured by OPSTHREAD_RUNNER_…)."""
     from runner.__main__ import main as runner_main

@@ -17,7 +17,7 @@ async def migrate(engine: AsyncEngine) -> None:
     """Raises Unavailable when the database does not answer, Conflict when a newer version wrote it."""
     try:
         async with engine.connect() as connection:
-            now_at = await connection.run_sync(_revision)
+            now_at = await connection.run_sync(revision_of)
     except OperationalError as error:
         raise Unavailable(
             f"the database {engine.url.render_as_string(hide_password=True)} can't be opened ({error.orig}); "
@@ -41,7 +41,8 @@ def revisions() -> list[str]:
     return sorted(match[1] for name in names if (match := re.fullmatch(r"(r\d{4})_\w+\.py", name)))
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """Where this database is; None for one without our tables."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()

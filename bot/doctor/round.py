@@ -1,0 +1,68 @@
+"""A whole round: what can be seen from here, with a running serve and without one."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.doctor.keys import look_at_keys
+from bot.doctor.living import look_at_clusters, look_at_plane
+from bot.doctor.models import look_at_embeddings, look_at_models
+from bot.doctor.place import look_at_place
+from bot.doctor.storage import look_at_database
+from bot.doctor.wire import look_at_bus
+from control_plane.principals import Principal
+from control_plane.services import ControlPlane
+from control_plane.settings import Settings
+from protocol.base import Value
+from protocol.checkup import CheckRow, Health
+
+
+class Checkup(Value):
+    """The rows in the order in which they are best mended."""
+
+    at: datetime
+    serving: bool
+    rows: tuple[CheckRow, ...]
+
+    @property
+    def healthy(self) -> bool:
+        return all(row.health is not Health.FAIL for row in self.rows)
+
+    def counted(self) -> dict[str, int]:
+        return {str(health): sum(row.health is health for row in self.rows) for health in Health}
+
+
+async def round_of_serving(plane: ControlPlane, runtime: Any, principal: Principal, *, ask_model: bool) -> Checkup:
+    """Everything, from inside of a running serve, as `principal`."""
+    settings = plane.settings
+    parts = await asyncio.gather(
+        asyncio.to_thread(look_at_place, settings, serving=True),
+        asyncio.to_thread(look_at_keys, settings),
+        look_at_database(settings),
+        look_at_plane(plane, runtime),
+        look_at_clusters(plane, principal),
+        look_at_models(settings, ask=ask_model),
+        look_at_embeddings(settings, ask=ask_model),
+    )
+    return _checkup([row for part in parts for row in part], serving=True)
+
+
+async def round_alone(settings: Settings | None, said: Sequence[CheckRow], *, ask_model: bool) -> Checkup:
+    """What can be seen without a serve; without settings only what was `said` of them."""
+    rows = list(said)
+    if settings is not None:
+        parts = await asyncio.gather(
+            asyncio.to_thread(look_at_place, settings, serving=False),
+            asyncio.to_thread(look_at_keys, settings),
+            look_at_database(settings),
+            look_at_bus(settings),
+            look_at_models(settings, ask=ask_model),
+            look_at_embeddings(settings, ask=ask_model),
+        )
+        rows += [row for part in parts for row in part]
+    return _checkup(rows, serving=False)
+
+
+def _checkup(rows: Sequence[CheckRow], *, serving: bool) -> Checkup:
+    return Checkup(at=datetime.now(UTC), serving=serving, rows=tuple(rows))
