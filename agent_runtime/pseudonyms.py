@@ -70,7 +70,7 @@ _TOLD: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 class Reveal(Protocol):
     """Text of a stream on its way to people."""
 
-    def feed(self, piece: str) -> None: ...
+    def feed(self, piece: str, /) -> None: ...
     def end(self) -> None: ...
 
 
@@ -183,7 +183,7 @@ class _Revealing:
         self._shown = shown
         self._held = ""
 
-    def feed(self, piece: str) -> None:
+    def feed(self, piece: str, /) -> None:
         text = self._held + piece
         cut = len(text)
         while cut > max(0, len(text) - _MOST_HELD) and (text[cut - 1].isalnum() or text[cut - 1] == "-"):
@@ -200,7 +200,10 @@ class _Revealing:
 
 class _Through:
     def __init__(self, shown: Callable[[str], None]) -> None:
-        self.feed = shown
+        self._shown = shown
+
+    def feed(self, piece: str, /) -> None:
+        self._shown(piece)
 
     def end(self) -> None:
         return None
@@ -237,7 +240,9 @@ def known_names(listed: Iterable[str], namespaces: Iterable[str], others: Iterab
         parts = name.split("-")
         if not any("-".join(parts[:cut]) in names for cut in range(len(parts), 0, -1)):
             names.setdefault(name, "app")
-    return names | {name: "obj" for name in others if name not in names}
+    for name in others:
+        names.setdefault(name, "obj")
+    return names
 
 
 def conversation_key(secret: bytes, conversation: str) -> bytes:

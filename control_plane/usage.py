@@ -23,6 +23,9 @@ PERIODS: tuple[Period, ...] = ("day", "month")
 KINDS: tuple[Kind, ...] = ("cluster", "person")
 
 
+Budgets = dict[tuple[Kind, str, Period], Budget]
+
+
 class UsageLine(Value):
     """One cluster or person in one day or month."""
 
@@ -97,7 +100,7 @@ class UsageBook:
             )
             seen = [row for row in totals if sees(principal, _kind(row.kind), row.subject)]
             models = await _by_model(session, principal.tenant, month) if principal.admin else ()
-        every = {(line.kind, line.subject, line.period): line.budget for line in own}
+        every: Budgets = {(line.kind, line.subject, line.period): line.budget for line in own}
         lines = tuple(self._line(row, every, names) for row in seen)
         return Usage(
             day=day,
@@ -147,7 +150,7 @@ class UsageBook:
                 ),
             )
 
-    def _line(self, row: SpendTotalRow, every: dict[tuple[Kind, str, Period], Budget], names: dict[str, str]) -> UsageLine:
+    def _line(self, row: SpendTotalRow, every: "Budgets", names: dict[str, str]) -> UsageLine:
         kind, period = _kind(row.kind), _period_of(row.span)
         budget = (
             every.get((kind, row.subject, period))

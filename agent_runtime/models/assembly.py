@@ -58,10 +58,11 @@ class Assembly:
         if chunk.get("error"):
             raise failure(chunk["error"])
         self._usage(chunk.get("usage"))
-        choices = chunk.get("choices") or []
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        choices = chunk.get("choices")
+        first = cast(list[Any], choices)[0] if isinstance(choices, list) and choices else None
+        if not isinstance(first, dict):
             return
-        choice = cast(Json, choices[0])
+        choice = cast(Json, first)
         if choice.get("error"):
             raise failure(choice["error"])
         part = choice.get("delta") or choice.get("message")

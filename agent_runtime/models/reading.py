@@ -80,6 +80,6 @@ class Reader:
         except ValueError:
             raise NotAnAnswer("its answer was malformed") from None
         if self._event == "error":
-            raise failure(value.get("error", value) if isinstance(value, dict) else value)
+            raise failure(cast(dict[str, Any], value).get("error", value) if isinstance(value, dict) else value)
         if isinstance(value, dict):
             yield cast(dict[str, Any], value)

@@ -88,7 +88,7 @@ def _objects(text: str) -> list[TextCall | None]:
     rest, calls = text.strip(), list[TextCall | None]()
     while rest:
         try:
-            value, end = cast("tuple[Any, int]", _DECODER.raw_decode(rest))
+            value, end = _DECODER.raw_decode(rest)
         except ValueError:
             return []
         for item in cast(list[Any], value) if isinstance(value, list) else [value]:
@@ -105,8 +105,7 @@ def _call(value: Any) -> TextCall | None:
     if isinstance(inner, dict):
         told = cast(Json, inner)
     name = next((told[key] for key in _NAMES if isinstance(told.get(key), str)), None)
-    raw = next((told[key] for key in _ARGUMENTS if key in told), {})
-    args = arguments_of(raw if isinstance(raw, str) else raw or {})
+    args = arguments_of(next((told[key] for key in _ARGUMENTS if key in told), None) or "")
     return None if name is None or isinstance(args, Broken) else TextCall(name, args)
 
 
@@ -132,7 +131,7 @@ def _value(text: str) -> Any:
     stripped = text.strip()
     if re.fullmatch(r"-?\d+(\.\d+)?|true|false|null|[\[{].*[\]}]", stripped, re.DOTALL):
         try:
-            value, end = cast("tuple[Any, int]", _DECODER.raw_decode(stripped))
+            value, end = _DECODER.raw_decode(stripped)
         except ValueError:
             return text
         return value if end == len(stripped) else text

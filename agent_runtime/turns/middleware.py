@@ -4,12 +4,12 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from json import dumps
-from typing import Any
+from typing import Any, cast
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.messages.tool import ToolCall as ToolCallDict
 from langchain_core.messages.tool import tool_call
 from langgraph.types import Command
@@ -83,9 +83,10 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
             request = request.override(tools=[])
 
         async def send(model: BaseChatModel, tokens: int) -> list[object]:
-            messages = list(request.messages)
+            messages: list[AnyMessage] = list(request.messages)
             if isinstance(model, Endpoint):
-                model, messages = model.with_hooks(self._hooks), compact(messages, tokens=tokens, cited=self._cited())
+                model = model.with_hooks(self._hooks)
+                messages = cast(list[AnyMessage], compact(messages, tokens=tokens, cited=self._cited()))
                 if self.limit is not None:
                     # For a language model only: the rules read the question as the last human message.
                     messages.append(HumanMessage(prompt("budget", self._language, what=self.limit)))
@@ -180,9 +181,8 @@ def _unreadable(request: ToolCallRequest) -> str:
     why = broken_call(request.tool_call["args"])
     if not why:
         return ""
-    schema = request.tool.tool_call_schema if request.tool is not None else None
-    shape = schema if isinstance(schema, dict) else schema.model_json_schema() if schema is not None else {}
-    return f"Not run: {why} The arguments must be one JSON object like {cap(dumps(shape.get('properties', {})), 1200)}"
+    shape = dumps(request.tool.args) if request.tool is not None else "{}"
+    return f"Not run: {why} The arguments must be one JSON object with these fields: {cap(shape, 1200)}"
 
 
 def answer_of(name: str, args: dict[str, Any], message: "ToolMessage | Command[Any]") -> ToolAnswer:

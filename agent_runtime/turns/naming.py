@@ -4,7 +4,7 @@ from agent_runtime.pseudonyms import PLAIN, Names, Pseudonyms, conversation_key,
 from control_plane.errors import ServiceError
 from control_plane.fleet import Cluster
 from protocol.commands import CommandResult, Kubectl
-from protocol.kubectl import parse
+from protocol.kubectl import WriteCall, parse
 from tools.context import ToolContext
 from tools.reads import send
 
@@ -37,8 +37,11 @@ async def names_for(context: ToolContext, cluster: Cluster) -> Names:
 
 
 async def _list(context: ToolContext, line: str, *, needed: bool) -> list[str]:
+    call = parse(line)
+    if isinstance(call, WriteCall):
+        raise NamesUnknown(f"{line} is no read")
     try:
-        result: CommandResult = await send(context, Kubectl(call=parse(line)), deadline_s=DEADLINE_S)
+        result: CommandResult = await send(context, Kubectl(call=call), deadline_s=DEADLINE_S)
     except ServiceError as error:
         raise NamesUnknown(error.message) from error
     if needed and (not result.good or result.cut):

@@ -185,6 +185,7 @@ class House:
     runner: FakeRunner
     script: ClusterScript
     cases: CaseStore | None = None
+    opened: list[Candidate] = field(default_factory=list[Candidate])
 
     async def person(self, name: str, role: Role, namespaces: tuple[str, ...] = ("*",)) -> Principal:
         account = await self.plane.accounts.create(
@@ -199,8 +200,10 @@ class House:
         return TurnStep(plane=self.plane, chain=model, upkeep=Upkeep(self.plane), cases=self.cases)
 
     def model(self) -> tuple[Candidate, ...]:
-        """The configured models."""
-        return tuple(Candidate(model) for model in endpoints(self.plane.settings))
+        """The configured models; the house closes them."""
+        chain = tuple(Candidate(model) for model in endpoints(self.plane.settings))
+        self.opened += chain
+        return chain
 
     def actions(self, **more: Any) -> ActionStep:
         """With short waits."""
@@ -257,9 +260,12 @@ async def agent_house(folder: Path, *, cases: bool = False, **settings: Any) -> 
         assert await runner.enrol(await plane.fleet.enrolment_token(cluster.id, by="admin")) == ""
         assert (await runner.connect()).accepted
         store = CaseStore(chosen.data_dir / "cases") if cases else None
+        house = House(plane, cluster, runner, script, store)
         try:
-            yield House(plane, cluster, runner, script, store)
+            yield house
         finally:
+            for candidate in house.opened:
+                await candidate.model.line.close()
             await runner.close()
             if store is not None:
                 await store.close()

@@ -134,8 +134,8 @@ class ScriptedModel:
                 response = Response(reply.body, reply.status, media_type=reply.content_type)
             case Raw():
                 response = StreamingResponse(drip(reply), media_type=reply.content_type)
-            case Say() | Calls():
-                response = StreamingResponse(stream(reply, self.tokens), media_type="text/event-stream")
+            case _:
+                response = StreamingResponse(stream(cast(Say | Calls, reply), self.tokens), media_type="text/event-stream")
         self.seconds += time.perf_counter() - began
         return response
 
