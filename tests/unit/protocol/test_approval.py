@@ -126,7 +126,7 @@ def test_what_a_decision_weighs(
         assert weighed.message
 
 
-REASON = {"reason": "the release is blocked"}
+REASON: dict[str, object] = {"reason": "the release is blocked"}
 
 # What a decision also says, what is around it, and what comes of it; bob is an approver, alice asked.
 AROUND: list[tuple[Decision, dict[str, object], dict[str, object], Trigger | str]] = [
