@@ -7,13 +7,14 @@ import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from bot.cli.client import ApiError, Client
 from bot.cli.connection import Connection, find_connection
 from bot.cli.exits import Exit
+from bot.cli.feedback import ask_after
 from bot.cli.running import run_loop
 from bot.cli.screen import Screen
 from bot.cli.step_charts import charts_of_step
@@ -32,6 +33,8 @@ class Wishes:
     approve: bool = False
     as_json: bool = False
     explain: bool = False
+    feedback: bool = True
+    """Ask afterwards, on a terminal, whether it was right."""
 
 
 def run(
@@ -88,13 +91,21 @@ async def _tell(client: Client, question: str, wishes: Wishes, screen: Screen, s
     conversation = str(cast(dict[str, Any], opened["conversation"])["id"])
     events = _Events(client, conversation, story, screen)
     async with contextlib.aclosing(events):
-        await events.until_quiet()
-        exit_code = _after_answer(story)
-        if exit_code is not Exit.ANSWERED:
-            return exit_code
-        if story.pending is None:
-            return _without_fix(wishes, story, screen)
-        return await _decide(client, events, wishes, screen, story)
+        code = await _to_the_end(client, events, wishes, screen, story)
+    turn = next(iter(story.turns), None)
+    if code is Exit.ANSWERED and wishes.feedback and not (wishes.as_json or wishes.approve) and turn is not None:
+        await ask_after(client, conversation, turn, screen)
+    return code
+
+
+async def _to_the_end(client: Client, events: "_Events", wishes: Wishes, screen: Screen, story: Story) -> Exit:
+    await events.until_quiet()
+    exit_code = _after_answer(story)
+    if exit_code is not Exit.ANSWERED:
+        return exit_code
+    if story.pending is None:
+        return _without_fix(wishes, story, screen)
+    return await _decide(client, events, wishes, screen, story)
 
 
 async def _cluster(client: Client, wishes: Wishes, screen: Screen) -> str | Exit:
@@ -260,7 +271,8 @@ async def _tell_privately(question: str, wishes: Wishes, *, solo: bool) -> Exit:
             )
             return Exit.CLUSTER_UNREACHABLE
         screen.rest()
-        return await tell(question, Connection(url=running.url, token=token), wishes)
+        # Nothing of it is kept, so nobody is asked whether it was right.
+        return await tell(question, Connection(url=running.url, token=token), replace(wishes, feedback=False))
 
 
 def _words(error: ApiError) -> str:

@@ -72,6 +72,17 @@ class Client:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, "unreachable", f"{self._url} does not answer: {error or type(error).__name__}") from None
 
+    async def lines(self, path: str) -> AsyncIterator[str]:
+        """The lines of a text answer, as they come."""
+        try:
+            async with self._session.get(f"{self._url}{path}") as answer:
+                if answer.status >= 400:
+                    raise await _error(answer)
+                async for raw in answer.content:
+                    yield raw.decode("utf-8", "replace").rstrip("\n")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(0, "unreachable", f"{self._url} does not answer: {error or type(error).__name__}") from None
+
     async def follow(self, conversation: str, after: int = 0) -> AsyncIterator[StreamEvent]:
         """Log entries, approvals and live text of a conversation, in order, over reconnects. Ends never by itself."""
         failures = 0

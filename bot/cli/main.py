@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.case_commands import cases_app, feedback, weights_app
 from bot.cli.cluster_commands import cluster_app
 from bot.cli.exits import Exit
 from bot.cli.model_commands import model_app, turn_app, usage_app
@@ -179,6 +180,9 @@ def account_link(name: str, url: Url = None, token: Token = None, data_dir: Data
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(usage_app, name="usage")
 app.add_typer(turn_app, name="turn")
+app.add_typer(cases_app, name="cases")
+app.add_typer(weights_app, name="weights")
+app.command("feedback")(feedback)
 app.add_typer(model_app, name="model")
 app.add_typer(nats_app, name="nats")
 app.add_typer(sandbox_app, name="sandbox")

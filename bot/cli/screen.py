@@ -16,6 +16,7 @@ from protocol.events import (
     ActionStarted,
     AgentEvent,
     ApprovalDecided,
+    CaseEnded,
     CaseStored,
     DiagnosisMade,
     ModelMessage,
@@ -81,6 +82,9 @@ class Screen:
                 self._line(f"  Stored as a case: {title}", "dim")
             case TurnFinished():
                 self._line(f"  {cost_line(event)}", "dim")
+            case CaseEnded(end=end, object=about, message=message):
+                held = {"held": "held", "relapsed": "did NOT hold"}.get(end, "could not be judged")
+                self._line(f"■ The fix of {about} {held}. {message}", "bold green" if end == "held" else "bold yellow")
             case TurnFailed(message=message):
                 self.error(message)
             case _:
@@ -116,6 +120,15 @@ class Screen:
         self.rest()
         answer = self._console.input(f"{question} \\[y/N] ")
         return answer.strip().lower() in ("y", "yes", "j", "はい", "是")
+
+    def choose(self, question: str, *, lower: bool = True) -> str:
+        """A word from the terminal; "" when nothing is said, or the terminal is gone."""
+        self.rest()
+        try:
+            said = self._console.input(question).strip()
+        except EOFError:
+            return ""
+        return said.lower() if lower else said
 
     def note(self, text: str) -> None:
         self._line(text, "dim")
