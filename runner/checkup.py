@@ -62,7 +62,7 @@ async def self_check(ask: Ask, runner: Patient) -> Answer:
     await runner.prometheus.look(runner.cache.objects(("Service",)))
     parts = await asyncio.gather(
         _api_server(ask.client, user),
-        _rights(ask.client, runner.config, user),
+        look_at_rights(ask.client, runner.config, user),
         asyncio.to_thread(_disk, runner.config.data_dir),
     )
     rows = [row for part in parts for row in part]
@@ -112,7 +112,8 @@ TOO_MUCH = (
 READ_ONLY_TOO_MUCH = Needed("patch", "apps", "deployments", "", "its mode is read-only, and its account may write")
 
 
-async def _rights(client: KubeClient, config: RunnerConfig, user: str) -> list[CheckRow]:
+async def look_at_rights(client: KubeClient, config: RunnerConfig, user: str) -> list[CheckRow]:
+    """What is missing for this runner's mode, and what is more than any mode needs; `user` as the API server calls it."""
     wanted = needed_rights(config)
     beyond = [*TOO_MUCH, *(() if config.mode == "writes" else (READ_ONLY_TOO_MUCH,))]
     try:

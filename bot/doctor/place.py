@@ -90,8 +90,10 @@ def _unknown_keys(table: Mapping[str, Any]) -> Iterable[CheckRow]:
 
 
 def _instead(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
-    return f"Write {near[0]} instead." if near else "Remove it; docs/configuration.md has all names."
+    """The prefix that all share would make any two look alike."""
+    by_end = {one.removeprefix(PREFIX).lower(): one for one in sorted(known)}
+    near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), by_end, n=1, cutoff=0.7)
+    return f"Write {by_end[near[0]]} instead." if near else "Remove it; docs/configuration.md has all names."
 
 
 def _folder(folder: Path) -> CheckRow:
