@@ -1,12 +1,13 @@
 """As much OpenAPI as kubectl asks: which kinds can be patched, and with which parameters.
 
 `kubectl apply` looks for fieldValidation, older versions look for dryRun, and old ones insist on version 2
-of the document in gnostic's protobuf. Schemas are not here; kubectl then leaves the checking to the server.
+of the document in gnostic's protobuf. Schemas are those of `explain`; kubectl leaves the checking to the server.
 """
 
 from sandbox.discovery import VERSION
 from sandbox.objects import Obj
 from sandbox.resources import RESOURCES, Resource, groups
+from sandbox.schemas import schemas
 
 _PARAMETERS = ("dryRun", "fieldManager", "fieldValidation", "force")
 
@@ -42,7 +43,8 @@ def document(group_name: str, version: str) -> Obj:
             }
         }
     info = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
-    return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {}}
+    mine = [resource for resource in RESOURCES if (resource.group, resource.version) == (group_name, version)]
+    return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas(mine)}}
 
 
 def document_v2() -> Obj:
