@@ -19,7 +19,9 @@ from agent_runtime.models.answer import about, broken_call
 from agent_runtime.models.breaker import Breaker
 from agent_runtime.models.endpoint import WHOLE_ANSWER, Endpoint
 from agent_runtime.models.offline import OfflineModel
+from agent_runtime.models.phrases import phrase
 from agent_runtime.models.trouble import EMPTY, KNOWN, MALFORMED, ONLY_THOUGHT, Trouble, trouble_of
+from knowledge.wording import translate
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +97,8 @@ class Models:
             message = await self._candidate(candidate, send, end, reset)
             if message is not None:
                 return Given(message, offline=False, model=candidate.name)
-        note = "; ".join(dict.fromkeys(trouble.why for trouble in self.troubles.values())) or self.offline.note
+        whys = dict.fromkeys(trouble.why for trouble in self.troubles.values()) or dict.fromkeys([self.offline.note])
+        note = "; ".join(translate(why, self.offline.language) for why in whys)
         model = self.offline.model_copy(update={"withdrawn": withdrawn, "note": note})
         return Given(_only(await send(model, 0)), offline=True)
 
@@ -128,7 +131,7 @@ class Models:
             await reset()
             if trouble.too_long and not compacted:
                 compacted, tokens = True, tokens // 4
-                self.say("The model's context is too small for this; older results are shortened.")
+                self.say(phrase("compacted", self.offline.language))
             elif trouble.again and attempts + 1 < ATTEMPTS:
                 attempts += 1
             elif trouble.wait_s is not None and waits < WAITS and await self._wait(trouble, waits, end):
@@ -157,7 +160,8 @@ class Models:
         if asked > self.wait_s or time.monotonic() + asked >= end:
             return False
         if asked >= SAY_FROM_S:
-            self.say(f"The model asks us to wait {asked:.0f} s: {trouble.why}.")
+            why = translate(trouble.why, self.offline.language)
+            self.say(phrase("wait", self.offline.language, seconds=f"{asked:.0f}", why=why))
         await asyncio.sleep(asked)
         return True
 

@@ -18,6 +18,16 @@ PHRASES: dict[str, dict[Language, str]] = {
         "zh": "_本回答由 {model} 生成，因为无法使用所配置的模型（{why}）。_",
         "ja": "_設定されたモデルを使えなかったため（{why}）、{model} が答えました。_",
     },
+    "wait": {
+        "en": "The model asks us to wait {seconds} s: {why}.",
+        "zh": "模型要求等待 {seconds} 秒：{why}。",
+        "ja": "モデルが {seconds} 秒待つよう求めています：{why}。",
+    },
+    "compacted": {
+        "en": "The model's context is too small for this; older results are shortened.",
+        "zh": "模型的上下文容纳不下；正在缩短较早的结果。",
+        "ja": "モデルのコンテキストに収まらないため、古い結果を短くしています。",
+    },
     "cut": {
         "en": "_The model's answer was cut at its limit of length._",
         "zh": "_模型的回答达到长度上限而被截断。_",

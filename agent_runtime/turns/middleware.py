@@ -25,6 +25,7 @@ from agent_runtime.turns.recorder import Recorder
 from agent_runtime.turns.transcript import this_turn, tool_message
 from agent_runtime.turns.turn_log import opening_call
 from control_plane.conversations import Conversations, Turn
+from knowledge.wording import translate
 from prompts import prompt
 from protocol.commands import CommandStatus
 from protocol.events import Language, ModelMessage, ToolCall
@@ -158,7 +159,9 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         if self._unproven():
             remarks.append(phrase("unproven", self._language))
         if self._models.why:
-            remarks.append(phrase("other_model", self._language, model=given.model, why=self._models.why))
+            remarks.append(
+                phrase("other_model", self._language, model=given.model, why=translate(self._models.why, self._language))
+            )
         return remarks
 
     def _cited(self) -> frozenset[str]:

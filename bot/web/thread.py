@@ -24,6 +24,7 @@ def _new_turn() -> View:
         "offline": False,
         "approvals": [],
         "results": [],
+        "usage": None,
         "ends": [],
         "state": "queued",
         "message": "",
@@ -55,11 +56,26 @@ def _take(turn: View, entry: View) -> None:
             turn["ends"].append(event)
             if turn["question"] is None:
                 turn["state"] = "finished"
+            turn["usage"] = _usage(event)
         case "turn_finished":
             turn["state"] = "finished"
+            turn["usage"] = _usage(event)
         case "turn_cancelled":
             turn["state"] = "cancelled"
         case "turn_failed":
             turn["state"], turn["message"] = "failed", event["message"]
         case _:
             pass
+
+
+def _usage(event: View) -> View:
+    """What the turn cost, for the words of a page."""
+    inputs, outputs = int(event.get("input_tokens", 0)), int(event.get("output_tokens", 0))
+    models = [str(model) for model in event.get("models", ()) if model]
+    money = f" · {event['money']:.4f} {event['currency']}" if event.get("currency") else ""
+    return {
+        "rules_only": not models and not inputs + outputs,
+        "estimated": bool(event.get("estimated")),
+        "values": {"n": f"{inputs + outputs:,}", "in": f"{inputs:,}", "out": f"{outputs:,}"},
+        "rest": money + "".join(f" · {model}" for model in models),
+    }

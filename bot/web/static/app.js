@@ -8,6 +8,7 @@ import "./components/feedback.js";
 import "./components/sidebar.js";
 import "./components/steps.js";
 import "./components/turn.js";
+import "./components/usage.js";
 import { get, post } from "./api.js";
 import { enhance } from "./composer.js";
 import { h } from "./dom.js";

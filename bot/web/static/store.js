@@ -28,6 +28,7 @@ export function takeProgress(thread, progress) {
   const turn = turnOf(thread, progress.turn);
   const step = turn.steps.find((s) => s.call === progress.call);
   if (step) step.note = progress.note;
+  else if (!progress.call) turn.doing = progress.note;
   return turn;
 }
 
@@ -63,6 +64,7 @@ const STEPS = {
     Object.assign(step, { status: event.status, text: event.text, ms: event.duration_ms, cut: event.cut, note: "", seq: entry.seq, cutAt: entry.cut_at, command: event.command });
   },
   model_message(turn, event, entry) {
+    turn.doing = "";
     turn.streaming = "";
     turn.written = event.text;
     const message = { tree: entry.tree, text: event.text, offline: event.offline };

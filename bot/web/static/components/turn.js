@@ -18,6 +18,7 @@ class Turn extends HTMLElement {
     this.answer.update(turn);
     this.approvals(turn, thread);
     this.footer(turn);
+    this.usage.update(turn);
     this.feedback.update(turn, conversation);
   }
 
@@ -28,10 +29,11 @@ class Turn extends HTMLElement {
     this.charts = document.createElement("ot-charts");
     this.answer = document.createElement("ot-answer");
     this.end = h("div", { class: "turn-end" });
+    this.usage = document.createElement("ot-usage");
     this.feedback = document.createElement("ot-feedback");
     this.limits = document.createElement("ot-limits");
     this.rail = h("div", { class: "rail" });
-    this.main = h("div", { class: "turn-main" }, this.steps, this.diagnosis, this.charts, this.answer, this.end, this.feedback);
+    this.main = h("div", { class: "turn-main" }, this.steps, this.diagnosis, this.charts, this.answer, this.end, this.usage, this.feedback);
     this.aside = h("div", { class: "turn-side" }, this.rail, this.limits);
     this.append(this.asked, h("div", { class: "turn-body" }, this.main, this.aside));
   }
@@ -46,6 +48,7 @@ class Turn extends HTMLElement {
       this.asked,
       h("p", { class: "asked-by" }, turn.question.by_name, " · ", time(turn.at)),
       h("div", { class: "bubble" }, turn.question.text),
+      turn.question.redacted ? h("p", { class: "note asked-redacted", role: "status" }, t("question.redacted", { n: turn.question.redacted })) : null,
     );
   }
 
@@ -68,7 +71,7 @@ class Turn extends HTMLElement {
     if (turn.finished) parts.push(h("p", { class: "turn-meta" }, meta(turn)));
     if (turn.state === "queued") parts.push(h("p", { class: "note waiting" }, h("span", { class: "mark spinner" }), t("turn.queued")));
     if (turn.state === "running" && !turn.steps.some((s) => s.status === "running") && !turn.streaming) {
-      parts.push(h("p", { class: "note waiting" }, h("span", { class: "mark spinner" }), t("turn.thinking")));
+      parts.push(h("p", { class: "note waiting" }, h("span", { class: "mark spinner" }), turn.doing || t("turn.thinking")));
     }
     fill(this.end, parts);
   }
