@@ -23,6 +23,7 @@ from control_plane.limits import Limits
 from control_plane.model_requests import ModelRequests
 from control_plane.notifications import Notifications
 from control_plane.replica import Replica
+from control_plane.retention import Retention
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
 from control_plane.soaks import Soaks
@@ -43,7 +44,7 @@ async def control_plane(settings: Settings, *, clock: Clock = utc_now) -> AsyncG
         await plane.database.start()
         stack.push_async_callback(plane.replica.stop)
         await plane.replica.start()
-        for part in (plane.bus, plane.fleet, plane.commands, plane.audit):
+        for part in (plane.retention, plane.bus, plane.fleet, plane.commands, plane.audit):
             stack.push_async_callback(part.stop)
             await part.start()
         stack.push_async_callback(plane.durable.close)
@@ -78,6 +79,7 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         bus=bus,
         durable=durable,
         replica=replica,
+        retention=Retention(database, durable, settings, clock=clock),
         limits=Limits(database, holder=lambda: replica.holder, clock=clock),
         accounts=Accounts(database, clock=clock, wakeups=bus),
         fleet=fleet,

@@ -21,6 +21,7 @@ from control_plane.limits import Limits
 from control_plane.model_requests import ModelRequests
 from control_plane.notifications import Notifications
 from control_plane.replica import Replica
+from control_plane.retention import Retention
 from control_plane.settings import Settings
 from control_plane.soaks import Soaks
 from control_plane.spending import Spending
@@ -52,5 +53,6 @@ class ControlPlane:
     model_requests: ModelRequests
     replica: Replica
     limits: Limits
+    retention: Retention
     grant_key: SigningKey
     grant_kid: str

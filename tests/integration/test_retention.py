@@ -1,0 +1,173 @@
+"""What is old goes, what is young, open or decided stays, and one replica does it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from control_plane.audit import Audit
+from control_plane.conversations import Conversation
+from control_plane.durable import Durable
+from control_plane.retention import Retention, is_due
+from control_plane.settings import Settings
+from control_plane.tables import ApprovalRow, CommandEntryRow, ConversationRow, FeedbackRow, LogEntryRow, TurnRow
+from protocol.approval import Role
+from protocol.events import TurnFinished
+from protocol.ids import new_id
+from tests.integration.desk import Desk
+from tests.integration.waiting import until
+
+NIGHT = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
+DONE = TurnFinished(took_ms=1, model_calls=1, tool_calls=0)
+
+
+def retention(desk: Desk, **settings: Any) -> Retention:
+    return Retention(desk.database, Durable(desk.settings), desk.settings.model_copy(update=settings), clock=desk.clock)
+
+
+async def count(desk: Desk, table: Any) -> int:
+    async with desk.database.read() as session:
+        return await session.scalar(select(func.count()).select_from(table)) or 0
+
+
+async def add_command(desk: Desk, *, ended: bool = True) -> str:
+    now = desk.clock()
+    row = CommandEntryRow(
+        id=new_id(), cluster=desk.cluster.id, kind="kubectl", title="get pods", request="{}", scope="{}", issued_by="ann",
+        status="ok" if ended else None, created_at=now, finished_at=now if ended else None,
+    )  # fmt: skip
+    async with desk.database.transaction() as session:
+        session.add(row)
+    return row.id
+
+
+async def talk(desk: Desk, *, end: bool = True) -> Conversation:
+    ann = await desk.person(new_id(), Role.OPERATOR)
+    conversation = await desk.conversation(ann)
+    turn = await desk.conversations.ask(conversation.id, ann, "what is wrong?", door="web", language="en")
+    if end:
+        await desk.conversations.end_turn(turn.id, "finished", DONE)
+    return conversation
+
+
+@pytest.mark.parametrize(
+    ("now", "last", "due"),
+    [
+        (NIGHT, NIGHT - timedelta(days=1), True),
+        (NIGHT.replace(hour=12), NIGHT, False),
+        (NIGHT.replace(hour=12), NIGHT - timedelta(days=1), False),
+        (NIGHT.replace(hour=12), NIGHT - timedelta(days=2), True),
+        (NIGHT.replace(hour=12), None, True),
+    ],
+)
+def test_it_is_due_at_night_or_when_it_was_long_ago(now: datetime, last: datetime | None, due: bool) -> None:
+    assert is_due(now, last) is due
+
+
+async def test_old_commands_go_and_young_and_unfinished_ones_stay(any_desk: Desk) -> None:
+    old = [await add_command(any_desk) for _ in range(3)]
+    open_one = await add_command(any_desk, ended=False)
+    any_desk.clock.move(days=31)
+    young = await add_command(any_desk)
+    removed = await retention(any_desk).once_if_due()
+    assert removed is not None
+    assert removed.commands == len(old)
+    async with any_desk.database.read() as session:
+        assert set(await session.scalars(select(CommandEntryRow.id))) == {open_one, young}
+    ann = await any_desk.person("root", Role.ADMIN)
+    trail = await Audit(any_desk.database).list(ann.model_copy(update={"admin": True}), subject="retention")
+    assert [(row.action, row.detail["commands"]) for row in trail] == [("retention.ran", "3")]
+
+
+async def test_conversations_stay_for_ever_unless_configured(any_desk: Desk) -> None:
+    await talk(any_desk)
+    any_desk.clock.move(days=4000)
+    removed = await retention(any_desk).once_if_due()
+    assert removed is not None
+    assert removed.conversations == 0
+    assert await count(any_desk, LogEntryRow) == 2
+
+
+async def test_an_old_conversation_goes_whole_and_what_was_decided_in_it_stays(any_desk: Desk) -> None:
+    ann, bob = await any_desk.person("ann", Role.OPERATOR), await any_desk.person("bob", Role.APPROVER)
+    with_approval = await any_desk.conversation(ann)
+    approval = await any_desk.propose(ann, conversation=with_approval)
+    await any_desk.approvals.withdraw(approval.id, ann)
+    open_approval = await any_desk.conversation(bob)
+    await any_desk.propose(bob, any_desk.plan("768Mi"), conversation=open_approval)
+    plain, waiting, judged = await talk(any_desk), await talk(any_desk, end=False), await talk(any_desk)
+    async with any_desk.database.transaction() as session:
+        row = {"turn": new_id(), "cluster": any_desk.cluster.id, "account": "ann", "account_name": "Ann", "role": "operator"}
+        now = any_desk.clock()
+        session.add(
+            FeedbackRow(
+                id=new_id(), conversation=judged.id, verdict="helped", code="", said=1, created_at=now, updated_at=now, **row
+            )
+        )
+    any_desk.clock.move(days=91)
+    young = await talk(any_desk)
+
+    removed = await retention(any_desk, keep_conversations_days=90).once_if_due()
+
+    assert removed is not None
+    assert removed.conversations == 3
+    async with any_desk.database.read() as session:
+        left = {row.id: row for row in await session.scalars(select(ConversationRow))}
+        logs = set(await session.scalars(select(LogEntryRow.conversation)))
+        turns = set(await session.scalars(select(TurnRow.conversation)))
+        kept = await session.get_one(ApprovalRow, approval.id)
+    assert set(left) == {open_approval.id, waiting.id, judged.id, young.id}
+    assert plain.id not in left
+    assert (kept.state, kept.conversation) == ("cancelled", None)
+    assert (left[judged.id].title, left[judged.id].last_seq) == ("", 0), "named by somebody's word, so it stays, empty"
+    assert logs == {open_approval.id, waiting.id, young.id}
+    assert turns == {waiting.id, young.id}
+
+
+async def test_of_many_replicas_one_does_it(any_desk: Desk) -> None:
+    await add_command(any_desk)
+    any_desk.clock.move(days=31)
+    replicas = [retention(any_desk) for _ in range(4)]
+    done = await asyncio.gather(*(each.once_if_due() for each in replicas))
+    assert [removed.commands for removed in done if removed is not None] == [1]
+
+
+async def test_the_next_night_it_is_done_again(desk: Desk) -> None:
+    replicas = [retention(desk) for _ in range(2)]
+    assert [await each.once_if_due() is not None for each in replicas] == [True, False]
+    desk.clock.move(hours=14)  # it is night, and was done today
+    assert [await each.once_if_due() is not None for each in replicas] == [False, False]
+    desk.clock.move(days=1)
+    assert [await each.once_if_due() is not None for each in replicas] == [True, False]
+
+
+async def test_workflows_that_ended_go_and_active_ones_stay(tmp_path: Path) -> None:
+    durable = Durable(Settings(data_dir=tmp_path))
+    go = asyncio.Event()
+
+    async def step(argument: str) -> None:
+        if argument == "active":
+            await go.wait()
+
+    durable.register("turn_v1", step)
+    await durable.launch()
+    try:
+        for name in ("a", "b", "active"):
+            await durable.start("turn_v1", f"turn:{name}", name)
+
+        async def two_ended() -> bool:
+            return not await durable.active("turn:a") and not await durable.active("turn:b")
+
+        await until(two_ended, "two have ended")
+        soon = datetime.now(UTC) + timedelta(hours=1)
+        assert await durable.forget_ended(soon - timedelta(days=1), 10) == 0
+        assert await durable.forget_ended(soon, 1) == 1
+        assert await durable.forget_ended(soon, 10) == 1
+        assert await durable.forget_ended(soon, 10) == 0
+        assert await durable.active("turn:active")
+    finally:
+        go.set()
+        await durable.close()
