@@ -11,7 +11,7 @@ from typing import Any
 from knowledge.diagnosis.fields import sub, text
 from protocol.bus import RunnerMode
 from protocol.checkup import CheckRow, fail, ok, skip, warn
-from protocol.rights import rights_for
+from protocol.rights import Right, rights_for
 from protocol.text import one_line
 from runner.cache.live import CLUSTER_KINDS, KINDS, LiveCache
 from runner.commands.answer import Answer
@@ -94,13 +94,15 @@ def needed_rights(config: RunnerConfig) -> list[Needed]:
 def _writes(mode: RunnerMode) -> list[Needed]:
     if not mode.writes:
         return []
-    found: list[Needed] = []
+    types: dict[Right, list[str]] = {}
     for name in mode.remediations:
         for right in rights_for([name]):
-            lost = f"approved remediations of type {name} fail"
-            spaces = (mode.namespaces or ("",))[:_MOST_NAMESPACES] if right.namespaced else ("",)
-            found += [Needed(right.verb, right.group, right.resource, space, lost, vital=True) for space in spaces]
-    return list({(n.verb, n.group, n.resource, n.namespace): n for n in found}.values())
+            types.setdefault(right, []).append(name)
+    return [
+        Needed(right.verb, right.group, right.resource, space, f"approved remediations fail: {', '.join(names)}", vital=True)
+        for right, names in types.items()
+        for space in ((mode.namespaces or ("",))[:_MOST_NAMESPACES] if right.namespaced else ("",))
+    ]
 
 
 TOO_MUCH = (

@@ -8,16 +8,21 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 
 from protocol.bus import WatchBatch
 from protocol.diagnosis import Change, Finding
+from runner.disk import open_file
 from runner.link import CONNECTION_ERRORS
 
 log = structlog.get_logger("runner.spool")
 
 MAX_ROWS = 5000
+MAX_BYTES = 64 * 1024 * 1024
+MAX_BATCH_BYTES = 512 * 1024
+"""A batch that NATS would refuse for its size (1 MiB with the envelope) would stand in the way of all others for ever."""
 _BATCH = 100
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY, boot TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL)"
@@ -30,41 +35,42 @@ Store = Callable[[str, bytes, str], Awaitable[None]]
 class Spool:
     """Not thread-safe: used from the event loop only; a row is a few KiB, so the writes are short."""
 
-    def __init__(self, path: Path, *, cluster: str, runner: str, boot: str, max_rows: int = MAX_ROWS) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(_SCHEMA)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cluster: str,
+        runner: str,
+        boot: str,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._db = open_file(path, _SCHEMA, "NORMAL")
         self._cluster, self._runner, self._boot = cluster, runner, boot
-        self._max_rows = max_rows
+        self._max_rows, self._max_bytes = max_rows, max_bytes
         self._seq = 0
         self._waiting = asyncio.Event()
         self.dropped = 0
-        if self.depth:
+        self._depth, self._bytes = self._counted()
+        if self._depth:
             self._waiting.set()
 
     @property
     def depth(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM batch").fetchone()[0])
+        return self._depth
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes
 
     def put(self, *, findings: Sequence[Finding] = (), closed: Sequence[str] = (), changes: Sequence[Change] = ()) -> None:
-        """Keep a batch until it is acknowledged. Long ones become several."""
+        """Keep a batch until it is acknowledged. Long ones become several.
+
+        What a full disk does not take is dropped and counted: the watch goes on.
+        """
         for at in range(0, max(len(findings), len(closed), len(changes)), _BATCH):
-            self._seq += 1
-            batch = WatchBatch(
-                cluster=self._cluster,
-                runner=self._runner,
-                boot=self._boot,
-                seq=self._seq,
-                findings=tuple(findings[at : at + _BATCH]),
-                closed=tuple(closed[at : at + _BATCH]),
-                changes=tuple(changes[at : at + _BATCH]),
-            )
-            self._db.execute(
-                "INSERT INTO batch (boot, seq, body) VALUES (?, ?, ?)", (self._boot, self._seq, batch.model_dump_json())
-            )
-        self._trim()
+            part = slice(at, at + _BATCH)
+            self._keep(tuple(findings[part]), tuple(closed[part]), tuple(changes[part]))
         self._waiting.set()
 
     async def run(self, store: Store, *, retry_s: Sequence[float] = (0.5, 1, 2, 5, 15)) -> None:
@@ -86,17 +92,71 @@ class Spool:
                 await asyncio.sleep(wait)
                 continue
             failures = 0
-            self._db.execute("DELETE FROM batch WHERE id = ?", (number,))
+            self._remove(number)
 
     def close(self) -> None:
         self._db.close()
 
+    def _keep(self, findings: tuple[Finding, ...], closed: tuple[str, ...], changes: tuple[Change, ...]) -> None:
+        batch = WatchBatch(
+            cluster=self._cluster,
+            runner=self._runner,
+            boot=self._boot,
+            seq=self._seq + 1,
+            findings=findings,
+            closed=closed,
+            changes=changes,
+        )
+        body = batch.model_dump_json()
+        size = len(body.encode())
+        longest = max(len(findings), len(closed), len(changes))
+        if size > MAX_BATCH_BYTES and longest > 1:
+            half = longest // 2
+            self._keep(findings[:half], closed[:half], changes[:half])
+            self._keep(findings[half:], closed[half:], changes[half:])
+            return
+        if size > MAX_BATCH_BYTES:
+            self._drop(1, "a single item is too large to send")
+            return
+        try:
+            self._db.execute("INSERT INTO batch (boot, seq, body) VALUES (?, ?, ?)", (self._boot, self._seq + 1, body))
+        except sqlite3.OperationalError as error:
+            self._drop(1, str(error))
+            return
+        self._seq += 1
+        self._depth += 1
+        self._bytes += size
+        self._trim()
+
     def _trim(self) -> None:
-        extra = self.depth - self._max_rows
-        if extra > 0:
-            self._db.execute("DELETE FROM batch WHERE id IN (SELECT id FROM batch ORDER BY id LIMIT ?)", (extra,))
-            self.dropped += extra
-            log.warning("spool_full", dropped=self.dropped)
+        while self._depth > 1 and (self._depth > self._max_rows or self._bytes > self._max_bytes):
+            number = self._db.execute("SELECT min(id) FROM batch").fetchone()[0]
+            before = self._depth
+            self._remove(number)
+            if self._depth == before:
+                return
+            self._drop(1, "the spool is full")
+
+    def _remove(self, number: int) -> None:
+        """A row that can't be removed now is sent once more later: the ingest knows it by its number."""
+        try:
+            size: Any = self._db.execute("SELECT length(CAST(body AS BLOB)) FROM batch WHERE id = ?", (number,)).fetchone()
+            self._db.execute("DELETE FROM batch WHERE id = ?", (number,))
+        except sqlite3.OperationalError as error:
+            log.warning("batch_not_removed", error=str(error))
+            return
+        if size is not None:
+            self._depth -= 1
+            self._bytes -= int(size[0])
+
+    def _drop(self, count: int, why: str) -> None:
+        self.dropped += count
+        if self.dropped == count or self.dropped % 100 == 0:
+            log.warning("batches_dropped", why=why, dropped=self.dropped)
+
+    def _counted(self) -> tuple[int, int]:
+        found = self._db.execute("SELECT count(*), coalesce(sum(length(CAST(body AS BLOB))), 0) FROM batch").fetchone()
+        return int(found[0]), int(found[1])
 
 
 def _subject_of(body: str) -> str:

@@ -110,7 +110,7 @@ class Execution:
             )
         except asyncio.CancelledError:
             self._memory.end(
-                grant.nonce, "unknown", ask.now(), code="stopped", message="the runner was stopped while it sent the change"
+                grant, "unknown", ask.now(), code="stopped", message="the runner was stopped while it sent the change"
             )
             raise
         except Exception as defect:  # whatever it is, the change may have been sent: that must be on record
@@ -118,7 +118,7 @@ class Execution:
             words = f"the runner has a defect here ({type(defect).__name__}); its log has the details"
             outcome = ExecutionOutcome(outcome="unknown", code="defect", message=words, at=ask.now())
         if outcome.outcome in ("applied", "refused", "failed", "unknown"):
-            self._memory.end(grant.nonce, outcome.outcome, ask.now(), code=outcome.code, message=outcome.message, after=after)
+            self._memory.end(grant, outcome.outcome, ask.now(), code=outcome.code, message=outcome.message, after=after)
         log.info("executed", authority=grant.authority, purpose=grant.purpose, outcome=outcome.outcome, code=outcome.code)
         return outcome
 

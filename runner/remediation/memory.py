@@ -3,12 +3,19 @@
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+import structlog
+
 from protocol.commands import FORGOTTEN, RUNNING, ExecutionOutcome
 from protocol.grant import Grant, GrantRefused
+from runner.disk import open_file
+
+log = structlog.get_logger("runner.execute")
+
+_KEPT = timedelta(days=90)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS used_grant (
@@ -40,14 +47,16 @@ class AfterState:
 
 
 class GrantMemory:
-    """SQLite with synchronous=FULL: a commit is on the disk when it returns. Used from the event loop: rows are tiny."""
+    """SQLite with synchronous=FULL: a commit is on the disk when it returns. Used from the event loop: rows are tiny.
+
+    A file that can't be read any more is put aside: what ran before is then forgotten, and said to be. No grant runs twice for
+    that, because grants name the start of the process that may use them.
+    """
 
     def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        self._db = open_file(path, _SCHEMA, "FULL")
+        self._late: dict[tuple[str, str], ExecutionOutcome] = {}
+        self._db.execute("DELETE FROM used_grant WHERE at < ?", ((now() - _KEPT).isoformat(),))
         self._db.execute("INSERT OR IGNORE INTO birth (one, at) VALUES (1, ?)", (now().isoformat(),))
         self._born = datetime.fromisoformat(self._db.execute("SELECT at FROM birth").fetchone()[0])
         self._db.execute(
@@ -56,7 +65,18 @@ class GrantMemory:
         )
 
     def begin(self, grant: Grant, now: datetime) -> None:
-        """Use the grant up. Raises GrantRefused `replay` for a nonce that was used, `ran_already` for a plan that ran."""
+        """Use the grant up.
+
+        Raises GrantRefused: `replay` for a nonce that was used, `ran_already` for a plan that ran, `disk` where it can't be
+        written down, since then nothing may be sent.
+        """
+        try:
+            self._begin(grant, now)
+        except sqlite3.OperationalError as error:
+            words = f"the grant can't be written down, so nothing was sent ({error}): mend the runner's disk"
+            raise GrantRefused("disk", words) from error
+
+    def _begin(self, grant: Grant, now: datetime) -> None:
         ran = self._db.execute(
             "SELECT state FROM used_grant WHERE authority = ? AND purpose = ? AND state IN ('started', 'applied', 'unknown')",
             (grant.authority, grant.purpose),
@@ -80,16 +100,24 @@ class GrantMemory:
             raise GrantRefused("ran_already", f"the {grant.purpose} of {grant.authority} ran before; its outcome is {ran[0]}")
 
     def end(
-        self, nonce: str, outcome: Ended, now: datetime, *, code: str = "", message: str = "", after: AfterState | None = None
+        self, grant: Grant, outcome: Ended, now: datetime, *, code: str = "", message: str = "", after: AfterState | None = None
     ) -> None:
-        self._db.execute(
-            "UPDATE used_grant SET state = ?, code = ?, message = ?, at = ?, after_uid = ?, after_hash = ? WHERE nonce = ?",
-            (outcome, code, message, now.isoformat(), after.uid if after else "", after.fields_hash if after else "", nonce),
-        )
+        """On the disk when it returns. Where that fails this process still knows it; a later one will say `unknown`."""
+        uid, fields_hash = (after.uid, after.fields_hash) if after else ("", "")
+        try:
+            self._db.execute(
+                "UPDATE used_grant SET state = ?, code = ?, message = ?, at = ?, after_uid = ?, after_hash = ? WHERE nonce = ?",
+                (outcome, code, message, now.isoformat(), uid, fields_hash, grant.nonce),
+            )
+        except sqlite3.OperationalError as error:
+            log.error("outcome_not_written", authority=grant.authority, outcome=outcome, error=str(error))
+            self._late[grant.authority, grant.purpose] = ExecutionOutcome(outcome=outcome, code=code, message=message, at=now)
 
     def outcome(self, authority: str, purpose: str, since: datetime | None = None) -> ExecutionOutcome:
         """What became of the latest grant; one that ran counts before one that was refused. A memory that begins after `since`
         can't say `never_seen`: the disk of the runner that ran it may be gone."""
+        if (authority, purpose) in self._late:
+            return self._late[authority, purpose]
         row = self._db.execute(
             "SELECT state, code, message, at FROM used_grant WHERE authority = ? AND purpose = ? "
             "ORDER BY state = 'refused', at DESC LIMIT 1",

@@ -1,6 +1,5 @@
-"""Configuration, identity, spool, grant memory, and what the process may import."""
+"""Configuration, identity, and what the process may import."""
 
-import asyncio
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,18 +10,12 @@ import pytest
 from nacl.signing import SigningKey
 from pydantic import ValidationError
 
-from protocol.diagnosis import Change
-from protocol.grant import Grant, GrantRefused
-from protocol.objects import ObjectRef
 from protocol.proof import ProofRefused, decode_proof
 from runner.config import RunnerConfig
 from runner.identity import load_identity, save_identity
-from runner.remediation.memory import AfterState, GrantMemory
-from runner.spool import Spool
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KEY = SigningKey(b"k" * 32).verify_key.encode().hex()
-WEB = ObjectRef.parse("Deployment/shop/web")
 
 
 def config(**values: Any) -> RunnerConfig:
@@ -74,108 +67,6 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path.chmod(0o644)
     with pytest.raises(PermissionError, match="chmod 600"):
         load_identity(path)
-
-
-def grant(nonce: str = "n" * 16, authority: str = "approval:" + "a" * 16, purpose: str = "action") -> Grant:
-    return Grant(
-        cluster="c" * 16,
-        runner_boot="b" * 16,
-        plan_hash="h",
-        purpose=purpose,
-        authority=authority,
-        kid="k",
-        nonce=nonce,
-        issued_at=NOW,
-        expires_at=NOW + timedelta(seconds=60),
-    )
-
-
-def test_a_grant_is_used_up_for_good(tmp_path: Path) -> None:
-    memory = GrantMemory(tmp_path / "grants.db")
-    memory.begin(grant(), NOW)
-    memory.end("n" * 16, "applied", NOW, after=AfterState("u", "f"))
-    with pytest.raises(GrantRefused) as replay:
-        memory.begin(grant(), NOW)
-    assert replay.value.code == "replay"
-    with pytest.raises(GrantRefused) as again:
-        memory.begin(grant(nonce="m" * 16), NOW)
-    assert again.value.code == "ran_already"
-    assert memory.outcome("approval:" + "a" * 16, "action").outcome == "applied"
-    assert memory.outcome("approval:" + "a" * 16, "undo").outcome == "never_seen"
-    assert memory.after_state("h") == AfterState("u", "f")
-    memory.begin(grant(nonce="o" * 16, purpose="undo"), NOW)
-
-
-def test_what_was_refused_may_be_tried_again(tmp_path: Path) -> None:
-    memory = GrantMemory(tmp_path / "grants.db")
-    memory.begin(grant(), NOW)
-    memory.end("n" * 16, "refused", NOW, code="object_changed")
-    memory.begin(grant(nonce="m" * 16), NOW)
-
-
-def test_started_without_an_end_is_unknown_after_a_restart(tmp_path: Path) -> None:
-    memory = GrantMemory(tmp_path / "grants.db")
-    memory.begin(grant(), NOW)
-    memory.close()
-    outcome = GrantMemory(tmp_path / "grants.db").outcome("approval:" + "a" * 16, "action")
-    assert outcome.outcome == "unknown"
-    assert "stopped" in outcome.message
-
-
-def test_a_memory_that_was_lost_does_not_say_that_nothing_ran(tmp_path: Path) -> None:
-    """A pod on another node comes without the disk: what an earlier one ran is not in it."""
-    fresh = GrantMemory(tmp_path / "grants.db", now=lambda: NOW)
-    authority = "approval:" + "a" * 16
-    before, after = NOW - timedelta(seconds=1), NOW + timedelta(seconds=1)
-    assert fresh.outcome(authority, "action", before).code == "forgotten"
-    assert fresh.outcome(authority, "action", before).outcome == "unknown"
-    assert fresh.outcome(authority, "action", after).outcome == "never_seen"
-    fresh.close()
-    again = GrantMemory(tmp_path / "grants.db", now=lambda: NOW + timedelta(days=1))
-    assert again.outcome(authority, "action", after).outcome == "never_seen", "it keeps the day of its birth"
-
-
-def change(n: int) -> Change:
-    return Change(object=WEB, path=f"spec.{n}", before="1", after="2", at=NOW)
-
-
-def spool(path: Path, boot: str = "b" * 16, max_rows: int = 5000) -> Spool:
-    return Spool(path, cluster="c" * 16, runner="r" * 16, boot=boot, max_rows=max_rows)
-
-
-async def test_the_spool_sends_in_order_again_until_acknowledged_and_over_restarts(tmp_path: Path) -> None:
-    first = spool(tmp_path / "spool.db")
-    first.put(changes=[change(1)])
-    first.put(changes=[change(2)])
-    first.close()
-    second = spool(tmp_path / "spool.db", boot="d" * 16)
-    second.put(changes=[change(3)])
-    sent: list[str] = []
-    tries = 0
-    done = asyncio.Event()
-
-    async def store(_: str, __: bytes, message_id: str) -> None:
-        nonlocal tries
-        tries += 1
-        if tries == 1:
-            raise TimeoutError("no acknowledgement")
-        sent.append(message_id)
-        if len(sent) == 3:
-            done.set()
-
-    task = asyncio.create_task(second.run(store, retry_s=(0.001,)))
-    await asyncio.wait_for(done.wait(), 5)
-    task.cancel()
-    boots = [message_id.split(".")[1:] for message_id in sent]
-    assert boots == [["b" * 16, "1"], ["b" * 16, "2"], ["d" * 16, "1"]]
-
-
-def test_a_full_spool_drops_the_oldest_and_counts(tmp_path: Path) -> None:
-    full = spool(tmp_path / "spool.db", max_rows=3)
-    for n in range(5):
-        full.put(changes=[change(n)])
-    assert full.depth == 3
-    assert full.dropped == 2
 
 
 def test_the_runner_carries_no_other_room() -> None:
