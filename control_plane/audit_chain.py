@@ -28,6 +28,11 @@ def chained(previous: str, tenant: str, seq: int, payload: str) -> str:
     return sha256_hex(f"{previous}:{tenant}:{seq}:{payload}".encode())
 
 
+def kid_of(public_key: str) -> str:
+    """How signatures name a key: the head of its SHA-256. Raises ValueError for what is no Ed25519 public key in hex."""
+    return sha256_hex(VerifyKey(bytes.fromhex(public_key.strip())).encode())[:16]
+
+
 def sign_head(key: SigningKey, tenant: str, seq: int, head: str) -> str:
     return key.sign(_signed(tenant, seq, head)).signature.hex()
 

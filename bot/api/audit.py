@@ -35,6 +35,12 @@ async def verify_audit(me: Admin, plane: Plane) -> View:
     return {"intact": broken is None, "first_broken": broken, "public_keys": _keys(plane)}
 
 
+@router.get("/audit/key")
+async def audit_key(_me: Admin, plane: Plane) -> View:
+    """The public keys, by id. Keep them somewhere else than the audit."""
+    return {"public_keys": _keys(plane)}
+
+
 @router.get("/audit/export", response_class=StreamingResponse)
 async def export_audit(me: Admin, plane: Plane, after: Annotated[int, Query(ge=0)] = 0) -> StreamingResponse:
     """JSON lines: rows as they are stored, signed heads among them, and an end line; `opsthread audit verify FILE` checks them

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bot.cli.case_commands import cases_app, feedback, weights_app
+from bot.cli.change_commands import approvals_app, audit_app, freeze_app
 from bot.cli.cluster_commands import cluster_app
 from bot.cli.exits import Exit
 from bot.cli.model_commands import model_app, turn_app, usage_app
@@ -177,7 +178,10 @@ def account_link(name: str, url: Url = None, token: Token = None, data_dir: Data
     raise SystemExit(make_link(name, url=url, token=token, data_dir=data_dir))
 
 
+app.add_typer(approvals_app, name="approvals")
+app.add_typer(audit_app, name="audit")
 app.add_typer(cluster_app, name="cluster")
+app.add_typer(freeze_app, name="freeze")
 app.add_typer(usage_app, name="usage")
 app.add_typer(turn_app, name="turn")
 app.add_typer(cases_app, name="cases")

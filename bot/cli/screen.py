@@ -1,13 +1,13 @@
 """The terminal: prints a story as it happens."""
 
-from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.status import Status
 
-from bot.cli.cards import approval_panel, diagnosis_panel, step_line
+from bot.cli.approval_card import card_of
+from bot.cli.cards import diagnosis_panel, step_line
 from bot.cli.costs import cost_line
 from bot.cli.step_charts import chart_line
 from protocol.diagnosis import Diagnosis
@@ -26,9 +26,13 @@ from protocol.events import (
     TurnFinished,
     TurnResumed,
     TurnStarted,
+    UserMessage,
 )
-from protocol.remediation import BlastRadius, Owner, Plan, PlanBody, Risk
 from protocol.text import clean, one_line
+
+REDACTED = (
+    "Removed before it was stored: {n} piece(s) that looked like a password or token. If it was a real one, change it."
+)
 
 
 class Screen:
@@ -60,6 +64,8 @@ class Screen:
         match event:
             case TurnStarted(offline=offline, model=model):
                 self.working("Looking, without a language model …" if offline else f"Looking, with {model} …")
+            case UserMessage(redacted=redacted) if redacted:
+                self._line(REDACTED.format(n=redacted), "yellow")
             case TurnResumed():
                 self._line("  (resumed where it was interrupted)", "dim")
             case DiagnosisMade():
@@ -102,18 +108,7 @@ class Screen:
 
     def card(self, view: dict[str, Any]) -> None:
         """The approval card, from REST's view of it."""
-        self._print(
-            approval_panel(
-                _plan(view),
-                command_line=str(view["command_line"]),
-                undo_line=str(view["undo_line"]),
-                why=str(view["why"]),
-                who=_who(view),
-                expires_at=datetime.fromisoformat(str(view["expires_at"])),
-                now=datetime.now(UTC),
-                four_eyes=bool(view["four_eyes"]),
-            )
-        )
+        self._print(card_of(view))
 
     def ask(self, question: str) -> bool:
         """y/N, on a terminal."""
@@ -154,26 +149,3 @@ class Screen:
     def _print(self, renderable: Any) -> None:
         self.rest()
         self._console.print(renderable)
-
-
-def _who(view: dict[str, Any]) -> str:
-    quorum = cast(dict[str, Any], view["quorum"])
-    people = f"{quorum['needed']} with the role {quorum['role']} or higher"
-    return people if quorum["requester_may"] else f"{people}, not {view['requester_name']}"
-
-
-def _plan(view: dict[str, Any]) -> Plan:
-    """The shown part of a plan; its body stays with the server."""
-    body = PlanBody.model_construct(cluster=str(view["cluster"]))
-    return Plan(
-        body=body,
-        plan_hash=str(view["plan_hash"]),
-        risk=Risk(str(view["risk"])),
-        diff=str(view["diff"]),
-        diff_source="server-dry-run" if view["diff_source"] == "server-dry-run" else "computed",
-        blast_radius=BlastRadius.model_validate(view["blast_radius"]),
-        owner=Owner.model_validate(view["owner"]),
-        cannot_run=cast(str | None, view["cannot_run"]),
-        check=str(view["check"]),
-        made_at=datetime.fromisoformat(str(view["created_at"])),
-    )
