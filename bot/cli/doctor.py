@@ -38,23 +38,21 @@ def run(*, as_json: bool, ask_model: bool, verbose: bool, url: str | None, token
 async def examine(connection: Connection | None, *, data_dir: Path | None, ask_model: bool, remote: bool) -> Checkup:
     """By a running serve where there is one and we may; else what can be seen from here."""
     extra: list[CheckRow] = []
+    answered = False
     if connection is not None:
         try:
             async with Client(connection) as client:
                 return _of_view(await client.post("/api/v1/doctor", {"model": ask_model}))
         except ApiError as error:
             extra.append(_refused(connection, error))
+            answered = error.status != 0
             if remote:
                 return await round_alone(None, extra, ask_model=False)
     else:
         extra.append(skip("server", "serve", "none runs here: its clusters and runners can't be asked"))
-    return await _alone(data_dir, extra, ask_model)
-
-
-async def _alone(data_dir: Path | None, extra: list[CheckRow], ask_model: bool) -> Checkup:
     said = {} if data_dir is None else {"data_dir": data_dir}
     settings, rows = await asyncio.to_thread(read_settings, os.environ, Path.cwd(), said)
-    return await round_alone(settings, [*rows, *extra], ask_model=ask_model)
+    return await round_alone(settings, [*rows, *extra], ask_model=ask_model, serving=answered)
 
 
 def _refused(connection: Connection, error: ApiError) -> CheckRow:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from control_plane.settings import Settings
-from protocol.checkup import CheckRow, fail, ok, skip, warn
+from protocol.checkup import CheckRow, fail, ok, warn
 from protocol.text import one_line
 
 PREFIX = "OPSTHREAD_"
@@ -191,6 +191,3 @@ def _public_url(settings: Settings) -> list[CheckRow]:
 
 def _me() -> str:
     return os.environ.get("USER") or str(os.geteuid())
-
-
-__all__ = ["look_at_place", "read_settings", "skip"]

@@ -1,14 +1,16 @@
 """A whole round: what can be seen from here, with a running serve and without one."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from bot.doctor.keys import look_at_keys
 from bot.doctor.living import look_at_clusters, look_at_plane
 from bot.doctor.models import look_at_embeddings, look_at_models
-from bot.doctor.place import look_at_place
+from bot.doctor.place import look_at_place, read_settings
 from bot.doctor.storage import look_at_database
 from bot.doctor.wire import look_at_bus
 from control_plane.principals import Principal
@@ -37,6 +39,7 @@ async def round_of_serving(plane: ControlPlane, runtime: Any, principal: Princip
     """Everything, from inside of a running serve, as `principal`."""
     settings = plane.settings
     parts = await asyncio.gather(
+        asyncio.to_thread(_amiss_in_settings),
         asyncio.to_thread(look_at_place, settings, serving=True),
         asyncio.to_thread(look_at_keys, settings),
         look_at_database(settings),
@@ -48,12 +51,14 @@ async def round_of_serving(plane: ControlPlane, runtime: Any, principal: Princip
     return _checkup([row for part in parts for row in part], serving=True)
 
 
-async def round_alone(settings: Settings | None, said: Sequence[CheckRow], *, ask_model: bool) -> Checkup:
-    """What can be seen without a serve; without settings only what was `said` of them."""
+async def round_alone(
+    settings: Settings | None, said: Sequence[CheckRow], *, ask_model: bool, serving: bool = False
+) -> Checkup:
+    """What can be seen without the help of a serve; without settings only what was `said`. `serving`: one is up, and silent."""
     rows = list(said)
     if settings is not None:
         parts = await asyncio.gather(
-            asyncio.to_thread(look_at_place, settings, serving=False),
+            asyncio.to_thread(look_at_place, settings, serving=serving),
             asyncio.to_thread(look_at_keys, settings),
             look_at_database(settings),
             look_at_bus(settings),
@@ -62,6 +67,12 @@ async def round_alone(settings: Settings | None, said: Sequence[CheckRow], *, as
         )
         rows += [row for part in parts for row in part]
     return _checkup(rows, serving=False)
+
+
+def _amiss_in_settings() -> list[CheckRow]:
+    """Names that nothing reads, and what the next start would refuse."""
+    _, rows = read_settings(os.environ, Path.cwd(), {})
+    return [row for row in rows if row.health is not Health.OK]
 
 
 def _checkup(rows: Sequence[CheckRow], *, serving: bool) -> Checkup:
