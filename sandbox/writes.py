@@ -10,6 +10,7 @@ from sandbox.defaults import fill
 from sandbox.deletion import delete_gracefully
 from sandbox.errors import ApiError, bad_request, conflict, invalid, not_found, precondition_failed
 from sandbox.objects import Obj, being_deleted, clone, name_of, namespace_of, rows, sub, text, texts
+from sandbox.removal import without
 from sandbox.requests import Call
 from sandbox.resources import DEPLOYMENT, JOB, NAMESPACE, POD, REPLICA_SET, Resource
 from sandbox.validation import check
@@ -136,14 +137,17 @@ def apply(cluster: Cluster, resource: Resource, namespace: str, name: str, call:
     if clashes and not call.flag("force"):
         raise _apply_conflict(clashes)
     mine: set[fields.Path] = set()
+    others: set[fields.Path] = set()
     for entry, paths in fields.owners(old):
+        legacy = call.manager == "kubectl" and entry.get("manager") == fields.LAST_APPLIED_MANAGER
         if entry.get("manager") == call.manager and entry.get("operation") == "Apply":
             mine |= paths
-        if call.manager == "kubectl" and entry.get("manager") == fields.LAST_APPLIED_MANAGER:
+        elif legacy:
             mine |= {p for p in paths if p[:2] != ("f:metadata", "f:annotations")}
+        else:
+            others |= paths
     obj = patches.strategic(clone(old), clone(body), "service" if resource.kind == "Service" else "")
-    for path in mine - wanted.keys():
-        _drop(obj, path)
+    without(obj, mine - wanted.keys() - others)
     obj["metadata"].pop("managedFields", None)
     forced = {path for _, path in clashes}
     obj["metadata"]["managedFields"] = _surrendered(old, call.manager, forced)
@@ -172,27 +176,6 @@ def _surrendered(obj: Obj, manager: str, forced: set[fields.Path]) -> list[Obj]:
         if left:
             kept.append({**entry, "fieldsV1": fields.nested(left)} if left != paths else entry)
     return kept
-
-
-def _drop(obj: Obj, path: fields.Path) -> None:
-    here: Any = obj
-    for step in path[:-1]:
-        if step.startswith("f:"):
-            here = (
-                sub(cast(Obj, here), step[2:])
-                if isinstance(here, dict) and not isinstance(cast(Obj, here).get(step[2:]), list)
-                else cast(Obj, here).get(step[2:])
-                if isinstance(here, dict)
-                else None
-            )
-        elif isinstance(here, list):
-            items = cast(list[Any], here)
-            here = next((item for item in items if fields.row_key(item) == step), None)
-        if here is None:
-            return
-    last = path[-1]
-    if isinstance(here, dict) and last.startswith("f:"):
-        cast(Obj, here).pop(last[2:], None)
 
 
 def _apply_conflict(clashes: list[tuple[str, fields.Path]]) -> ApiError:
