@@ -18,10 +18,10 @@ from control_plane.settings import Settings
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.conversations import LogEntryRow, TurnRow
 from control_plane.transitions import By
+from control_plane.typed import typed
 from protocol.approval import ApprovalState, Decision, Refusal, Role, Trigger, role_at_least
 from protocol.ids import is_id
 from protocol.remediation import Plan
-from protocol.text import one_line
 
 __all__ = ["ENDED", "OWED_FOR", "Approval", "Approvals", "conclusion_of"]
 
@@ -129,7 +129,7 @@ class Approvals:
                     "by_name": found.name,
                     "at": now,
                     "fresh_sign_in": found.fresh_sign_in and decision.door == "web",
-                    "reason": one_line(decision.reason, 1000),
+                    "reason": typed(decision.reason, 1000),
                 }
             )
             result = await decisions.decide(session, row, word, found, settings=self._settings, now=now)

@@ -25,6 +25,7 @@ from control_plane.principals import Principal
 from control_plane.tables.accounts import AccountRow
 from control_plane.tables.audit import AuditCheckpointRow, AuditEntryRow, AuditHeadRow
 from control_plane.tables.base import DEFAULT_TENANT
+from control_plane.typed import typed
 from protocol.base import Value
 from protocol.text import one_line
 
@@ -297,7 +298,7 @@ async def _chain(session: Session, entry: Entry) -> None:
         action=entry.action,
         subject=entry.subject,
         detail=json.dumps(
-            {key: one_line(text, 1000) for key, text in entry.detail.items()}, ensure_ascii=False, sort_keys=True
+            {key: typed(text, 1000) for key, text in entry.detail.items()}, ensure_ascii=False, sort_keys=True
         ),
         previous=head.digest,
     )

@@ -19,6 +19,7 @@ from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.fleet import ClusterRow
 from control_plane.tables.safety import BreakGlassRow, ClusterSafetyRow
 from control_plane.transitions import By
+from control_plane.typed import typed
 from control_plane.wakeups import LISTS
 from protocol.approval import Decision, Refusal, Role
 from protocol.base import Utc, Value
@@ -67,7 +68,7 @@ async def why_not(session: Session, row: ApprovalRow, word: Decision, now: datet
 
 def note(session: Session, row: ApprovalRow, word: Decision, now: datetime, *, instead_of: str) -> BreakGlass:
     """Count it, audit it by a row of its own, tell the others: all in the decision's transaction."""
-    used = BreakGlass(by=word.by, by_name=word.by_name, reason=one_line(word.reason, 1000), at=now)
+    used = BreakGlass(by=word.by, by_name=word.by_name, reason=typed(word.reason, 1000), at=now)
     session.add(
         BreakGlassRow(
             tenant_id=row.tenant_id,

@@ -302,7 +302,8 @@ def _row(request: CommandRequest, target: Cluster, now: datetime) -> CommandEntr
         # Also one that is denied because of a secret in its values is kept, without them.
         stored = json.dumps({"kind": "prepare", "action": command.action.type, "target": str(command.action.target)})
     else:
-        stored = command.model_dump_json()
+        # Somebody may have pasted one into a selector or an expression.
+        stored = json.dumps(redact_tree(command.model_dump(mode="json"))[0], ensure_ascii=False)
     return CommandEntryRow(
         id=request.id,
         cluster=target.id,

@@ -22,6 +22,7 @@ from control_plane.readers import may_read, scope_of_new
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
 from control_plane.turns import Turn
+from control_plane.typed import typed
 from control_plane.wakeups import LISTS, WORK, Wakeups, messages_or_silence
 from protocol import subjects
 from protocol.approval import ApprovalState
@@ -77,7 +78,7 @@ class Conversations:
         row = ConversationRow(
             id=new_id(),
             tenant_id=principal.tenant,
-            title=one_line(title, 200),
+            title=typed(title, 200),
             cluster=found.id,
             scope=scope.model_dump_json(),
             first_namespace=first_namespace(scope),
@@ -141,10 +142,17 @@ class Conversations:
     ) -> Turn:
         """Append user_message and queue a turn in one transaction, then wake the runtime. `client_id` makes a repeat of the
         same POST give the same turn. Raises Invalid (empty, over 20,000 characters), TooMany (over 20 queued)."""
-        text = turns.question(text)
+        asked = turns.question(text)
         if client_id is not None and _CLIENT_ID.fullmatch(client_id) is None:
             raise Invalid("a client_id has 1 to 100 printable ASCII characters; make a random one for each message")
-        message = UserMessage(text=text, by=principal.account, by_name=principal.name, door=door, language=language)
+        message = UserMessage(
+            text=asked.text,
+            by=principal.account,
+            by_name=principal.name,
+            door=door,
+            language=language,
+            redacted=asked.count,
+        )
         async with self._db.transaction() as session:
             row = await log.lock(session, conversation)
             if not may_read(row, principal):

@@ -23,6 +23,7 @@ from control_plane.presence import Presence
 from control_plane.principals import Principal
 from control_plane.reach import mode_within, summary_within
 from control_plane.tables.fleet import ClusterRow, EnrolmentTokenRow, RunnerRow
+from control_plane.typed import typed
 from protocol.base import Value
 from protocol.bus import OFFLINE_AFTER_S, ClusterSummary, RunnerMode
 from protocol.commands import ScopeLimit
@@ -185,11 +186,12 @@ class Fleet:
     async def set_kill_switch(self, cluster: str, on: bool, *, by: str, reason: str) -> None:
         """On: cancels pending and approved approvals of the cluster in the same transaction. Raises NotFound."""
         target = await self.get(cluster)
+        reason = typed(reason, 500)
         async with self._database.transaction() as session:
             await session.execute(
                 update(ClusterRow)
                 .where(ClusterRow.id == target.id)
-                .values(kill_switch=on, kill_switch_by=by if on else None, kill_switch_reason=reason[:500] if on else None)
+                .values(kill_switch=on, kill_switch_by=by if on else None, kill_switch_reason=reason if on else None)
             )
             if on and self._kill_switch_thrown is not None:
                 await self._kill_switch_thrown(session, target.id, by, reason)

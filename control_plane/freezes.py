@@ -20,6 +20,7 @@ from control_plane.principals import Principal
 from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.fleet import ClusterRow
 from control_plane.tables.safety import FreezeRow
+from control_plane.typed import typed
 from control_plane.wakeups import LISTS
 from protocol.approval import Role
 from protocol.base import Value
@@ -94,7 +95,7 @@ class Freezes:
         parsed, now = _window(window), self._clock()
         if isinstance(parsed, Once) and parsed.ends_at <= now:
             raise Invalid("this window is over already")
-        why = one_line(reason, 500)
+        why = typed(reason, 500)
         if not why:
             raise Invalid("a freeze needs a reason: people read it on every card that it holds")
         async with self._db.transaction() as session:

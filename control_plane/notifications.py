@@ -12,6 +12,7 @@ from control_plane.principals import Principal
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.safety import NotificationRow, NotificationSeenRow
 from control_plane.transitions import By
+from control_plane.typed import typed
 from control_plane.wakeups import LISTS
 from protocol.approval import Role, role_at_least
 from protocol.base import Value
@@ -50,7 +51,7 @@ def tell_of_broken_glass(session: Session, row: ApprovalRow, by: By, reason: str
             by=by.account,
             by_name=by.name,
             what=row.command_line,
-            reason=one_line(reason, 1000),
+            reason=typed(reason, 1000),
             at=now,
         )
     )

@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select, update
 from control_plane.database import Session as Db
 from control_plane.errors import NotSignedIn, TooMany
 from control_plane.tables.accounts import LinkRow, SessionRow, SignInFailureRow
+from control_plane.typed import typed
 from protocol.base import Value
 from protocol.canonical import sha256_hex
 from protocol.ids import new_id
@@ -127,7 +128,7 @@ async def end_sessions(db: Db, account: str, *, but: str | None = None) -> None:
 
 
 async def end_tokens(db: Db, account: str, label: str) -> None:
-    same = SessionRow.account == account, SessionRow.kind != "browser", SessionRow.label == one_line(label, 200)
+    same = SessionRow.account == account, SessionRow.kind != "browser", SessionRow.label == typed(label, 200)
     await db.execute(delete(SessionRow).where(*same))
 
 
@@ -176,7 +177,7 @@ def _add(
         account=account,
         token_sha256=_sha256(token),
         kind=kind,
-        label=one_line(label, 200),
+        label=typed(label, 200),
         user_agent=one_line(user_agent, 300),
         created_at=now,
         authenticated_at=now if kind == "browser" else None,

@@ -18,6 +18,7 @@ from control_plane.errors import Conflict, NotFound
 from control_plane.freezes import open_freeze
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.fleet import ClusterRow
+from control_plane.typed import typed
 from control_plane.wakeups import LISTS, WORK
 from protocol.approval import TERMINAL, ApprovalState, Trigger, next_state
 from protocol.events import ActionFinished, ActionStarted, AgentEvent, ApprovalDecided
@@ -68,7 +69,7 @@ async def move(
     has no such row, Conflict when somebody was faster."""
     before = ApprovalState(row.state)
     after = next_state(before, trigger)
-    outcome = one_line(outcome, 2000) or _WORDS.get(trigger, "")
+    outcome = typed(outcome, 2000) or _WORDS.get(trigger, "")
     moved = await session.scalar(
         update(ApprovalRow)
         .where(ApprovalRow.id == row.id, ApprovalRow.state == before.value, ApprovalRow.version == row.version)

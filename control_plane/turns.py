@@ -19,7 +19,7 @@ from control_plane.wakeups import WORK
 from protocol.base import Value
 from protocol.events import AgentEvent, Language, TurnCancelled, UserMessage
 from protocol.ids import is_id, new_id
-from protocol.redaction import redact
+from protocol.redaction import Redacted, redact
 from protocol.text import clean, one_line
 
 MAX_QUESTION = 20_000
@@ -46,14 +46,15 @@ class Turn(Value):
     created_at: datetime
 
 
-def question(text: str) -> str:
-    """Cleaned, and without secrets: the log keeps it and a model reads it. Raises Invalid when nothing is left, or too much."""
+def question(text: str) -> Redacted:
+    """Cleaned, and without secrets: the log keeps it and a model reads it; also how many there were. Raises Invalid when
+    nothing is left, or too much."""
     text = clean(text).strip()
     if not text:
         raise Invalid("the message is empty; write what you want to know")
     if len(text) > MAX_QUESTION:
         raise Invalid(f"the message has {len(text):,} characters, {MAX_QUESTION:,} is the most; send the part that matters")
-    return redact(text).text
+    return redact(text)
 
 
 async def queue(

@@ -18,6 +18,8 @@ class UserMessage(Value):
     by_name: str
     door: Literal["web", "slack", "rest", "cli", "action"] = "web"
     language: Language = "en"
+    redacted: int = 0
+    """How much of what was pasted looked like a secret and was taken out before it was stored. The person is told."""
 
 
 class TurnStarted(Value):

@@ -30,9 +30,7 @@ from protocol.events import (
 )
 from protocol.text import clean, one_line
 
-REDACTED = (
-    "Removed before it was stored: {n} piece(s) that looked like a password or token. If it was a real one, change it."
-)
+REDACTED = "Removed before it was stored: {n} piece(s) that looked like a password or token. If it was a real one, change it."
 
 
 class Screen:
