@@ -82,14 +82,44 @@ def shut_exported(expression: str, namespaces: Collection[str]) -> str:
     """
     confine(expression, namespaces)
     allowed = "|".join(["", *sorted(namespaces)])
+    return with_matchers(expression, f'exported_namespace=~"{allowed}"')
+
+
+def with_matchers(expression: str, matchers: str) -> str:
+    """The expression with `matchers` added to every selector of it. Raises NotConfined for what is not understood: a selector
+    that was overlooked would answer for more than was meant."""
+    tokens = _lex(expression)
     written: list[str] = []
-    last = ""
-    for token in _lex(expression):
-        if token.kind == "op" and token.text == "}":
-            written.append(f'{"" if last in ("{", ",") else ","}exported_namespace=~"{allowed}"')
+    at = depth = 0
+    while at < len(tokens):
+        token, following = tokens[at], tokens[at + 1].text if at + 1 < len(tokens) else ""
+        if token.kind == "ident" and not depth and token.text.lower() in _GROUPING and following == "(":
+            end = _grouping(tokens, at + 2)
+            written += [one.text for one in tokens[at:end]]
+            at = end
+            continue
+        if token.kind == "op" and token.text in "{}":
+            depth += 1 if token.text == "{" else -1
+            if depth not in (0, 1):
+                raise NotConfined("braces within braces are not understood here")
+            if token.text == "}":
+                written.append(matchers if tokens[at - 1].text in ("{", ",") else f",{matchers}")
         written.append(token.text)
-        last = token.text
+        if not depth and _is_bare_metric(token, following):
+            written.append(f"{{{matchers}}}")
+        at += 1
+    if depth:
+        raise NotConfined("a brace is not closed")
     return " ".join(written)
+
+
+def _is_bare_metric(token: Token, following: str) -> bool:
+    """A name that is neither an operator nor a function nor followed by its own braces."""
+    word = token.text.lower()
+    if token.kind != "ident" or following in ("{", "("):
+        return False
+    grouped = following.lower() in ("by", "without") and word in FUNCTIONS
+    return not grouped and word not in _OPERATORS and word not in _NUMBERS and word not in _GROUPING
 
 
 def _lex(expression: str) -> list[Token]:

@@ -12,6 +12,7 @@ import aiohttp
 
 from knowledge.diagnosis.fields import text
 from protocol.commands import CommandStatus
+from protocol.promql import NotConfined, with_matchers
 from protocol.text import one_line
 from runner.commands.answer import Refusal
 from runner.kube.client import KubeClient
@@ -92,12 +93,12 @@ class Prometheus:
 
     async def matrix(self, expr: str, start: datetime, end: datetime, step_s: int, timeout_s: float = 20) -> Reading:
         """A range query. Raises Refusal."""
-        form = {"query": expr, "start": _unix(start), "end": _unix(end), "step": str(step_s)}
+        form = {"query": self._of_this_cluster(expr), "start": _unix(start), "end": _unix(end), "step": str(step_s)}
         return await self._ask("query_range", form, timeout_s)
 
     async def vector(self, expr: str, at: datetime, timeout_s: float = 20) -> Reading:
         """An instant query. Raises Refusal."""
-        return await self._ask("query", {"query": expr, "time": _unix(at)}, timeout_s)
+        return await self._ask("query", {"query": self._of_this_cluster(expr), "time": _unix(at)}, timeout_s)
 
     async def container_series(
         self, expr: str, start: datetime, end: datetime, step_s: int, timeout_s: float
@@ -207,8 +208,20 @@ class Prometheus:
 
     async def _has(self, road: Road, expr: str) -> bool | None:
         with contextlib.suppress(Refusal):
-            return bool(read(*await road.ask("/api/v1/query", {"query": expr}, _PROBE_S)).rows())
+            form = {"query": self._of_this_cluster(expr)}
+            return bool(read(*await road.ask("/api/v1/query", form, _PROBE_S)).rows())
         return None
+
+    def _of_this_cluster(self, expr: str) -> str:
+        """Raises Refusal for an expression that the cluster's labels can't be put into."""
+        labels = self._settings.prometheus_labels
+        if not labels:
+            return expr
+        try:
+            return with_matchers(expr, ",".join(f'{name}="{value}"' for name, value in labels.items()))
+        except NotConfined as error:
+            message = f"{error}; on this metrics server each query is limited to {labels}, so it must be plain PromQL."
+            raise Refusal(CommandStatus.INVALID, message) from None
 
     async def _ask(self, what: str, form: dict[str, str], timeout_s: float) -> Reading:
         if not self.configured:

@@ -9,6 +9,7 @@ from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS = frozenset({"authorization", "host", "content-length", "content-type", "connection", "transfer-encoding", "cookie"})
 _ENDINGS = ("/api/v1/query_range", "/api/v1/query", "/api/v1", "/graph")
 
@@ -34,6 +35,9 @@ class MetricsSettings(BaseSettings):
     prometheus_headers: dict[str, str] = {}
     prometheus_header_files: dict[str, Path] = {}
     """Header name to a file that holds its value, for values that are secret."""
+    prometheus_labels: dict[str, str] = {}
+    """Labels that mark this cluster's series on a server that holds those of several (Thanos, Mimir): {"cluster": "prod-1"}.
+    They are added to every selector of every query."""
     prometheus_discover: bool = True
     """Without a URL: use a well-known metrics service of this cluster. It is asked without credentials."""
     prometheus_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
@@ -73,6 +77,14 @@ class MetricsSettings(BaseSettings):
                 raise ValueError(f"{name!r} is not the name of a header")
             if name.lower() in _OURS:
                 raise ValueError(f"the header {name} is not set here: tokens and passwords have settings of their own")
+        return value
+
+    @field_validator("prometheus_labels")
+    @classmethod
+    def _matchers(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not _LABEL.fullmatch(name) or any(character in '"\\' or ord(character) < 32 for character in text):
+                raise ValueError(f"{name!r} must be a label's name, with a value without quotes, backslashes and line breaks")
         return value
 
     @field_validator("prometheus_tenant")

@@ -258,6 +258,16 @@ async def test_partial_answers_are_limits(here: Here) -> None:
     assert "in part" in (await ask(config(f"{here.door.url}/cluster"), f"count({MEMORY})")).cut
 
 
+@pytest.mark.parametrize("which", ["prometheus", "victoria"])
+async def test_one_cluster_of_many_on_a_server(here: Here, which: str) -> None:
+    """`busy` stands for a metric of many clusters; the label is in every selector, whatever was asked."""
+    settings = config(getattr(here.servers, which), prometheus_labels={"job": "j07"})
+    assert "1" in (await ask(settings, "count(busy)")).text
+    assert (await ask(settings, 'busy{job="j08"}')).empty
+    assert (await ask(settings, "sum by (job) (busy) / on (job) busy")).text.count("j07") == 1
+    assert (await refusal(settings, "busy{")).status is CommandStatus.INVALID
+
+
 # What there is, and services of the cluster
 
 

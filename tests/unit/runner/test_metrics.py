@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from protocol.commands import CommandStatus
-from protocol.promql import NotConfined, shut_exported
+from protocol.promql import NotConfined, shut_exported, with_matchers
 from runner.commands.answer import Refusal
 from runner.config import RunnerConfig
 from runner.metrics.dialect import DIALECTS, NEEDED, Dialect, missing
@@ -92,6 +92,8 @@ def test_the_clusters_own_server_comes_first_and_strangers_are_only_told() -> No
         ({"prometheus_cert_file": "/a"}, "belong together"),
         ({"prometheus_headers": {"Authorization": "Bearer x"}}, "settings of their own"),
         ({"prometheus_headers": {"X\nY": "1"}}, "not the name of a header"),
+        ({"prometheus_labels": {"cluster": 'x"} or up{a="'}}, "without quotes"),
+        ({"prometheus_labels": {"clu-ster": "x"}}, "a label's name"),
         ({"prometheus_tenant": "a\r\nX: y"}, "one line"),
     ],
 )
@@ -194,3 +196,32 @@ def test_every_selector_is_shut_against_other_exported_namespaces(expr: str, ask
     assert shut_exported(expr, ("b", "a")) == asked
     with pytest.raises(NotConfined):
         shut_exported("up", ("a",))
+
+
+@pytest.mark.parametrize(
+    ("expr", "asked"),
+    [
+        ("up", 'up {c="1"}'),
+        ("up{}", 'up { c="1" }'),
+        ('up{a="}"}', 'up { a = "}" ,c="1" }'),
+        ("rate(up[5m])", 'rate ( up {c="1"} [5m] )'),
+        ("sum by (pod) (up)", 'sum by ( pod ) ( up {c="1"} )'),
+        ("sum(up) by (pod)", 'sum ( up {c="1"} ) by ( pod )'),
+        ("a / on (b) group_left (d) e", 'a {c="1"} / on ( b ) group_left ( d ) e {c="1"}'),
+        ("up offset 5m unless absent(x)", 'up {c="1"} offset 5m unless absent ( x {c="1"} )'),
+        ("up @ start() > bool 1", 'up {c="1"} @ start ( ) > bool 1'),
+        ('{__name__="up"}', '{ __name__ = "up" ,c="1" }'),
+        ("max_over_time(rate(up[1m])[5m:30s])", 'max_over_time ( rate ( up {c="1"} [1m] ) [5m:30s] )'),
+        ("vector(1) + time()", "vector ( 1 ) + time ( )"),
+        ("Inf == NaN", "Inf == NaN"),
+        ("sum", 'sum {c="1"}'),
+    ],
+)
+def test_every_selector_gets_the_clusters_labels(expr: str, asked: str) -> None:
+    assert with_matchers(expr, 'c="1"') == asked
+
+
+@pytest.mark.parametrize("expr", ["up{", "{{}}", "up}", "sum by (pod", "`a` ~ b", "up{a='\n'}"])
+def test_what_is_not_understood_is_not_asked(expr: str) -> None:
+    with pytest.raises(NotConfined):
+        with_matchers(expr, 'c="1"')
