@@ -34,13 +34,15 @@ async def test_no_door_stores_what_looks_like_a_secret(here: Scene) -> None:
     second = await here.things({"approval", "plan_hash"})
     admin, conversation = here.people["admin"], things["conversation"]
     window = {"kind": "once", "starts_at": "2031-01-01T00:00:00Z", "ends_at": "2031-01-02T00:00:00Z"}
+    verdict = {"verdict": "reject", "plan_hash": things["plan_hash"], "reason": PASTED}
+    line = "kubectl scale deploy/x --replicas=2 -n aviary"
     doors: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", "/conversations", {"cluster": "practice", "title": PASTED, "text": PASTED}),
         ("POST", f"/conversations/{conversation}/ask", {"text": SPOKEN}),
-        ("POST", f"/approvals/{things['approval']}/decide", {"verdict": "reject", "plan_hash": things["plan_hash"], "reason": PASTED}),
+        ("POST", f"/approvals/{things['approval']}/decide", verdict),
         ("POST", f"/approvals/{second['approval']}/withdraw", {"reason": PASTED}),
-        ("POST", "/proposals", {"cluster_id": "practice", "command": "kubectl scale deploy/x --replicas=2 -n aviary", "why": PASTED}),
-        ("POST", "/commands", {"cluster_id": "practice", "action": "get", "args": ["pods", "-n", "aviary", "-l", f"password={PASSWORD}"]}),
+        ("POST", "/proposals", {"cluster_id": "practice", "command": line, "why": PASTED}),
+        ("POST", "/commands", {"cluster_id": "practice", "action": "get", "args": ["pods", "-A", "-l", f"password={PASSWORD}"]}),
         ("POST", "/commands", {"cluster_id": "practice", "tool": "prometheus", "action": f'up{{password="{PASSWORD}"}}'}),
         ("PUT", "/clusters/practice/kill-switch", {"on": True, "reason": PASTED}),
         ("PUT", "/clusters/practice/kill-switch", {"on": False, "reason": PASTED}),

@@ -47,7 +47,7 @@ def scale(name: str, namespace: str) -> Remediation:
     return call.remediation
 
 
-SCOPES = [("shop",), ("bank",), ("bank", "shop"), ("shop", "zoo"), ()]
+SCOPES: list[tuple[str, ...]] = [("shop",), ("bank",), ("bank", "shop"), ("shop", "zoo"), ()]
 """Of conversations; the empty one is about the whole cluster."""
 
 
