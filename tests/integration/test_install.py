@@ -1,6 +1,7 @@
 """A runner comes into a cluster as its administrator does it: one command, and the token works once."""
 
 import asyncio
+import base64
 import json
 import os
 import sys
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -49,13 +51,33 @@ class Site:
     async def online(self, name: str) -> bool:
         return bool((await self.get(f"/api/v1/clusters/{name}"))["online"])
 
+    async def sees_nodes(self, name: str) -> bool:
+        return int((await self.get(f"/api/v1/clusters/{name}"))["node_count"]) > 0
+
+    async def mount(self) -> Path:
+        """What a pod of the runner's ServiceAccount finds in its file system."""
+        folder = self.folder / "serviceaccount"
+        if not folder.exists():
+            folder.mkdir()
+            (folder / "token").write_text(await self.kubectl("create", "token", "opsthread-runner", "-n", "opsthread"))
+            (folder / "namespace").write_text("opsthread")
+            config = yaml.safe_load(self.cluster.kubeconfigs["admin"].read_text())["clusters"][0]["cluster"]
+            (folder / "ca.crt").write_bytes(base64.b64decode(config["certificate-authority-data"]))
+        return folder
+
     @asynccontextmanager
-    async def pod(self, documents: list[dict[str, Any]], name: str) -> AsyncGenerator[asyncio.subprocess.Process]:
-        """The manifests' pod as a process: the same environment, its mounts as folders, the cluster by a kubeconfig."""
+    async def pod(self, documents: list[dict[str, Any]], name: str, **more: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+        """The manifests' pod as a process: its environment, its mounts as folders, its ServiceAccount with just its rights."""
         folder = self.folder / name
         (folder / "data").mkdir(parents=True)
-        env = pod_environment(documents, folder)
-        env |= {"PATH": os.environ["PATH"], "OPSTHREAD_RUNNER_KUBECONFIG": str(self.cluster.kubeconfigs["admin"])}
+        address = urlsplit(self.cluster.url)
+        env = pod_environment(documents, folder) | {
+            "PATH": os.environ["PATH"],
+            "KUBERNETES_SERVICE_HOST": str(address.hostname),
+            "KUBERNETES_SERVICE_PORT": str(address.port),
+            "OPSTHREAD_RUNNER_SERVICE_ACCOUNT_DIR": str(await self.mount()),
+            **more,
+        }
         with (folder / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "runner", env=env, cwd=Path(__file__).parents[2], stdout=log, stderr=log
@@ -75,11 +97,7 @@ def pod_environment(documents: list[dict[str, Any]], folder: Path) -> dict[str, 
     env |= {row["name"]: row["value"] for row in container["env"] if "value" in row}
     token = folder / "token"
     token.write_text(kinds["Secret", "opsthread-runner-enrolment"]["stringData"]["token"])
-    for name in list(env):
-        if "SECRET" in name or "LEASE" in name:
-            del env[name]  # where the pod's own account counts
     return env | {
-        "OPSTHREAD_RUNNER_IN_CLUSTER": "false",
         "OPSTHREAD_RUNNER_DATA_DIR": str(folder / "data"),
         "OPSTHREAD_RUNNER_ENROL_TOKEN_FILE": str(token),
         "OPSTHREAD_RUNNER_HEALTH_PORT": "0",
@@ -132,19 +150,26 @@ async def test_one_command_brings_a_runner_into_a_cluster_and_its_token_works_on
 
     async with site.pod(documents, "first") as runner:
         await until(lambda: site.online("prod"), "the new runner is online")
+        await until(lambda: site.sees_nodes("prod"), "it has seen the cluster's nodes")
         cluster = await site.get("/api/v1/clusters/prod")
         assert cluster["writes"] is True
         assert cluster["environment"] == "production"
-        assert cluster["node_count"] > 0
         agent = next(a for a in (await site.get("/api/v1/agents"))["agents"] if a["cluster_id"] == cluster["id"])
         assert agent["mode"]["namespaces"] == ["shop"]
         assert "drain" not in agent["mode"]["remediations"]
 
         # The same token again: no manifests any more, and no place for a second runner with a key of its own.
-        await run("bash", "-c", shell_of(command, kubeconfig), code=22)
-        async with site.pod(documents, "second") as second:
+        _, refused = await run("bash", "-c", shell_of(command, kubeconfig), code=1)
+        assert "401" in refused
+        other_key = {"OPSTHREAD_RUNNER_KEY_SECRET": "", "OPSTHREAD_RUNNER_KEY_FILE": str(site.folder / "other.json")}
+        async with site.pod(documents, "second", **other_key, OPSTHREAD_RUNNER_LEASE="off") as second:
             assert await asyncio.wait_for(second.wait(), 30) != 0
-            assert "enrolment token was used already" in (site.folder / "second" / "log").read_text()
+            assert "make a new one" in (site.folder / "second" / "log").read_text()
+
+        kept = json.loads(await site.kubectl("get", "secret", "opsthread-runner-identity", "-n", "opsthread", "-o", "json"))
+        assert kept["data"]
+        held = json.loads(await site.kubectl("get", "lease", "opsthread-runner", "-n", "opsthread", "-o", "json"))
+        assert held["spec"]["holderIdentity"]
 
         await site.cli("cluster", "revoke", "prod")
 
