@@ -45,6 +45,9 @@ _PUBLIC = re.compile(
 )
 _NOBODY = frozenset({"127.0.0.1", "0.0.0.0", "::1", "255.255.255.255"})
 
+KEPT_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+"""Of every cluster, so they say nothing; the list of plain words has them too."""
+
 _NAME = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
 _TOLD: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("ns", re.compile(rf"\b[A-Z][A-Za-z]+/({_NAME})/{_NAME}")),
@@ -113,6 +116,8 @@ class Pseudonyms:
 
     def _learn(self, name: str, kind: Kind) -> None:
         folded = name.strip().lower()
+        if folded in KEPT_NAMESPACES:
+            return
         if len(folded) > 1 and not folded.isdigit() and not is_plain(folded) and folded not in self._kinds:
             self._kinds[folded] = kind
             self._done.clear()

@@ -1,5 +1,6 @@
 """The ledger of one turn: each call to a model is reserved before it is sent, kept as it is sent, and settled."""
 
+import asyncio
 import hashlib
 import time
 
@@ -26,8 +27,10 @@ class TurnLedger:
         self._plane = plane
         self._spender = spender
         self._upkeep = upkeep
+        self._settling: asyncio.Task[None] | None = None
 
     async def begin(self, spec: Spec, url: str, body: bytes) -> str:
+        await self.settled()
         tokens = tokens_of(len(body))
         sent = Sent(
             model=spec.name,
@@ -40,6 +43,15 @@ class TurnLedger:
         return await self._plane.spending.begin(self._spender, sent, tokens=tokens + ANSWER_TOKENS, money=money)
 
     async def end(self, call: str, used: Used) -> None:
+        """Settles beside the turn; the next call waits for it, and so does the turn's end."""
+        await self.settled()
+        self._settling = asyncio.create_task(self._end(call, used), name=f"settle {call}")
+
+    async def settled(self) -> None:
+        if self._settling is not None:
+            await asyncio.wait({self._settling})
+
+    async def _end(self, call: str, used: Used) -> None:
         try:
             await self._plane.spending.end(call, used)
             await self._upkeep.now_and_then()

@@ -287,7 +287,8 @@ def _resource(base_url: str) -> str:
 
 async def _read(response: httpx2.Response, into: Assembly) -> None:
     reader = Reader(response.headers.get("content-type", ""))
-    async for data in response.aiter_bytes():
+    pieces = response.aiter_bytes()
+    async for data in pieces:
         for chunk in reader.feed(data):
             into.take(chunk)
         if reader.done or reader.full or into.full:
@@ -299,3 +300,14 @@ async def _read(response: httpx2.Response, into: Assembly) -> None:
         into.cut = True
     if not (reader.done or into.ended):
         raise BrokeOff("the stream ended before its end")
+    if reader.done:
+        await _read_out(pieces)
+
+
+async def _read_out(pieces: AsyncIterator[bytes]) -> None:
+    """What follows the end is next to nothing. Unread it would cost the connection, and the next call a handshake."""
+    with contextlib.suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(READ_OUT_S):
+            for _ in range(READ_OUT_PIECES):
+                if not await anext(pieces, b""):
+                    return

@@ -125,6 +125,7 @@ class _OneTurn:
         self._opening = opening_call(turn.id)
         self._live = LiveText(turn.id, self._publish)
         self._notes = LiveNotes(turn.id, self._publish)
+        self._ledger: TurnLedger | None = None
         self._why = ""
         """Why the configured model did not answer."""
 
@@ -149,6 +150,8 @@ class _OneTurn:
             await self._live.close()
             await self._notes.close()
             await recorder.close()
+            if self._ledger is not None:
+                await self._ledger.settled()
         await self._end("finished", _finished(recorder.state, ended_by, self._took_ms(entries), self._currency, self._why))
 
     async def _begin(self, recorder: Recorder) -> None:
@@ -209,7 +212,8 @@ class _OneTurn:
         spender = Spender(
             cluster=conversation.cluster, account=self._turn.asked_by, conversation=conversation.id, turn=self._turn.id
         )
-        return Hooks(shown=self._live.feed, ledger=TurnLedger(self._plane, spender, self._step.upkeep), names=names)
+        self._ledger = TurnLedger(self._plane, spender, self._step.upkeep)
+        return Hooks(shown=self._live.feed, ledger=self._ledger, names=names)
 
     async def _diagnose_first(self, recorder: Recorder, context: ToolContext, cluster: Cluster) -> None:
         """The rules before the first model call, where the question is about what is wrong with something."""
