@@ -76,6 +76,6 @@ def _usage(event: View) -> View:
     return {
         "rules_only": not models and not inputs + outputs,
         "estimated": bool(event.get("estimated")),
-        "values": {"n": f"{inputs + outputs:,}", "in": f"{inputs:,}", "out": f"{outputs:,}"},
+        "counts": {"n": f"{inputs + outputs:,}", "in": f"{inputs:,}", "out": f"{outputs:,}"},
         "rest": money + "".join(f" · {model}" for model in models),
     }
