@@ -38,7 +38,9 @@ def list_cases(*, filters: dict[str, str], limit: int, as_json: bool, where: Whe
         if as_json:
             print(json.dumps(cases, ensure_ascii=False, indent=2))
             return
-        table = Table("id", "cause", "object", "where", "outcome", "from")
+        table = Table()
+        for name in ("id", "cause", "object", "where", "outcome", "from"):
+            table.add_column(name, no_wrap=name == "id", overflow="fold")
         for case in cases:
             table.add_row(*(_cell(text) for text in _row(case)))
         console = Console()

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 K = 60
 BY_WORDS, BY_IDENTIFIER, BY_CODE = 1.0, 2.0, 2.0
 LEXICAL_FLOOR = 0.2
+WORDS_FLOOR = 0.1
+"""Where there are no vectors, words must do."""
 VECTOR_FLOOR = 0.25
 CODE_FLOOR = 0.5
 """What a case of the same cause is alike at least."""
@@ -45,7 +47,7 @@ def likeness(lists: Lists, key: str) -> float:
     """What is shown: the best of the lists; 0 for a case that none of them really finds."""
     meaning, words = lists.meaning.get(key, 0.0), lists.words.get(key, 0.0)
     found = [meaning if meaning >= VECTOR_FLOOR else 0.0]
-    if words >= LEXICAL_FLOOR and (lists.exact or not lists.meaning):
+    if words >= (LEXICAL_FLOOR if lists.meaning else WORDS_FLOOR) and (lists.exact or not lists.meaning):
         found.append(words)
     if key in lists.code:
         found.append(max(meaning, CODE_FLOOR))

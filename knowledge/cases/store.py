@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from knowledge.cases.case import TEXT_LIMIT, Case, Outcome, tidy
 from knowledge.cases.glossary import in_english
-from knowledge.cases.ranking import LEXICAL_FLOOR, Lists, fuse
+from knowledge.cases.ranking import LEXICAL_FLOOR, WORDS_FLOOR, Lists, fuse
 from knowledge.embeddings import Embedder, EmbeddingFailed, LocalEmbedder
 from knowledge.lexical import LexicalIndex, looks_like_identifier
 from protocol.diagnosis import SimilarCase
@@ -33,6 +33,8 @@ CATCH_UP = 64
 NO_VECTOR = [1.0]
 """The cases' own collection is searched by words; ChromaDB wants some vector."""
 LEXICAL_MOST = 20_000
+AT_ONCE = 2
+"""Cases that are embedded and written together."""
 NEAREST = 20
 """Neighbours by meaning that take part in the ranking at least."""
 
@@ -43,7 +45,8 @@ class CasesUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    words: str
+    words: tuple[str, ...]
+    """The question as it is, and in English: each text counts by the better of both."""
     vector: list[float] | None
     code: str
     exact: bool
@@ -70,16 +73,15 @@ class CaseStore:
         """
         stored = tidy(case)
         vectors = await self._vectors([stored.text()])
-        await self._run(lambda: self._write(tenant, stored, vectors[0] if vectors else None))
+        await self._run(lambda: self._write(tenant, [stored], vectors))
         return stored
 
-    async def add_many(self, cases: Sequence[Case], *, tenant: str = "default") -> None:
-        """Like `add`, for many: their vectors are made together. Raises CasesUnavailable."""
-        stored = [tidy(case) for case in cases]
-        vectors = await self._vectors([case.text() for case in stored]) if stored else None
-        for number, case in enumerate(stored):
-            vector = vectors[number] if vectors else None
-            await self._run(lambda case=case, vector=vector: self._write(tenant, case, vector))
+    async def add_many(self, cases: Sequence[Case], *, tenant: str = "default", at_once: int = AT_ONCE) -> None:
+        """Like `add`, for many, a few at a time: who searches meanwhile does not wait for all. Raises CasesUnavailable."""
+        for start in range(0, len(cases), at_once):
+            stored = [tidy(case) for case in cases[start : start + at_once]]
+            vectors = await self._vectors([case.text() for case in stored])
+            await self._run(lambda stored=stored, vectors=vectors: self._write(tenant, stored, vectors))
 
     async def get(self, case_id: str, *, tenant: str = "default") -> Case | None:
         return await self._run(lambda: self._read(tenant, case_id))
@@ -126,7 +128,8 @@ class CaseStore:
         if vectors:
             await self._catch_up(tenant)
         vector = vectors[0] if vectors else None
-        asked = _Asked(f"{question} {in_english(question)}", vector, code, looks_like_identifier(question))
+        words = tuple(dict.fromkeys((question, in_english(question))))
+        asked = _Asked(words, vector, code, looks_like_identifier(question))
         where = _where(cluster, namespaces)
         return await self._run(lambda: self._search(tenant, asked, where, limit))
 
@@ -194,14 +197,17 @@ class CaseStore:
     def _vector_collection(self, tenant: str) -> Any:
         return self._collection(tenant, self._embedder.name) if self._embedder is not None else None
 
-    def _write(self, tenant: str, case: Case, vector: list[float] | None) -> None:
+    def _write(self, tenant: str, cases: list[Case], vectors: list[list[float]] | None) -> None:
         self._collection(tenant).upsert(
-            ids=[case.id], embeddings=[NO_VECTOR], documents=[case.text()], metadatas=[_metadata(case)]
+            ids=[case.id for case in cases],
+            embeddings=[NO_VECTOR for _ in cases],
+            documents=[case.text() for case in cases],
+            metadatas=[_metadata(case) for case in cases],
         )
-        if vector is not None:
-            self._write_vectors(tenant, [case], [vector])
+        if vectors is not None:
+            self._write_vectors(tenant, cases, vectors)
         elif self._embedder is not None:
-            self._vector_collection(tenant).delete(ids=[case.id])  # it stood for the text before
+            self._vector_collection(tenant).delete(ids=[case.id for case in cases])  # they stood for the texts before
         self._forget_index(tenant)
 
     def _write_vectors(self, tenant: str, cases: list[Case], vectors: list[list[float]]) -> None:
@@ -253,8 +259,10 @@ class CaseStore:
         found, index = self._index(tenant, where)
         words: dict[str, float] = {}
         same: set[str] = set()
-        for case, score in zip(found, index.scores(asked.words), strict=True):
-            if score >= LEXICAL_FLOOR or case.id in meaning:
+        floor = LEXICAL_FLOOR if meaning else WORDS_FLOOR
+        for case, *scores in zip(found, *(index.scores(text) for text in asked.words), strict=True):
+            score = max(scores)
+            if score >= floor or case.id in meaning:
                 cases[case.id], words[case.id] = case, score
             if asked.code and case.code == asked.code and len(same) < NEAREST:
                 cases[case.id] = case

@@ -36,7 +36,7 @@ def test_questions_become_english_terms(text: str, english: str) -> None:
         (Lists(meaning={"a": 0.6, "b": 0.5, "c": 0.4}, words={"c": 0.9}, exact=True), ["c", "a", "b"]),
         (Lists(meaning={"a": 0.6, "b": 0.5}, code=frozenset({"b"})), ["b", "a"]),
         (Lists(meaning={"a": 0.1}), []),
-        (Lists(words={"a": 0.1, "b": 0.3}), ["b"]),
+        (Lists(words={"a": 0.05, "b": 0.3}), ["b"]),
         (Lists(meaning={"a": 0.1, "b": 0.5}, words={"a": 0.9}), ["b"]),
         (Lists(code=frozenset({"a"})), ["a"]),
         (Lists(), []),
