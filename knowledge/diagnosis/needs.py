@@ -50,15 +50,16 @@ def needs(view: ClusterView, request: Diagnose) -> Needs:
         scope = scope_of(graph, asked.targets) if asked.targets else scope_of_cluster()
     pods = sorted(key for key in (view.of_kind("Pod") if scope.whole else scope.related) if key.kind == "Pod" and view.get(key))
     own_only_when_asked = [key for key in pods if key in scope.own] if asked.targets and not spaces else []
-    order = dict.fromkeys(
-        [*(key for key in pods if context.troubled(key)), *_one_each(view, own_only_when_asked), *_one_each(view, pods)]
-    )
+    troubled = [key for key in pods if context.troubled(key)]
+    # Two pods of each workload in trouble before any third: siblings say the same, and the logs are few.
+    first = dict.fromkeys([*_one_each(view, troubled), *troubled])
+    order = first if scope.whole else dict.fromkeys([*first, *_one_each(view, own_only_when_asked), *_one_each(view, pods)])
     logs: list[LogKey] = []
-    for pod in order if not scope.whole else [key for key in order if context.troubled(key)]:
+    for pod in order:
         for key in _log_keys(view, pod):
             if len(logs) < MAX_LOGS and key not in view.logs:
                 logs.append(key)
-    namespaces = sorted({key.namespace for key in order if context.troubled(key) or key in scope.own})[:10]
+    namespaces = sorted({key.namespace for key in order if key in first or key in scope.own})[:10]
     return Needs(tuple(logs), tuple(_queries(namespaces)))
 
 

@@ -3,6 +3,7 @@
 Building is linear and cheap (times are parsed when asked for); nothing that the caller passed in is changed or copied.
 """
 
+import copy
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -71,6 +72,13 @@ class ClusterView:
                 unreadable += 1
         if unreadable:
             self.limits.append(f"{unreadable} objects had no readable kind or name and were left out")
+
+    def with_readings(self, *, logs: Mapping[LogKey, str], metrics: Sequence[Series], limits: Sequence[str]) -> "ClusterView":
+        """The same objects with other logs, metrics and limits: what was indexed is not indexed again."""
+        view = copy.copy(self)
+        view.__dict__.pop("_series", None)
+        view.logs, view.metrics, view.limits = logs, metrics, list(limits)
+        return view
 
     def _add(self, obj: Obj) -> bool:
         kind = obj.get("kind")

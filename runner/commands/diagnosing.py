@@ -7,7 +7,7 @@ from typing import Any
 
 from knowledge.diagnosis import ClusterView, Key, LogKey, NamedQuery, Series, diagnose, needs, read_series
 from knowledge.diagnosis.changes import changes_of
-from knowledge.diagnosis.needs import MAX_LOG_BYTES, TAIL_LINES
+from knowledge.diagnosis.needs import MAX_LOG_BYTES, MAX_LOGS, TAIL_LINES
 from knowledge.diagnosis.pictures import charts_of
 from protocol.commands import Diagnose, ListChanges, ScopeLimit
 from protocol.diagnosis import Change, Diagnosis
@@ -46,8 +46,6 @@ async def run_diagnosis(command: Diagnose, ask: Ask, cache: LiveCache, prometheu
         )
     changes = _merged(command.changes, cache.changes(now - CHANGES_LOOKED_AT), ask.scope)
     view = await asyncio.to_thread(ClusterView, objects, now=now, changes=changes, limits=limits)
-    logs: dict[LogKey, str] = {}
-    metrics: list[Series] = []
     asked_logs: set[LogKey] = set()
     asked_queries: set[str] = set()
     for _ in range(_ROUNDS):
@@ -62,15 +60,16 @@ async def run_diagnosis(command: Diagnose, ask: Ask, cache: LiveCache, prometheu
         )
         asked_logs.update(new_logs)
         asked_queries.update(query.name for query in new_queries)
-        logs |= found_logs
-        metrics += found_metrics
-        limits += lost + unmeasured
-        view = await asyncio.to_thread(
-            ClusterView, objects, now=now, logs=logs, metrics=metrics, changes=changes, limits=limits
-        )
+        logs = {**view.logs, **found_logs}
+        metrics = (*view.metrics, *found_metrics)
+        view = view.with_readings(logs=logs, metrics=metrics, limits=(*view.limits, *lost, *unmeasured))
+        if len(new_logs) >= MAX_LOGS:
+            # More pods in trouble than logs are read for: a second look would go on with those, not with what they name.
+            break
     found = await asyncio.to_thread(diagnose, view, command)
     charts = [chart.model_dump(mode="json") for chart in charts_of(view, found)]
-    data, redacted = safe_tree({"diagnosis": found.model_dump(mode="json"), "charts": charts})
+    told = {"diagnosis": found.model_dump(mode="json"), "charts": charts}
+    data, redacted = await asyncio.to_thread(safe_tree, told)
     return Answer(text=_words(found), data=data, redacted=redacted)
 
 
@@ -129,7 +128,7 @@ async def fetch_logs(ask: Ask, wanted: Sequence[LogKey]) -> tuple[dict[LogKey, s
             if piece.status not in (400, 404):
                 problems.append(piece.message)
             return
-        found[key] = redact(clean(piece.text)).text
+        found[key] = await asyncio.to_thread(_safe, piece.text)
 
     jobs = [lambda key=key: one(key) for key in wanted]
     try:
@@ -140,6 +139,10 @@ async def fetch_logs(ask: Ask, wanted: Sequence[LogKey]) -> tuple[dict[LogKey, s
     if not problems:
         return found, []
     return found, [f"{len(problems)} of {len(wanted)} logs could not be read: {one_line(problems[0], 200)}"]
+
+
+def _safe(text: str) -> str:
+    return redact(clean(text)).text
 
 
 async def fetch_metrics(prometheus: Prometheus, wanted: Sequence[NamedQuery], now: datetime) -> tuple[list[Series], list[str]]:
