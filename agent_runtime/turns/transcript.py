@@ -9,8 +9,9 @@ from langchain_core.messages.tool import tool_call
 
 from agent_runtime.models.view import CONCLUDE_KEY, DIAGNOSIS_KEY
 from agent_runtime.turns.turn_log import LoggedCall, TurnLog
+from protocol.approval import ApprovalState
 from protocol.diagnosis import Diagnosis
-from protocol.events import ActionFinished, DiagnosisMade, LogEntry, ModelMessage, ToolStarted, UserMessage
+from protocol.events import ActionFinished, ApprovalDecided, DiagnosisMade, LogEntry, ModelMessage, ToolStarted, UserMessage
 from protocol.text import cap, clean, one_line
 from tools.answer import GOOD, ToolAnswer, fenced_words, own_words
 from tools.names import DIAGNOSE
@@ -24,6 +25,8 @@ OLD_TEXT = 140
 QUOTED = 3
 """Pieces of evidence of an earlier diagnosis, each with how to read its source again."""
 
+_NOT_RUN = frozenset({ApprovalState.REJECTED, ApprovalState.EXPIRED, ApprovalState.CANCELLED, ApprovalState.SUPERSEDED})
+
 
 def history(entries: Iterable[LogEntry], *, before: str) -> list[BaseMessage]:
     """The turns before turn `before`: question, final answer, diagnosis in one line, what became of actions."""
@@ -36,7 +39,7 @@ def history(entries: Iterable[LogEntry], *, before: str) -> list[BaseMessage]:
             if entry.turn not in by_turn:
                 order.append(entry.turn)
             by_turn.setdefault(entry.turn, []).append(entry)
-        elif order and isinstance(entry.event, ActionFinished):
+        elif order and isinstance(entry.event, ActionFinished | ApprovalDecided):
             by_turn[order[-1]].append(entry)
     messages: list[BaseMessage] = []
     for turn in order[-EARLIER_TURNS - OLD_TURNS : -EARLIER_TURNS]:
@@ -57,11 +60,7 @@ def _earlier(entries: Sequence[LogEntry], limit: int) -> list[BaseMessage]:
         causes = ", ".join(f"{c.code} at {c.object} ({c.confidence:.2f})" for c in diagnosis.root_causes[:2])
         lines.append(f"[diagnosis: {causes or ('healthy' if diagnosis.healthy else 'not known')}]")
         lines += _quoted(diagnosis, entries)
-    lines += [
-        f"[action: {e.event.state}: {fenced_words(one_line(e.event.message, 200))}]"
-        for e in entries
-        if isinstance(e.event, ActionFinished)
-    ]
+    lines += [line for e in entries if (line := _became_of(e)) is not None]
     metadata: dict[str, Any] = {DIAGNOSIS_KEY: diagnosis.model_dump(mode="json")} if diagnosis is not None else {}
     return [
         HumanMessage(cap(clean(question.text), limit)),
@@ -78,6 +77,19 @@ def _quoted(diagnosis: Diagnosis, entries: Sequence[LogEntry]) -> list[str]:
         + (f"; read it again with {one_line(titles[piece.tool_result], 160)}]" if piece.tool_result in titles else "]")
         for piece in first
     ]
+
+
+def _became_of(entry: LogEntry) -> str | None:
+    """What people and the cluster made of a proposal, as an observation: a rejection's reason is what to think about next."""
+    match entry.event:
+        case ActionFinished(state=state, message=message):
+            return f"[action: {state}: {fenced_words(one_line(message, 200))}]"
+        case ApprovalDecided(state=state, by_name=by_name, reason=reason) if state in _NOT_RUN:
+            who = f" by {fenced_words(one_line(by_name, 80))}" if by_name else ""
+            why = fenced_words(one_line(reason, 400)) if reason else "no reason was given"
+            return f"[proposal {state}{who}, so nothing was changed: {why}]"
+        case _:
+            return None
 
 
 def _remembered(made: Sequence[DiagnosisMade]) -> Diagnosis | None:
