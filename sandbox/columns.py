@@ -325,6 +325,7 @@ COLUMNS: dict[str, list[tuple[str, Read]]] = {
     ],
     "NetworkPolicy": [("Pod-Selector", lambda obj, _now: written(sub(obj, "spec", "podSelector")) or NONE), ("Age", _age)],
     "Lease": [("Holder", _at("spec", "holderIdentity")), ("Age", _age)],
+    "Application": [("Sync Status", _at("status", "sync", "status")), ("+Revision", _at("status", "sync", "revision"))],
     "RoleBinding": [("Role", _role), ("Age", _age)],
     "ClusterRoleBinding": [("Role", _role), ("Age", _age)],
     "ResourceQuota": [

@@ -104,7 +104,7 @@ _SEEN = [
 ]  # fmt: skip
 _SEEN_GROUPS = [
     "apps", "batch", "autoscaling", "policy", "networking.k8s.io", "discovery.k8s.io", "storage.k8s.io",
-    "coordination.k8s.io", "metrics.k8s.io",
+    "coordination.k8s.io", "metrics.k8s.io", "argoproj.io",
 ]  # fmt: skip
 
 

@@ -60,6 +60,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
     Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", ("sc",), False),
     Resource("coordination.k8s.io", "v1", "leases", "Lease"),
+    Resource("argoproj.io", "v1alpha1", "applications", "Application", ("app", "apps"), True, (), _STATUS),
     Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", (), False),
     Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", (), False),
     Resource("rbac.authorization.k8s.io", "v1", "roles", "Role"),
@@ -103,6 +104,7 @@ LEASE = BY_KIND["Lease"]
 CLUSTER_ROLE = BY_KIND["ClusterRole"]
 CLUSTER_ROLE_BINDING = BY_KIND["ClusterRoleBinding"]
 ROLE = BY_KIND["Role"]
+APPLICATION = BY_KIND["Application"]
 ROLE_BINDING = BY_KIND["RoleBinding"]
 
 

@@ -1,19 +1,23 @@
 """A GitOps controller (as Argo CD with automated sync and self-heal): what "Git" says is put back within seconds.
 
-The repository is a table here: application → objects. `commit` is a push to it; the controller syncs it, and reverts
-whatever anybody changes in the cluster in the meantime. Fields that Git does not name are left alone.
+The repository is a table here: application → objects; each has an Application object in namespace argocd, whose
+syncPolicy is obeyed. `commit` is a push to the repository. Fields that Git does not name are left alone.
 """
 
+import hashlib
 from collections.abc import Iterable
+
+import orjson
 
 from sandbox import patches
 from sandbox.cluster import Cluster, Key
 from sandbox.defaults import fill
-from sandbox.objects import Obj, annotations_of, clone, name_of, namespace_of, text
-from sandbox.resources import BY_KIND, Resource
+from sandbox.objects import Obj, annotations_of, clone, name_of, namespace_of, sub, text
+from sandbox.resources import APPLICATION, BY_KIND, NAMESPACE, Resource
 from sandbox.store import Change
 
 MANAGER = "argocd-controller"
+HOME = "argocd"
 TRACKING = "argocd.argoproj.io/tracking-id"
 SELF_HEAL_AFTER = 4.0
 
@@ -31,11 +35,13 @@ class GitOps:
         """Let Git say this of an object from now on; the cluster follows after a moment."""
         resource = BY_KIND[text(obj, "kind")]
         wanted = clone(obj)
-        group = f"{resource.group}/" if resource.group else "/"
-        tracked = f"{app}:{group}{resource.kind}:{namespace_of(obj)}/{name_of(obj)}"
+        tracked = f"{app}:{resource.group}/{resource.kind}:{namespace_of(obj)}/{name_of(obj)}"
         wanted["metadata"]["annotations"] = annotations_of(wanted) | {TRACKING: tracked}
         key = (resource.kind, namespace_of(obj), name_of(obj))
         self.applications.setdefault(app, {})[key] = wanted
+        self._register(app)
+        if not self._policy(app):
+            return
         if self.cluster.store.get(resource, key[1], key[2]) is None:
             self._sync(key)
         else:
@@ -46,18 +52,59 @@ class GitOps:
         return self.applications.get(app, {}).get(key)
 
     def wake(self, change: Change) -> Iterable[Key]:
+        if change.resource is APPLICATION:
+            objects = self.applications.get(name_of(change.obj), {})
+            yield from ((f"{kind}/{namespace}", name) for kind, namespace, name in objects)
+            return
         key = (change.resource.kind, namespace_of(change.obj), name_of(change.obj))
-        if self._wanted(key) is not None:
+        if self._app_of(key):
             yield f"{key[0]}/{key[1]}", key[2]
 
     def reconcile(self, key: Key) -> None:
         kind, _, namespace = key[0].partition("/")
         wanted = (kind, namespace, key[1])
-        if self._drifted(wanted):
+        app = self._app_of(wanted)
+        drifted = self._drifted(wanted)
+        if drifted and self._policy(app).get("selfHeal"):
             self._soon(wanted)
+        self._report(app)
 
-    def _wanted(self, key: Wanted) -> Obj | None:
-        return next((objects[key] for objects in self.applications.values() if key in objects), None)
+    def _app_of(self, key: Wanted) -> str:
+        return next((app for app, objects in self.applications.items() if key in objects), "")
+
+    def _policy(self, app: str) -> Obj:
+        """The automated sync of an application; empty when people sync it by hand, or it is gone."""
+        found = self.cluster.store.get(APPLICATION, HOME, app) or {}
+        return sub(found, "spec", "syncPolicy", "automated")
+
+    def _register(self, app: str) -> None:
+        """The Application object, once; what people changed in it stays."""
+        store = self.cluster.store
+        if store.get(NAMESPACE, "", HOME) is None:
+            space: Obj = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}}
+            fill(self.cluster, NAMESPACE, space)
+            store.create(NAMESPACE, space, "kubectl")
+        if store.get(APPLICATION, HOME, app) is None:
+            source = {"repoURL": "https://git.shop.example/deploy.git", "path": f"apps/{app}", "targetRevision": "main"}
+            spec: Obj = {
+                "project": "default",
+                "source": source,
+                "destination": {"server": "https://kubernetes.default.svc", "namespace": "shop"},
+                "syncPolicy": {"automated": {"selfHeal": True, "prune": True}},
+            }
+            meta = {"name": app, "namespace": HOME}
+            made: Obj = {"apiVersion": APPLICATION.api_version, "kind": APPLICATION.kind, "metadata": meta, "spec": spec}
+            store.create(APPLICATION, made, "kubectl")
+
+    def _report(self, app: str) -> None:
+        found = self.cluster.store.get(APPLICATION, HOME, app)
+        if found is None:
+            return
+        objects = self.applications[app]
+        synced = not any(self._drifted(key) for key in objects)
+        revision = hashlib.sha256(orjson.dumps(list(objects.values()))).hexdigest()[:40]
+        status: Obj = {"sync": {"status": "Synced" if synced else "OutOfSync", "revision": revision}}
+        self.cluster.set_status(APPLICATION, found, status, MANAGER)
 
     def _soon(self, key: Wanted) -> None:
         if key in self._due:
@@ -71,7 +118,7 @@ class GitOps:
         return live is None or self._synced(resource, key, live) != live
 
     def _synced(self, resource: Resource, key: Wanted, live: Obj) -> Obj:
-        wanted = self._wanted(key)
+        wanted = self.desired(self._app_of(key), key)
         if wanted is None:
             return live
         merged = patches.strategic(clone(live), clone(wanted), "service" if resource.kind == "Service" else "")
@@ -80,8 +127,9 @@ class GitOps:
 
     def _sync(self, key: Wanted) -> None:
         self._due.discard(key)
-        wanted, resource = self._wanted(key), BY_KIND[key[0]]
-        if wanted is None:
+        app, resource = self._app_of(key), BY_KIND[key[0]]
+        wanted = self.desired(app, key)
+        if wanted is None or not self._policy(app):
             return
         live = self.cluster.store.get(resource, key[1], key[2])
         if live is None:
