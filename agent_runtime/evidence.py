@@ -1,7 +1,8 @@
 """A model's evidence against what its tools really returned. Pure.
 
-Each piece names a tool result of the turn and must occur in it verbatim, but for white space; it must say something, and the
-result must be about the object that it is said of. What fails is dropped and the confidence capped; a root cause with no
+Each piece names a tool result of the turn and must occur in it verbatim: whole words and numbers, within its lines, and no
+words that the model itself put into the call. It must say something, and the result must be about the object that it is said
+of. What fails is dropped and the confidence capped; a root cause with no
 evidence left goes; none left is "I don't know", with what was checked. "Nothing is wrong" does not hide what the rules found.
 """
 
@@ -23,6 +24,7 @@ CONFIDENCE_CAP = 0.5
 _LONG = 8
 _SHORT = re.compile(r"(?=.*\d).{3,}|(?=.*[A-Z]).{5,}")
 """Shorter than that: "137", "256Mi", "Error" prove something; "pod", "the", "0" are everywhere."""
+_WORD = re.compile(r"[\w.:%/-]+")
 _GENERATED = 2
 """Parts at the end of a pod's name that its owners have made up: payments-7c9d-x2k4p is a pod of payments."""
 _OWN = frozenset({PROPOSE, REPORT})
@@ -45,6 +47,8 @@ class ToolResult:
     title: str
     status: str
     text: str
+    asked: str = ""
+    """What the model put into the call: a literal in a jsonpath, a label in an expression, a made-up name all come back."""
 
     @property
     def quotable(self) -> str:
@@ -64,7 +68,7 @@ def check(report: Report, results: Iterable[ToolResult], *, language: Language =
     """The report with only what holds."""
     known = list(results)
     by_name = {result.ref: result for result in known} | {result.call: result for result in known}
-    folded = {result.call: _fold(result.quotable) for result in known}
+    folded = {result.call: _fold_lines(result.quotable) for result in known}
     causes: list[RootCause] = []
     reasons: list[str] = []
     for cause in report.root_causes:
@@ -154,22 +158,47 @@ def _fault(item: ReportedEvidence, result: ToolResult | None, folded: Mapping[st
         return f"{quote} names {result.ref}, which holds nothing that can be quoted."
     excerpt = _fold(item.excerpt)
     about = ObjectRef.parse(item.object)
-    if len(excerpt) < _LONG and _SHORT.fullmatch(excerpt) is None:
+    if not _says_something(excerpt):
         return f"{quote} is too short to prove anything."
     if excerpt in (about.name, about.namespace, about.kind, str(about)):
         return f"{quote} only repeats what the object is called."
-    if not _occurs(excerpt, folded[result.call]):
+    if not _occurs(item.excerpt, folded[result.call]):
         return f"{quote} does not occur in {result.ref}."
+    if not _says_more(excerpt, about, result.asked):
+        return f"{quote} only repeats what {result.ref} was asked for."
     if not _is_about(result, about):
         return f"{quote} is said of {about}, which {result.ref} does not name."
     return ""
 
 
-def _occurs(excerpt: str, text: str) -> bool:
-    """A short one as a whole word: "137" is not in "11370"."""
-    if len(excerpt) >= _LONG:
-        return excerpt in text
-    return re.search(rf"(?<![A-Za-z0-9]){re.escape(excerpt)}(?![A-Za-z0-9])", text) is not None
+def _says_something(excerpt: str) -> bool:
+    return len(excerpt) >= _LONG or _SHORT.fullmatch(excerpt) is not None
+
+
+def _says_more(excerpt: str, about: ObjectRef, asked: str) -> bool:
+    """Is something left of it without the words of the call itself?"""
+    own = set(_WORD.findall(asked))
+    said = [word for word in _WORD.findall(excerpt) if word not in own]
+    if len(said) == len(_WORD.findall(excerpt)):
+        return True
+    left = " ".join(said)
+    return _says_something(left) and left not in (about.name, about.namespace, about.kind)
+
+
+def _occurs(excerpt: str, lines: str) -> bool:
+    """Whole words and numbers: "exit code 13" is not in "exit code 137", nor "5 GiB" in "1.5 GiB". A line that the model has
+    broken is the same line; two lines that it has joined are none."""
+    parts = [re.escape(folded) for part in excerpt.split("\n") if (folded := _fold(part))]
+    if not parts:
+        return False
+    first, last = excerpt.strip()[0], excerpt.strip()[-1]
+    before = _NOT_BEHIND_A_NUMBER if first.isdigit() else _NOT_BEHIND_A_WORD if first.isalpha() and first.isascii() else ""
+    after = _NOT_BEFORE_A_NUMBER if last.isdigit() else _NOT_BEFORE_A_WORD if last.isalpha() and last.isascii() else ""
+    return re.search(before + "[ \n]".join(parts) + after, lines) is not None
+
+
+_NOT_BEHIND_A_WORD, _NOT_BEFORE_A_WORD = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
+_NOT_BEHIND_A_NUMBER, _NOT_BEFORE_A_NUMBER = _NOT_BEHIND_A_WORD + r"(?<![0-9][.,])", _NOT_BEFORE_A_WORD + r"(?![.,][0-9])"
 
 
 def _is_about(result: ToolResult, about: ObjectRef) -> bool:
@@ -194,3 +223,8 @@ def _evidence(item: ReportedEvidence, result: ToolResult) -> Evidence:
 
 def _fold(text: str) -> str:
     return " ".join(text.split())
+
+
+def _fold_lines(text: str) -> str:
+    """White space within a line does not matter; lines do. Empty ones don't."""
+    return "\n".join(folded for line in text.splitlines() if (folded := _fold(line)))

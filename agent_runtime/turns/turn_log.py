@@ -1,8 +1,8 @@
 """The log of one turn, read back: what has happened, what is missing. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from agent_runtime.evidence import ToolResult
 from protocol.diagnosis import Diagnosis
@@ -76,7 +76,15 @@ class TurnLog:
     @property
     def results(self) -> tuple[ToolResult, ...]:
         return tuple(
-            ToolResult(call.ref, call.id, call.name, call.started.title, call.finished.status, call.finished.text)
+            ToolResult(
+                call.ref,
+                call.id,
+                call.name,
+                call.started.title,
+                call.finished.status,
+                call.finished.text,
+                asked=f"{call.started.title} {_words_of(call.args)}",
+            )
             for call in self.calls.values()
             if call.started and call.finished
         )
@@ -90,6 +98,15 @@ class TurnLog:
             if call.name == DIAGNOSE and call.started and call.diagnosis
         }
         return next((found for found in newest.values() if found.root_causes), None)
+
+
+def _words_of(args: Any) -> str:
+    """All text in the arguments of a call."""
+    if isinstance(args, Mapping):
+        return " ".join(_words_of(item) for item in cast(Mapping[str, Any], args).values())
+    if isinstance(args, list | tuple):
+        return " ".join(_words_of(item) for item in cast(list[Any], args))
+    return str(args)
 
 
 def read_turn_log(entries: Sequence[LogEntry], *, opening: str) -> TurnLog:
