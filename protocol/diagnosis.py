@@ -83,6 +83,10 @@ class Recommendation(Value):
     expected_duration_s: int | None = None
 
 
+ELSEWHERE = "elsewhere"
+"""Id of a similar case of a cluster that the asker is not told about."""
+
+
 class SimilarCase(Value):
     id: str
     title: str

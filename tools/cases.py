@@ -4,7 +4,7 @@ from control_plane.principals import Principal, narrower
 from knowledge.cases import SEED, Case, CaseStore, CasesUnavailable
 from knowledge.diagnosis.catalogue import CATALOGUE
 from protocol.commands import CommandStatus, ScopeLimit
-from protocol.diagnosis import SimilarCase
+from protocol.diagnosis import ELSEWHERE, SimilarCase
 from protocol.text import one_line
 from tools.answer import ToolAnswer, refused
 from tools.context import ToolContext
@@ -14,8 +14,6 @@ from tools.titles import title_of
 SHOWN = 5
 SPARE = 5
 """More than is shown is asked for: the index may know some that are no more."""
-ELSEWHERE = "elsewhere"
-"""Id of a case whose own is nobody's business here."""
 
 _OUTCOMES = {
     "held": "solved, and it held",

@@ -7,7 +7,7 @@ import re
 
 from knowledge.wording.codes import explanation, texts_of, title
 from knowledge.wording.translate import Language, match, translate
-from protocol.diagnosis import Diagnosis, Finding, Recommendation, RootCause, SimilarCase
+from protocol.diagnosis import ELSEWHERE, Diagnosis, Finding, Recommendation, RootCause, SimilarCase
 
 _EFFECTS = "Because of it: "
 _TROUBLE = ("I don't know why ", " is in trouble. Seen: ", "")
@@ -70,8 +70,10 @@ def _advice(one: Recommendation, told: dict[str, str], lang: Language) -> Recomm
 
 
 def _case(case: SimilarCase, lang: Language) -> SimilarCase:
-    """By its root cause: its title is a sentence of that day."""
+    """By its root cause: its title is a sentence of that day. One of another cluster has a cause and no object."""
     named = _CASE.fullmatch(case.root_cause)
+    if case.id == ELSEWHERE:
+        return case.model_copy(update={"title": translate(f"Another cluster: {title(case.root_cause, lang)}", lang)})
     if named is None or named[1] not in texts_of(lang).codes:
         return case.model_copy(update={"title": translate(case.title, lang)})
     return case.model_copy(update={"title": f"{title(named[1], lang)}{texts_of(lang).phrases['colon']}{named[2]}"})

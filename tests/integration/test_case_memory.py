@@ -13,10 +13,12 @@ from control_plane.errors import Forbidden, Invalid, NotFound
 from control_plane.principals import Principal
 from control_plane.services import ControlPlane
 from knowledge.cases import SEED, SEEDS_VERSION, Case, CaseStore, CasesUnavailable, seeds
+from knowledge.wording import localized
 from protocol.approval import Role
 from protocol.commands import ScopeLimit
+from protocol.diagnosis import ELSEWHERE, Diagnosis
 from tests.integration.agent_house import House, agent_house
-from tools.cases import ELSEWHERE, past_cases, similar
+from tools.cases import past_cases, similar
 from tools.context import ToolContext
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -133,6 +135,8 @@ async def test_another_clusters_case_is_shown_without_names_and_only_if_allowed(
     context = await memory.asked_by(memory.root, cases_across_clusters=True)
     found = [one for one in await similar(context, "the zebra of elsewhere-1", limit=20) if one.id == ELSEWHERE]
     assert [one.title for one in found] == ["Another cluster: No space left on device"]
+    told = localized(Diagnosis(summary="s", healthy=False, similar_cases=tuple(found)), "zh")
+    assert told.similar_cases[0].title == "另一个集群：磁盘已满"
     assert all("secret-project" not in one.model_dump_json() and "zebra" not in one.model_dump_json() for one in found)
 
 

@@ -41,6 +41,8 @@ SOURCES = (
     *(f"control_plane/{name}.py" for name in ("approval_records", "break_glass", "decisions", "freezes", "notifications")),
     "control_plane/transitions.py",
     *(f"bot/api/{name}.py" for name in ("access", "throttle", "views")),
+    "agent_runtime/actions/soak.py",
+    *(f"control_plane/{name}.py" for name in ("cases", "feedback")),
 )
 FILLED: Mapping[str, str] = {
     "_roll_words(a, s)": "A new roll-out replaces its pods step by step",
@@ -103,6 +105,9 @@ PIECES = frozenset(
         "cluster 3 is frozen until 3 UTC3: no change runs before that, unless somebody breaks the glass",
         "Value error, ",
         # For programmers: no way leads them to a person.
+        "3 does not read",
+        "seed taken out",
+        "not ours",
         "unreachable: the last attempt returns or raises",
     }
 )
