@@ -1,18 +1,20 @@
 """Keeps what is learnt in order: plants the seeds, copies changed cases into the index, looks at soaks that are due.
 
-The rows are the truth. What a crash left undone is found by comparing: what the index lacks is copied, what it holds of a case
-that was forgotten goes, what an older version stored without a row gets one, and what nobody has written here goes.
+The rows are the truth, and each process sees to the index that it searches, its own or one that all share. What a crash left
+undone is found by comparing: what the index lacks is copied, what it holds of a case that was forgotten goes, what an older
+version stored without a row gets one, and what nobody has written here goes.
 """
 
 import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 import structlog
 
 from agent_runtime.actions.soak import SoakStep
-from control_plane.cases import Debt
+from control_plane.cases import Debt, Key
 from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
 from knowledge.cases import SEEDS_VERSION, Case, CaseStore, CasesUnavailable, seeds
@@ -21,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 EVERY_S = 10.0
 COMPARE_EVERY_S = 3600.0
+OVERLAP = timedelta(minutes=5)
+"""Clocks of replicas differ, and a transaction's time is older than its commit."""
 _BATCH = 200
 _TENANT = "default"
 
@@ -34,6 +38,9 @@ class CaseKeeper:
         self._soaks = SoakStep(plane)
         self._news = asyncio.Event()
         self._compare_at = 0.0
+        self._known: dict[Key, int] = {}
+        """What the index of this process holds, by version."""
+        self._since: datetime | None = None
 
     def nudge(self) -> None:
         """A case was imported or forgotten here: look now."""
@@ -51,7 +58,7 @@ class CaseKeeper:
 
     async def once(self) -> None:
         """One round. What fails is tried again in the next."""
-        for step in (self._plant, self._compare, self._pay, self._soaks.run_due):
+        for step in (self._plant, self._compare, self._follow, self._soaks.run_due):
             try:
                 await step()
             except CasesUnavailable as error:
@@ -75,25 +82,32 @@ class CaseKeeper:
         seen = await self._plane.cases.compare(held, tenant=_TENANT)
         for stranger in seen.strangers:
             await store.forget(stranger, tenant=_TENANT)
+        self._known = {(_TENANT, case): version for case, version in seen.right.items()}
+        self._since = None
         self._compare_at = time.monotonic() + COMPARE_EVERY_S
-        if seen.adopted or seen.owed or seen.strangers:
+        owed = seen.rows - len(seen.right)
+        if seen.adopted or owed or seen.strangers:
             log.info(
                 "the index of the cases was compared",
                 held=len(held),
                 adopted=seen.adopted,
-                owed=seen.owed,
+                owed=owed,
                 strangers=len(seen.strangers),
             )
 
-    async def _pay(self) -> None:
+    async def _follow(self) -> None:
+        """What was changed since the last round, whoever changed it, into the index of this process."""
         store = self._store()
         if store is None:
             return
-        while debts := await self._plane.cases.debts(_BATCH):
+        changed, until = await self._plane.cases.changed(self._since)
+        owed = [key for key, version in changed.items() if self._known.get(key) != version]
+        for start in range(0, len(owed), _BATCH):
+            debts = await self._plane.cases.debts(owed[start : start + _BATCH])
             await copy(store, debts)
             await self._plane.cases.paid(debts)
-            if len(debts) < _BATCH:
-                return
+            self._known.update({(debt.tenant, debt.id): debt.version for debt in debts})
+        self._since = until - OVERLAP
 
 
 async def copy(store: CaseStore, debts: Sequence[Debt]) -> None:

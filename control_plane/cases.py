@@ -1,6 +1,6 @@
 """Cases as rows: the truth about them, who may see which, and what the index must still learn.
 
-ChromaDB only holds copies to search. Whoever changes a case raises its version here; a sweep copies what the index lacks, and
+ChromaDB only holds copies to search. Whoever changes a case raises its version here; each index follows by itself, and
 takes out what was forgotten.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, tuple_, update
 
 from control_plane.audit import SYSTEM, Entry, record
 from control_plane.clock import Clock, utc_now
@@ -23,6 +23,8 @@ from protocol.approval import Role, role_at_least
 from protocol.base import Value
 from protocol.text import one_line
 
+Key: TypeAlias = tuple[str, str]
+"""Tenant and id."""
 Origin: TypeAlias = Literal["action", "import", "seed", "adopted"]
 
 MOST_AT_ONCE = 1000
@@ -53,8 +55,10 @@ class Debt(Value):
 class Comparison(Value):
     adopted: int
     """Cases of approvals of which there was no row: an older version had none."""
-    owed: int
-    """Rows that the index lacks, holds in another form, or should have forgotten."""
+    right: dict[str, int]
+    """Rows that the index follows, with their version. It lacks the others, holds them in another form, or should have
+    forgotten them."""
+    rows: int
     strangers: tuple[str, ...]
     """In the index without a row, and not ours: nobody has written them here."""
 
@@ -144,7 +148,7 @@ class Cases:
                 session, principal, "case.forgotten", f"case:{row.id}", detail,
                 door=door, cluster=row.cluster, namespace=row.namespace,
             )  # fmt: skip
-            row.forgotten_at = self._clock()
+            row.forgotten_at = row.updated_at = self._clock()
             row.case, row.title, row.version = "", "", row.version + 1
 
     async def current(self, ids: Iterable[str], *, tenant: str = DEFAULT_TENANT) -> dict[str, Case]:
@@ -156,9 +160,19 @@ class Cases:
         async with self._db.read() as session:
             return {row.id: _case(row) for row in await session.scalars(query)}
 
-    async def debts(self, limit: int = 100) -> tuple[Debt, ...]:
-        """What the index must still learn or forget, the oldest change first."""
-        query = select(CaseRow).where(CaseRow.indexed != CaseRow.version).order_by(CaseRow.updated_at, CaseRow.id).limit(limit)
+    async def changed(self, since: datetime | None) -> tuple[dict[Key, int], datetime]:
+        """(tenant, id) to version of all that was changed at or after `since`, also what was forgotten; and until when that is
+        all."""
+        now = self._clock()
+        query = select(CaseRow.tenant_id, CaseRow.id, CaseRow.version)
+        if since is not None:
+            query = query.where(CaseRow.updated_at >= since)
+        async with self._db.read() as session:
+            return {(tenant, case): version for tenant, case, version in await session.execute(query)}, now
+
+    async def debts(self, keys: Iterable[Key]) -> tuple[Debt, ...]:
+        """How these cases stand, for an index to follow."""
+        query = select(CaseRow).where(tuple_(CaseRow.tenant_id, CaseRow.id).in_(list(keys)))
         async with self._db.read() as session:
             return tuple(
                 Debt(
@@ -171,28 +185,26 @@ class Cases:
             )
 
     async def paid(self, debts: Iterable[Debt]) -> None:
-        """The index holds these versions now."""
+        """An index holds these versions now: people are told."""
         async with self._db.transaction() as session:
             for debt in debts:
                 same = CaseRow.tenant_id == debt.tenant, CaseRow.id == debt.id, CaseRow.version == debt.version
                 await session.execute(update(CaseRow).where(*same).values(indexed=debt.version))
 
     async def compare(self, indexed: Iterable[Case], *, tenant: str = DEFAULT_TENANT) -> Comparison:
-        """All that the index holds of a tenant, against the rows. Writes what is owed and adopted; the caller takes strangers
-        out of the index."""
+        """All that an index holds of a tenant, against the rows. Adopts what older versions stored without one."""
         found = {case.id: case for case in indexed}
         now = self._clock()
-        adopted = owed = 0
+        adopted = 0
+        right: dict[str, int] = {}
         strangers: list[str] = []
         async with self._db.transaction() as session:
             rows = (await session.scalars(select(CaseRow).where(CaseRow.tenant_id == tenant))).all()
             known = {row.id for row in rows}
             for row in rows:
                 copy = found.get(row.id)
-                right = copy is None if row.forgotten_at is not None else copy is not None and copy == _case(row)
-                if not right and row.indexed == row.version:
-                    row.indexed = 0
-                    owed += 1
+                if copy is None if row.forgotten_at is not None else copy is not None and copy == _case(row):
+                    right[row.id] = row.version
             for case in found.values():
                 if case.id in known:
                     continue
@@ -201,7 +213,7 @@ class Cases:
                     adopted += 1
                 else:
                     strangers.append(case.id)
-        return Comparison(adopted=adopted, owed=owed, strangers=tuple(strangers))
+        return Comparison(adopted=adopted, right=right, rows=len(rows), strangers=tuple(strangers))
 
     async def plant(self, seeds: Sequence[Case], version: int, *, tenant: str = DEFAULT_TENANT) -> int:
         """Give a tenant its seeds: into an empty one, and again when there are newer ones; with version 0 they are taken out.

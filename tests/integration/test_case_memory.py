@@ -80,23 +80,23 @@ async def test_seeds_can_be_turned_off_and_on_and_renewed_and_a_forgotten_one_st
     await memory.tidy()
     assert await memory.store.get("seed.taint") is None
     assert await memory.plane.cases.plant(seeds(), 0) == 29
-    await pay(memory)
+    await follow(memory)
     assert [one for one in await memory.store.ids() if one.startswith(SEED)] == []
     changed = [one.model_copy(update={"title": "another title"}) for one in seeds()]
     assert await memory.plane.cases.plant(changed, SEEDS_VERSION + 1) == 29
-    await pay(memory)
+    await follow(memory)
     renewed = await memory.store.get("seed.quota")
     assert renewed is not None
     assert renewed.title == "another title"
     assert await memory.store.get("seed.taint") is None
     assert await memory.plane.cases.plant(seeds(), SEEDS_VERSION) == 29
-    await pay(memory)
+    await follow(memory)
 
 
-async def pay(memory: Memory) -> None:
-    while debts := await memory.plane.cases.debts():
-        await copy(memory.store, debts)
-        await memory.plane.cases.paid(debts)
+async def follow(memory: Memory) -> None:
+    """A round without planting."""
+    changed, _ = await memory.plane.cases.changed(None)
+    await copy(memory.store, await memory.plane.cases.debts(changed))
 
 
 async def test_a_tenant_with_cases_of_its_own_is_given_none(memory: Memory) -> None:
@@ -216,7 +216,27 @@ async def test_after_a_crash_rows_and_index_come_together(memory: Memory) -> Non
     assert held["stale"].title == "the zebra of stale is full"
     assert not {"ghost", "stranger"} & set(held)
     assert (await memory.plane.cases.get("approval.old", memory.root)).origin == "adopted"
-    assert await memory.plane.cases.debts() == ()
+    held = list(held.values())
+    seen = await memory.plane.cases.compare([case for case in held if case.id not in ("ghost", "stranger")])
+    assert seen.rows == len(seen.right)
+    assert (seen.adopted, seen.strangers) == (0, ())
+
+
+async def test_each_replica_with_an_index_of_its_own_follows_the_rows(memory: Memory, tmp_path: Path) -> None:
+    """Two processes over one database, each with its embedded ChromaDB."""
+    own = CaseStore(tmp_path / "own")
+    other = CaseKeeper(memory.plane, lambda: own)
+    await other.once()
+    assert await own.count() == await memory.store.count()
+    await memory.bring(memory.case("shared"))
+    assert await own.get("shared") is None
+    await other.once()
+    assert await own.get("shared") is not None
+    await memory.plane.cases.forget("shared", memory.root)
+    await memory.tidy()
+    await other.once()
+    assert await own.get("shared") is None
+    await own.close()
 
 
 async def test_an_index_that_is_away_is_caught_up_with_later(memory: Memory, tmp_path: Path) -> None:
