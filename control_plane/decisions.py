@@ -27,6 +27,7 @@ from protocol.approval import (
 )
 from protocol.ids import is_id, new_id
 from protocol.remediation import Plan
+from protocol.text import one_line
 
 RATE_OVER = timedelta(minutes=10)
 _GOES_AHEAD = (ApprovalState.APPROVED.value, ApprovalState.RUNNING.value)
@@ -205,7 +206,9 @@ async def _take(
         used = break_glass.note(session, row, word, now, instead_of=f"{quorum.needed} x {quorum.role}")
         also = {"break_glass": used.model_dump_json(), "expires_at": min(row.expires_at, now + break_glass.GOOD_FOR)}
     by = By(word.by, word.by_name, word.door)
-    told = {"owner_overridden": word.reason} if word.override_owner and word.verdict == "approve" else {}
+    told = {"shown": word.plan_hash, "source": one_line(word.source, 100)}
+    if word.override_owner and word.verdict == "approve":
+        told |= {"owner_overridden": word.reason}
     if breaks:
         told |= {"break_glass": word.reason}
     return await transitions.move(session, row, trigger, by=by, now=now, outcome=word.reason, also=also, told=told)

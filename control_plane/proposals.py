@@ -217,6 +217,8 @@ def _audit_entry(row: ApprovalRow, plan: Plan, role: Role, now: datetime) -> Ent
             "plan_hash": row.plan_hash,
             "risk": plan.risk.value,
             "action": row.command_line,
+            "undo": row.undo_line,
+            "diff": plan.diff,
             "role": role.value,
             "quorum": json.dumps(json.loads(row.quorum), sort_keys=True),
             "cannot_run": plan.cannot_run or "",

@@ -158,6 +158,8 @@ class Decision(Message):
     """Run it although its owner (Argo CD, Helm, an autoscaler) would revert it. It needs a reason."""
     break_glass: bool = False
     """Alone, or in a freeze window, because there is nobody else and no time. It needs a reason, and others are told."""
+    source: str = ""
+    """Where it came from, for the audit: the address of the browser or program."""
 
 
 class Refusal(Value):

@@ -32,6 +32,8 @@ class Caller:
     token: str
     by_cookie: bool
     door: Literal["web", "rest", "cli"]
+    address: str = ""
+    """Of the browser or program, as the server sees it."""
 
     @property
     def asking_door(self) -> Door:
@@ -50,7 +52,8 @@ async def authenticate(request: Request) -> Caller:
     """Who it is, without asking whether the request is meant. Raises NotSignedIn."""
     token, by_cookie = _token(request)
     principal, session = await plane_of(request).accounts.authenticate(token)
-    return Caller(principal, session, token, by_cookie, _door(request, by_cookie))
+    address = request.client.host if request.client else ""
+    return Caller(principal, session, token, by_cookie, _door(request, by_cookie), address)
 
 
 async def caller(request: Request) -> Caller:

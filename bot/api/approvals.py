@@ -88,6 +88,7 @@ async def decide_as(plane: ControlPlane, me: Caller, approval: str, body: Verdic
         reason=body.reason.strip(),
         override_owner=body.override_owner,
         break_glass=body.break_glass,
+        source=me.address,
     )
     return await plane.approvals.decide(approval, decision, me.principal)
 

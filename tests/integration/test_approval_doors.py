@@ -83,6 +83,11 @@ async def test_the_requester_is_the_requester_by_every_door(town: Town) -> None:
     assert code == 0
     assert "It is approved now." in said
     assert (await town.here.plane.approvals.get(approval.id)).decisions[0].door == "cli"
+    rows = (await town.root.call("GET", f"/api/v1/audit?subject=approval:{approval.id}"))[1]["audit"]
+    decided, requested = rows[0], rows[-1]
+    assert (decided["actor_name"], decided["door"], decided["detail"]["source"]) == ("Bob", "cli", "127.0.0.1")
+    assert decided["detail"]["shown"] == approval.plan.plan_hash
+    assert "memory: 128Mi" in requested["detail"]["diff"], "before and after"
 
 
 async def test_a_decision_that_is_played_again_changes_nothing(town: Town) -> None:
