@@ -93,8 +93,10 @@ class ActionStep:
             case "unknown":
                 return await self._move(approval, Trigger.UNANSWERED, await self._nobody_knows(approval, words))
             case "applied" if executed.code == STOPPED:
-                by_hand = f" Undo it by hand: {approval.undo_line}" if approval.plan.body.undo else ""
-                return await self._move(approval, Trigger.CHECK_FAILED, f"It was stopped half-way by order: {words}{by_hand}")
+                by_hand = f"Undo it by hand: {approval.undo_line}" if approval.plan.body.undo else ""
+                return await self._move(
+                    approval, Trigger.CHECK_FAILED, f"It was stopped half-way by order. {words}. {by_hand}".rstrip()
+                )
             case "applied":
                 return await self._watch(approval)
 
@@ -112,7 +114,7 @@ class ActionStep:
             case "worse":
                 return await self._undo(approval, watched)
             case "reverted":
-                words = f"It was taken back: {watched.message} Nothing is left to undo; change it where its owner reads from."
+                words = f"{watched.message}. Nothing is left to undo; change it where its owner reads from."
                 return await self._move(approval, Trigger.CHECK_FAILED, words)
             case "timeout":
                 words = f"Not healthy within {approval.plan.check_timeout_s} s: {watched.message} The change stays."

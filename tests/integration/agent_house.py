@@ -31,6 +31,7 @@ from protocol.approval import Decision, Role
 from protocol.bus import RunnerMode
 from protocol.canonical import digest
 from protocol.commands import (
+    STOPPED,
     CheckPlan,
     CommandStatus,
     Diagnose,
@@ -91,6 +92,9 @@ class ClusterScript:
     codes: list[str] = field(default_factory=list[str])
     """Of the next answers about the action's grant, which are `unknown` as long as the code is not empty."""
     refused_code: str = ""
+    stopped: bool = False
+    """What is applied was stopped by order when a part of it was done."""
+    check_code: str = ""
     checks: list[Check] = field(default_factory=lambda: ["healthy"])
     """The last one is seen for ever."""
     silent: set[str] = field(default_factory=set[str])
@@ -131,7 +135,7 @@ class ClusterScript:
                 await job.finish("+ memory: 512Mi", data={"plan": self.plan(action).model_dump(mode="json")})
             case Execute(grant=signed):
                 outcome = self.executed if signed.grant.purpose == "action" else self.undone
-                code = self.refused_code if outcome == "refused" else ""
+                code = self.refused_code if outcome == "refused" else STOPPED if self.stopped else ""
                 await job.finish(data={"execution": {"outcome": outcome, "code": code, "message": f"it was {outcome}"}})
             case GrantStatus(purpose=purpose):
                 seen = self.executed if purpose in self.executions else "never_seen"
@@ -140,7 +144,7 @@ class ClusterScript:
                 await job.finish(data={"execution": {"outcome": outcome, "code": code, "message": "as recorded"}})
             case CheckPlan():
                 now = self.checks.pop(0) if len(self.checks) > 1 else self.checks[0]
-                await job.finish(data={"check": {"outcome": now, "message": f"it is {now}"}})
+                await job.finish(data={"check": {"outcome": now, "code": self.check_code, "message": f"it is {now}"}})
 
     def plan(self, action: Remediation) -> Plan:
         """The same action gives the same plan."""

@@ -13,7 +13,7 @@ from control_plane.approvals import Approval
 from control_plane.clock import utc_now
 from control_plane.principals import Principal
 from protocol.approval import Role, Trigger
-from protocol.commands import CommandStatus, Execute
+from protocol.commands import REVERTED, CommandStatus, Execute
 from protocol.events import ActionFinished, ApprovalDecided, CaseStored, DiagnosisMade, ModelMessage, UserMessage
 from protocol.grant import GRANT_SECONDS
 from tests.integration.agent_house import House, Told, agent_house
@@ -101,6 +101,8 @@ async def test_a_healed_incident_is_stored_as_a_case_and_found_again(tmp_path: P
         ({"checks": ["waiting"]}, "failed", "Not healthy within 2 s", ["action"]),
         ({"checks": ["unknown"]}, "unknown", "can't be seen", ["action"]),
         ({"checks": ["worse"]}, "rolled_back", "The change was undone.", ["action", "undo"]),
+        ({"checks": ["worse"], "check_code": REVERTED}, "failed", "Nothing is left to undo", ["action"]),
+        ({"stopped": True}, "failed", "stopped half-way by order. it was applied. Undo it by hand: kubectl", ["action"]),
         ({"checks": ["worse"], "undone": "refused"}, "failed", "Undo it by hand: kubectl", ["action", "undo"]),
         ({"checks": ["worse"], "undone": "unknown"}, "unknown", "Whether the undo ran", ["action", "undo"]),
         ({"failing": {"execute": CommandStatus.DENIED}}, "failed", "changed nothing", ["action"]),
