@@ -4,6 +4,7 @@ A look says `well`, `back`, `gone` (the object was deleted, or changed by others
 the table in control_plane.soaks. A relapse reopens the thread: with an entry in its log, and a turn that looks again.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Literal
 
 import structlog
 
+from agent_runtime.patience import Patience
 from control_plane.clock import utc_now
 from control_plane.errors import ServiceError
 from control_plane.principals import Principal, ScopedRole
@@ -28,6 +30,7 @@ from protocol.text import one_line
 log = structlog.get_logger(__name__)
 
 DEADLINE_S = 30.0
+AT_ONCE = 50
 _UID = "{.metadata.uid}"
 MARKS = {
     "Deployment": _UID + " {.metadata.annotations['deployment.kubernetes.io/revision']}",
@@ -50,18 +53,22 @@ class Look:
 class SoakStep:
     plane: ControlPlane
     now: Callable[[], datetime] = field(default=utc_now)
+    patience: Patience = field(default_factory=lambda: Patience(time.monotonic))
 
     async def run_due(self) -> int:
-        """Take what is due and free, and look. Gives how many. What fails is tried again when its lease is over."""
-        soaks = await self.plane.soaks.claim_due()
-        for soak in soaks:
+        """Take what is due and free, one after the other so that each lease is fresh, and look. Gives how many. What fails is
+        tried again when its lease is over."""
+        looked = 0
+        while looked < AT_ONCE and (claimed := await self.plane.soaks.claim_due(1)):
+            looked += 1
             try:
-                await self._run(soak)
+                await self._run(claimed[0])
             except ServiceError as error:
-                log.warning("a soak could not be looked at", approval=soak.approval, why=error.message)
-        for soak in await self.plane.soaks.unanswered():
-            await self._reopen(soak)
-        return len(soaks)
+                log.warning("a soak could not be looked at", approval=claimed[0].approval, why=error.message)
+        relapsed = {soak.approval: soak for soak in await self.plane.soaks.unanswered()}
+        for approval in self.patience.due(relapsed):
+            await self._reopen(relapsed[approval])
+        return looked
 
     async def _run(self, soak: Soak) -> None:
         seen = await self._mark(soak)

@@ -37,8 +37,13 @@ def ended(end: str, message: str) -> CaseEnded:
     )
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-async def test_an_answer_can_be_called_wrong_with_its_actual_cause(stage: Stage, language: Language, tmp_path: Path) -> None:
+@pytest.mark.timeout(180)
+async def test_an_answer_can_be_called_wrong_with_its_actual_cause(stage: Stage, tmp_path: Path) -> None:
+    for language in LANGUAGES:
+        await say_wrong(stage, language, tmp_path)
+
+
+async def say_wrong(stage: Stage, language: Language, folder: Path) -> None:
     conversation, turn = await answered(stage)
     relapse = ended("relapsed", "Container app needs more memory than its limit of 256Mi.")
     await stage.here.plane.conversations.append(conversation, relapse)
@@ -55,7 +60,7 @@ async def test_an_answer_can_be_called_wrong_with_its_actual_cause(stage: Stage,
         assert await picker.evaluate("e => e.selectedOptions[0].textContent") == title("node-pressure", language)
         await feedback.locator("textarea").fill("the node was full, password=hunter2-hunter2")
         await sound(page)
-        await picture(page, f"feedback-{language}", tmp_path)
+        await picture(page, f"feedback-{language}", folder)
         await feedback.locator("button[type=submit]").click()
         await expect(feedback.locator(".feedback-note")).to_be_visible()
         await expect(feedback.locator(".feedback-wrong")).to_have_attribute("aria-pressed", "true")
