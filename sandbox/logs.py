@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 
 from sandbox.clock import rfc3339_nano
-from sandbox.errors import bad_request
+from sandbox.errors import ApiError, bad_request
 from sandbox.kubelet import Kubelet
-from sandbox.objects import Obj, first, name_of, rows, text, uid_of
+from sandbox.objects import Obj, first, name_of, namespace_of, rows, text, uid_of
 from sandbox.programs import Facts
 from sandbox.runtime import Run, Trace
 
@@ -39,8 +39,12 @@ def container_of(pod: Obj, wanted: str) -> str:
 
 
 def run_of(kubelet: Kubelet, pod: Obj, container: str, previous: bool) -> tuple[Trace, Run]:
-    """The run whose log is meant. Raises ApiError 400 when there is none yet."""
+    """The run whose log is meant. Raises ApiError 400 when there is none yet, 500 when the node can't be reached."""
     name = name_of(pod)
+    if text(pod, "spec", "nodeName") in kubelet.machines.silent:
+        host = text(pod, "status", "hostIP")
+        path = f"https://{host}:10250/containerLogs/{namespace_of(pod)}/{name}/{container}"
+        raise ApiError(500, f'Get "{path}": dial tcp {host}:10250: i/o timeout')
     trace = next((t for t in kubelet.traces if t.uid == uid_of(pod) and t.container == container), None)
     states = rows(pod, "status", "containerStatuses") + rows(pod, "status", "initContainerStatuses")
     state = first(states, lambda row: row.get("name") == container)

@@ -20,7 +20,7 @@ from sandbox.health import complaint
 from sandbox.objects import Obj, rows, sub, text, texts
 from sandbox.steps import Stage
 
-DEFAULT_SCENARIOS = ("payments-oom", "checkout-configmap", "search-healthy")
+DEFAULT_SCENARIOS = ("payments-oom", "checkout-configmap", "search-healthy", "invoices-silent", "rates-partner-down")
 _SHOP = "shop"
 
 

@@ -36,6 +36,8 @@ def _pods(kubelet: Kubelet, namespace: str) -> list[Obj]:
     now = kubelet.cluster.clock.now
     for pod in kubelet.cluster.store.list(POD, namespace):
         containers: list[Obj] = []
+        if text(pod, "spec", "nodeName") in kubelet.machines.silent:
+            continue
         for trace in kubelet.traces:
             if trace.uid != pod["metadata"]["uid"]:
                 continue
@@ -57,6 +59,8 @@ def _nodes(kubelet: Kubelet) -> list[Obj]:
     found: list[Obj] = []
     now = kubelet.cluster.clock.now
     for node in kubelet.cluster.store.list(NODE):
+        if name_of(node) in kubelet.machines.silent:
+            continue
         here = [t for t in kubelet.traces if t.node == name_of(node)]
         cpu = _BASE_CPU + sum(t.cpu(now) or 0 for t in here)
         memory = _BASE_MEMORY + sum(t.memory(now) or 0 for t in here)

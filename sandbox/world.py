@@ -1,7 +1,9 @@
 """A sandbox as a whole: cluster, kubelet, API, scenarios, metrics; made in its broken state, at once."""
 
+import contextlib
+import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from sandbox import programs, rbac, state
 from sandbox.api import Api
@@ -30,6 +32,18 @@ from sandbox.objects import Obj
 from sandbox.promql.series import SeriesSource
 from sandbox.scenarios import DEFAULT_SCENARIOS, Scenarios
 from sandbox.steps import Stage
+
+
+@contextlib.contextmanager
+def _no_collection() -> Generator[None]:
+    """History makes many objects and hardly any cycles: the collector would only cost a third of the start."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class Sandbox:
@@ -65,11 +79,12 @@ class Sandbox:
             self.gitops,
         )
         self.scenarios = Scenarios(Stage(self.cluster, self.kubelet, self.nodes, self.gitops), self.catalogue)
-        if kept is None:
-            self.scenarios.play_history(scenarios, now)
-        else:
-            self.scenarios.learn_programs()
-            state.put_back(self, kept)
+        with _no_collection():
+            if kept is None:
+                self.scenarios.play_history(scenarios, now)
+            else:
+                self.scenarios.learn_programs()
+                state.put_back(self, kept)
         self.cluster.clock.speed = speed
         self.autoscalers.keep_looking()
         self.nodes.keep_beating()
