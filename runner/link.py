@@ -26,7 +26,7 @@ from protocol import subjects
 from protocol.bus import EnrolReply, EnrolRequest, Hello, HelloReply
 from protocol.proof import enrol_inbox_id
 from protocol.text import one_line
-from runner.clocks import elapsed
+from runner.clocks import corrected, elapsed
 from runner.identity import Identity
 from runner.wire import Wire, connect
 
@@ -44,6 +44,12 @@ _JITTER = random.SystemRandom()
 CONNECTION_ERRORS = (OSError, nats.errors.Error, nats.js.errors.Error, TimeoutError, asyncio.InvalidStateError)
 
 Receive = Callable[[bytes, str], None]
+
+
+KEY_REFUSED = (
+    "the control plane refuses this runner's key: it was revoked, or its cluster is gone, or the clock here is off by more "
+    "than a minute; a new token enrols it again"
+)
 
 
 class EnrolmentRefused(Exception):
@@ -70,6 +76,7 @@ class Link:
         on_cancel: Callable[[str], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         passed: Callable[[], float] = elapsed,
+        api_clock: Callable[[], timedelta | None] = lambda: None,
         ca_file: str | None = None,
         renew_after_s: float = RENEW_AFTER_S,
     ) -> None:
@@ -81,6 +88,7 @@ class Link:
         self._on_cancel = on_cancel
         self._now = now
         self._passed = passed
+        self._api_clock = api_clock
         self._tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
         self._renew_after_s = renew_after_s
         self._line: _Line | None = None
@@ -198,6 +206,11 @@ class Link:
         if old is not None:
             await _end(old)
 
+    def _proof_time(self) -> datetime:
+        """As the control plane has it, or else the API server. A proof that is a minute off is refused: even reads would end."""
+        offset = self.clock_offset
+        return corrected(self._now(), self._api_clock() if offset is None else offset)
+
     async def _connect_patiently(self) -> _Line:
         attempt = 0
         while True:
@@ -206,13 +219,19 @@ class Link:
             except CONNECTION_ERRORS as error:
                 wait = _BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)] * (0.7 + 0.6 * _JITTER.random())
                 attempt += 1
+                if "authorization" in str(error).lower():
+                    self.refusal = KEY_REFUSED
                 log.warning("connect_failed", url=self._url, error=repr(error), again_in_s=round(wait, 2))
                 await asyncio.sleep(wait)
 
     async def _connect(self) -> _Line:
         cluster, runner = self._identity.cluster, self._identity.runner
         line = await open_line(
-            self._url, self._name, lambda: self._identity.auth_token(self._now()), subjects.inbox_prefix(runner), self._tls
+            self._url,
+            self._name,
+            lambda: self._identity.auth_token(self._proof_time()),
+            subjects.inbox_prefix(runner),
+            self._tls,
         )
         client = line.client
         self.connects += 1

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from runner.clocks import corrected
 from runner.config import KEPT_IN, RunnerConfig
 from runner.health import Face, serve_health
 from runner.holding import Holding
@@ -16,6 +17,7 @@ from runner.identity import Identity, IdentityFile, IdentityStore, digest_of, ne
 from runner.key_secret import IdentitySecret
 from runner.kube.access import AccessError, load_access
 from runner.kube.client import KubeClient
+from runner.kube.errors import KubeError
 from runner.link import EnrolmentRefused, enrol
 from runner.parts import Parts
 
@@ -63,6 +65,9 @@ async def _run(config: RunnerConfig, stopping: asyncio.Event) -> None:
         if client is None:
             return
         await stack.enter_async_context(client)
+        with contextlib.suppress(KubeError):
+            # Its answer is dated, which a runner whose own clock is off needs before it shows a proof.
+            await client.get("/version", timeout=2)
         holding = Holding.of(config, client, _now)
         stack.push_async_callback(holding.release)
         while not stopping.is_set():
@@ -100,7 +105,7 @@ async def _identity(config: RunnerConfig, client: KubeClient) -> Identity:
             "this runner is not enrolled and has no token: set OPSTHREAD_RUNNER_ENROL_TOKEN or …_ENROL_TOKEN_FILE"
         )
     try:
-        fresh = await _enrolled(config, new_identity() if identity.enrolled else identity, token)
+        fresh = await _enrolled(config, client, new_identity() if identity.enrolled else identity, token)
     except EnrolmentRefused as refused:
         if not identity.enrolled:
             raise
@@ -111,9 +116,16 @@ async def _identity(config: RunnerConfig, client: KubeClient) -> Identity:
     return fresh
 
 
-async def _enrolled(config: RunnerConfig, identity: Identity, token: str) -> Identity:
+async def _enrolled(config: RunnerConfig, client: KubeClient, identity: Identity, token: str) -> Identity:
     ca_file = str(config.nats_ca_file) if config.nats_ca_file else None
-    reply = await enrol(config.nats_url, identity, token, name=config.name, now=_now, ca_file=ca_file)
+    reply = await enrol(
+        config.nats_url,
+        identity,
+        token,
+        name=config.name,
+        now=lambda: corrected(_now(), client.clock_offset(_now())),
+        ca_file=ca_file,
+    )
     if reply.grant_keys and config.grant_keys and not set(config.grant_keys.values()) & set(reply.grant_keys.values()):
         log.warning("grant_keys_differ", pinned=list(config.grant_keys), offered=list(reply.grant_keys))
     return identity.enrolled_as(reply.cluster, reply.runner, token)

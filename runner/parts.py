@@ -78,6 +78,7 @@ class Parts:
             hello=self.hello,
             on_command=self._take,
             on_cancel=self._give_up,
+            api_clock=lambda: client.clock_offset(_now()),
             ca_file=str(config.nats_ca_file) if config.nats_ca_file else None,
         )
         self.memory = GrantMemory(data / "grants.db")

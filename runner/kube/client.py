@@ -4,6 +4,8 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, cast
 from urllib.parse import urlencode
 
@@ -11,6 +13,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from runner.clocks import elapsed
 from runner.kube.access import Access
 from runner.kube.errors import KubeError, error_from_answer
 
@@ -38,6 +41,7 @@ class KubeClient:
         self._session: aiohttp.ClientSession | None = None
         self.calls = 0
         """How many requests were sent, for the metrics."""
+        self._dated = ("", 0.0)
 
     async def __aenter__(self) -> "KubeClient":
         connector = aiohttp.TCPConnector(limit=48, ssl=self.access.ssl_context or True, keepalive_timeout=60)
@@ -173,7 +177,7 @@ class KubeClient:
         if authorization:
             headers["Authorization"] = authorization
         self.calls += 1
-        return await self._session.request(
+        answer = await self._session.request(
             method,
             _url(self.access.server, path, params),
             data=body,
@@ -183,6 +187,17 @@ class KubeClient:
             server_hostname=self.access.tls_server_name,
             allow_redirects=False,
         )
+        self._dated = (answer.headers.get("Date", ""), elapsed())
+        return answer
+
+    def clock_offset(self, now: datetime) -> timedelta | None:
+        """The API server's clock minus ours, to the second: what an answer was dated. None before the first."""
+        date, at = self._dated
+        try:
+            said = parsedate_to_datetime(date)
+        except ValueError:
+            return None
+        return said + timedelta(seconds=elapsed() - at) - now
 
 
 def _url(server: str, path: str, params: Params | None) -> URL:

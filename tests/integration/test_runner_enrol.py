@@ -1,15 +1,22 @@
 """The real runner and the real control plane: a single-use token becomes a key, and the key is proved on each connect."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from protocol.bus import Hello
 from protocol.commands import CommandResult, CommandStatus
+from runner.clocks import corrected
 from runner.config import RunnerConfig
-from runner.link import EnrolmentRefused
+from runner.identity import new_identity
+from runner.kube.access import load_access
+from runner.kube.client import KubeClient
+from runner.link import KEY_REFUSED, EnrolmentRefused, Link, enrol
 from runner.main import run
+from runner.remediation.fitness import Fitness
 from tests.integration.plane import Plane, plane
 from tests.integration.runner_rig import practice_cluster
 
@@ -50,6 +57,64 @@ async def test_a_used_token_is_refused(tmp_path: Path) -> None:
             await asyncio.wait_for(
                 run(configured(here, tmp_path / "two", cluster.kubeconfigs["runner"], enrol_token=token), asyncio.Event()), 20
             )
+
+
+async def test_a_clock_that_is_ten_minutes_off_ends_no_reads(tmp_path: Path) -> None:
+    """A proof is taken for a minute. The API server's answers are dated, so the runner knows what time others have."""
+
+    def wrong() -> datetime:
+        return datetime.now(UTC) - timedelta(minutes=10)
+
+    async with (
+        practice_cluster(tmp_path / "k") as cluster,
+        plane(tmp_path / "plane", connect=False) as here,
+        KubeClient(await load_access(cluster.kubeconfigs["runner"], None, in_cluster=False)) as client,
+    ):
+        assert client.clock_offset(wrong()) is None
+        await client.get("/version")
+        token = await here.fleet.enrolment_token(here.cluster.id, by="admin")
+        fresh = new_identity()
+        reply = await enrol(here.bus.url, fresh, token, name="r", now=lambda: corrected(wrong(), client.clock_offset(wrong())))
+        identity = fresh.enrolled_as(reply.cluster, reply.runner)
+
+        def hello() -> Hello:
+            return Hello(
+                cluster=reply.cluster, runner=reply.runner, boot="b" * 16, version="1", started_at=wrong(), clock=wrong()
+            )
+
+        async def greeted(**more: Any) -> Link | None:
+            link = Link(
+                url=here.bus.url,
+                name="r",
+                identity=identity,
+                hello=hello,
+                on_command=lambda _data, _reply: None,
+                on_cancel=lambda _: None,
+                now=wrong,
+                **more,
+            )
+            task = asyncio.create_task(link.run())
+            try:
+                async with asyncio.timeout(2):
+                    await link.wait_ready()
+                return link
+            except TimeoutError:
+                assert link.refusal == KEY_REFUSED
+                return None
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+        assert await greeted() is None
+        link = await greeted(api_clock=lambda: client.clock_offset(wrong()))
+        assert link is not None
+        offset = link.clock_offset
+        assert offset is not None
+        assert abs(offset - timedelta(minutes=10)) < timedelta(seconds=1)
+        assert "(+600 s): mend it (NTP)" in Fitness(lambda: offset).trouble()
+        runner = (await here.fleet.get(here.cluster.id)).runner
+        assert runner is not None
+        assert abs(runner.clock_offset_s + 600) < 2
 
 
 async def until_served(here: Plane, task: asyncio.Task[None]) -> CommandResult:
