@@ -32,11 +32,12 @@ class Charts extends HTMLElement {
   }
 }
 
-/** A diagnosis has charts where it rests on metrics; a query has one where it was over time. The server has the last word. */
+/** A diagnosis has charts where it rests on metrics; a query has one where it was over time, and is not drawn a second time when
+ * the diagnosis rests on it. The server has the last word. */
 function mayHave(step, turn) {
-  if (step.name === "prometheus") return true;
-  const causes = turn.rules?.diagnosis.root_causes ?? [];
-  return step.name === "diagnose" && causes.some((cause) => cause.evidence.some((item) => item.source === "metric"));
+  const quoted = (turn.rules?.diagnosis.root_causes ?? []).flatMap((cause) => cause.evidence.filter((item) => item.source === "metric"));
+  if (step.name === "diagnose") return quoted.length > 0;
+  return step.name === "prometheus" && !quoted.some((item) => item.field && step.title.startsWith(item.field));
 }
 
 function figure(chart) {
