@@ -25,7 +25,8 @@ pytestmark = pytest.mark.e2e
 
 METRIC = 'container_memory_working_set_bytes{namespace="shop",pod="web-1",container="web"}'
 HOSTILE = "<img src=x onerror=alert(1)>"
-INLINE = "() => [...document.querySelectorAll('ot-charts [style], ot-charts style, ot-charts svg')].map((e) => e.outerHTML.slice(0, 120))"
+INLINE = """() => [...document.querySelectorAll('ot-charts [style], ot-charts style, ot-charts svg')]
+    .map((e) => e.outerHTML.slice(0, 120))"""
 DRAWN = """([n, theme]) => {
     const all = [...document.querySelectorAll('img.chart-image')];
     return all.length === n && all.every((i) => i.complete && i.naturalWidth > 0 && i.src.includes(`theme=${theme}`));
@@ -74,22 +75,14 @@ async def looked_at(stage: Stage) -> AsyncGenerator[Conversation]:
     await until(online, "the cluster is online")
     try:
         conversation, turn = await story.begin(here, stage.dana)
-        over = {"start": utc_now() - timedelta(hours=2), "end": utc_now()}
-        other = PromQuery(expr="rate(x_total[5m])", **over)
+        start, end = utc_now() - timedelta(hours=2), utc_now()
         await _step(stage, conversation, turn, "diagnose", "diagnose web", Diagnose(words=("web",)))
         diagnosis, _ = found()
-        await here.plane.conversations.append(
-            conversation.id, DiagnosisMade(stage="rules", diagnosis=diagnosis, took_ms=12), turn=turn.id
-        )
-        await _step(stage, conversation, turn, "prometheus", f"{METRIC} for 120 min", PromQuery(expr=METRIC, **over))
-        await _step(
-            stage,
-            conversation,
-            turn,
-            "prometheus",
-            "rate(x_total[5m]) for 120 min",
-            PromQuery(expr="rate(x_total[5m])", **over),
-        )
+        made = DiagnosisMade(stage="rules", diagnosis=diagnosis, took_ms=12)
+        await here.plane.conversations.append(conversation.id, made, turn=turn.id)
+        for expr in (METRIC, "rate(x_total[5m])"):
+            asked = PromQuery(expr=expr, start=start, end=end)
+            await _step(stage, conversation, turn, "prometheus", f"{expr} for 120 min", asked)
         await _step(stage, conversation, turn, "kubectl", "kubectl get pods", None)
         yield conversation
     finally:
