@@ -107,10 +107,13 @@ class Kubelet:
             trace.injected += [(self.cluster.clock.now, line) for line in lines]
         return len(traces)
 
-    def crash(self, namespace: str, workload: str, result: Outcome) -> None:
-        """Let the first pod of a workload exit now."""
+    def crash(self, namespace: str, workload: str, result: Outcome, tries: int = 20) -> None:
+        """Let the first pod of a workload exit now, or as soon as it runs."""
         for trace in self.traces_of(namespace, workload)[:1]:
-            self.workers[trace.uid].exit(trace.container, result)
+            if trace.run_at(self.cluster.clock.now) is None and tries:
+                self.cluster.clock.after(1.0, lambda: self.crash(namespace, workload, result, tries - 1))
+            else:
+                self.workers[trace.uid].exit(trace.container, result)
 
     def blip(self, namespace: str, workload: str, seconds: float, why: str) -> None:
         """Let the readiness probe of a workload's first pod fail for a while."""

@@ -118,7 +118,7 @@ _REMEDY = [
     _rule(["delete"], [""], ["pods"]),
     _rule(["create"], [""], ["pods/eviction"]),
     _rule(["patch", "update"], [""], ["nodes", "persistentvolumeclaims"]),
-    _rule(["create", "patch", "update"], [""], ["configmaps"]),
+    _rule(["create", "patch", "update", "delete"], [""], ["configmaps"]),
     _rule(["patch", "update"], ["batch"], ["cronjobs"]),
     _rule(["patch", "update"], ["autoscaling"], ["*"]),
     _rule(["create", "update", "patch", "get"], ["coordination.k8s.io"], ["leases"]),

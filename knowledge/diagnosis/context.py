@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from knowledge.diagnosis.changes import changes_of, revisions
-from knowledge.diagnosis.fields import Obj, rows, sub, text
+from knowledge.diagnosis.fields import Obj, rows, sub, text, time_at
 from knowledge.diagnosis.graph import Graph
 from knowledge.diagnosis.hit import Quote, quote_change
 from knowledge.diagnosis.logs import Match
@@ -35,8 +35,22 @@ class Context:
     def troubled(self, pod: Key) -> bool:
         known = self._troubled.get(pod)
         if known is None:
-            known = self._troubled[pod] = troubled(self.view.get(pod) or {}, self.now)
+            in_trouble = troubled(self.view.get(pod) or {}, self.now)
+            known = self._troubled[pod] = in_trouble and not self._is_history(pod)
         return known
+
+    def _is_history(self, pod: Key) -> bool:
+        """A failed attempt of a Job that has completed since, or of a CronJob whose later run succeeded."""
+        job = self.view.owner(pod)
+        if job is None or job.kind != "Job" or text(self.view.get(pod) or {}, "status", "phase") != "Failed":
+            return False
+        obj = self.view.get(job) or {}
+        if any(row.get("type") == "Complete" and row.get("status") == "True" for row in rows(obj, "status", "conditions")):
+            return True
+        cron, made = self.view.owner(job), time_at(obj, "metadata", "creationTimestamp")
+        others = self.view.owned(cron, "Job") if cron is not None and made is not None else ()
+        done = (time_at(self.view.get(other) or {}, "status", "completionTime") for other in others if other != job)
+        return made is not None and any(moment is not None and moment > made for moment in done)
 
     def matches(self, pod: Key, container: str) -> Iterator[tuple[Match, bool]]:
         """(signature match, from the run before?) in a container's logs: the current log first."""

@@ -266,3 +266,36 @@ def policy_lets(app: str) -> Callable[[World], object]:
         peers[0]["podSelector"]["matchExpressions"][0]["values"].append(app)
 
     return change
+
+
+def attempt_failed() -> World:
+    """A pod of Job report ended with exit code 1; the Job belongs to CronJob reports and is not over."""
+    world = shop()
+    cron = world.add("CronJob", "shop", "reports", spec={"schedule": "0 * * * *"})
+    made = world.add("Job", "shop", "report", spec={}, status={"failed": 1}, meta={"creationTimestamp": ago(minutes=20)})
+    _own(cron, made)
+    ended = {"exitCode": 1, "reason": "Error", "startedAt": ago(minutes=12), "finishedAt": ago(minutes=11)}
+    states = [{"name": "main", "restartCount": 0, "ready": False, "state": {"terminated": ended}}]
+    spec = {"containers": [{"name": "main", "image": "registry.example/report:1"}], "restartPolicy": "Never"}
+    pod = world.add("Pod", "shop", "report-x1", spec=spec, status={"phase": "Failed", "containerStatuses": states})
+    _own(made, pod)
+    return world
+
+
+def _own(owner: dict[str, Any], owned: dict[str, Any]) -> None:
+    meta = owner["metadata"]
+    ref = {"kind": owner["kind"], "name": meta["name"], "uid": meta.get("uid", ""), "controller": True}
+    owned["metadata"]["ownerReferences"] = [ref]
+
+
+def attempt_was_repeated(world: World) -> None:
+    """The Job's next pod succeeded."""
+    world.get("Job", "report")["status"] = {
+        "succeeded": 1, "failed": 1, "conditions": [{"type": "Complete", "status": "True"}],
+    }  # fmt: skip
+
+
+def next_run_succeeded(world: World) -> None:
+    """The CronJob's next Job succeeded."""
+    done = world.add("Job", "shop", "report-2", spec={}, status={"succeeded": 1, "completionTime": ago(minutes=2)})
+    _own(world.get("CronJob", "reports"), done)

@@ -1,5 +1,7 @@
 """A fault looks old from the start, heals by each right fix, and by nothing else."""
 
+from pathlib import Path
+
 import pytest
 
 from sandbox.clock import epoch
@@ -158,3 +160,18 @@ def test_the_scheduler_says_why_nothing_fits() -> None:
     assert message.startswith("0/3 nodes are available: 3 Insufficient cpu.")
     events = bench.get(EVENTS, fieldSelector=f"involvedObject.name={pod['metadata']['name']}")["items"]
     assert [e["reason"] for e in events] == ["FailedScheduling"]
+
+
+def test_the_finished_import_has_a_failed_and_a_completed_pod() -> None:
+    bench = Bench("import-finished")
+    pods = bench.get(PODS, labelSelector="job-name=catalog-import")["items"]
+    assert sorted(pod["status"]["phase"] for pod in pods) == ["Failed", "Succeeded"]
+    job = bench.get("/apis/batch/v1/namespaces/shop/jobs/catalog-import")
+    assert (job["status"]["succeeded"], job["status"]["failed"]) == (1, 1)
+
+
+def test_the_guide_names_every_scenario_with_its_root_cause() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "practice.md").read_text()
+    for scenario in load().values():
+        row = next(line for line in guide.splitlines() if line.startswith(f"| `{scenario.id}` |"))
+        assert f"{scenario.truth['code']} · {scenario.truth['object']}" in row
