@@ -191,7 +191,16 @@ class Approvals:
 
     async def unconcluded(self) -> tuple[str, ...]:
         """Ended in the last 24 hours, of a conversation, and something that follows is missing: the concluding turn, or the
-        case of a healed one. A process may have ended in between, or the conversation's queue was full."""
+        case of a healed one. A process may have ended in between, or the conversation's queue was full. What an agent proposed
+        and a person rejected, with a reason, is owed a turn as well: the agent reads why."""
+        since = self._clock() - OWED_FOR
+        ended = and_(ApprovalRow.state.in_([state.value for state in ENDED]), ApprovalRow.finished_at > since)
+        rejected = and_(
+            ApprovalRow.state == ApprovalState.REJECTED.value,
+            ApprovalRow.turn.is_not(None),
+            ApprovalRow.outcome != transitions.WITHOUT_REASON,
+            ApprovalRow.decided_at > since,
+        )
         turn = select(TurnRow.id).where(
             TurnRow.conversation == ApprovalRow.conversation, TurnRow.client_id == conclusion_of("") + ApprovalRow.id
         )
@@ -201,13 +210,12 @@ class Approvals:
             LogEntryRow.event.contains(ApprovalRow.id, autoescape=False),
         )
         query = select(ApprovalRow.id).where(
-            ApprovalRow.state.in_([state.value for state in ENDED]),
+            or_(ended, rejected),
             ApprovalRow.conversation.is_not(None),
-            ApprovalRow.finished_at > self._clock() - OWED_FOR,
             or_(~turn.exists(), and_(ApprovalRow.state == ApprovalState.SUCCEEDED.value, ~case.exists())),
         )
         async with self._db.read() as session:
-            return tuple(await session.scalars(query.order_by(ApprovalRow.finished_at, ApprovalRow.id)))
+            return tuple(await session.scalars(query.order_by(ApprovalRow.decided_at, ApprovalRow.id)))
 
     async def expire_due(self, now: datetime) -> tuple[str, ...]:
         """Pending and approved ones whose time is over become expired."""

@@ -27,11 +27,13 @@ from protocol.text import one_line
 
 _ENDS_AN_ACTION = frozenset({Trigger.CHECK_PASSED, Trigger.CHECK_FAILED, Trigger.UNDONE, Trigger.UNANSWERED})
 
+WITHOUT_REASON = "rejected"
+"""The outcome of a rejection that says no reason."""
 _WORDS = {
     Trigger.TIME: "nobody decided in time",
     Trigger.NEWER_PLAN: "a newer plan for the same object took its place",
     Trigger.KILL_SWITCH: "the cluster's kill switch was turned on",
-    Trigger.REJECTION: "rejected",
+    Trigger.REJECTION: WITHOUT_REASON,
     Trigger.WITHDRAW: "withdrawn",
 }
 
@@ -97,7 +99,7 @@ async def move(
     if moved.conversation is not None:
         await log.append(session, moved.conversation, _event(moved, trigger, by, now, outcome), at=now, turn=moved.turn)
     session.wake(LISTS)
-    if trigger is Trigger.QUORUM:
+    if trigger in (Trigger.QUORUM, Trigger.REJECTION):
         session.wake(WORK, moved.id.encode())
     return moved
 

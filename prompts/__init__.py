@@ -9,9 +9,15 @@ from importlib.resources import files
 from typing import Literal
 
 LANGUAGES: tuple[Literal["en", "zh", "ja"], ...] = ("en", "zh", "ja")
-NAMES: tuple[Literal["system", "budget", "conclude", "relapsed"], ...] = ("system", "budget", "conclude", "relapsed")
+NAMES: tuple[Literal["system", "budget", "conclude", "rejected", "relapsed"], ...] = (
+    "system",
+    "budget",
+    "conclude",
+    "rejected",
+    "relapsed",
+)
 """system: who the model is and how it works. budget: the turn's budget is used up, answer now. conclude: the message that
-opens the turn after an action. relapsed: the message that opens a turn when a fix did not hold."""
+opens the turn after an action; rejected: after a rejection; relapsed: when a fix did not hold."""
 
 _PLACE = re.compile(r"\$\{([a-z_]+)\}")
 

@@ -1,5 +1,5 @@
-"""What follows the end of an action: the case is stored and its fix put on probation, the agent is asked to conclude. Each
-once, also on re-entry.
+"""What follows the end of an action: the case is stored and its fix put on probation, the agent is asked to conclude. A
+rejection is followed by a turn that has its reason. Each once, also on re-entry.
 
 What did not come to be (the queue was full, the process gone) the sweep finds by its absence. The index of the cases follows
 the rows by itself.

@@ -48,7 +48,7 @@ class ActionStep:
                 approval = await self._first(approval)
             elif approval.state is ApprovalState.RUNNING:
                 approval = await self._again(approval)
-            if approval.state in ENDED:
+            if approval.state in ENDED or approval.state is ApprovalState.REJECTED:
                 await afterwards(self.plane, approval)
         except Exception:
             log.exception("the action failed", approval=approval_id)

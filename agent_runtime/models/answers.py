@@ -13,12 +13,16 @@ from tools.propose import CANNOT_RUN
 
 BLOCK_LINES, BLOCK_CHARS = 30, 3000
 
-_ENDED = {"succeeded": "succeeded", "failed": "failed_action", "rolled_back": "rolled_back"}
+_ENDED = {"succeeded": "succeeded", "failed": "failed_action", "rolled_back": "rolled_back", "rejected": "rejected"}
 
 
 def diagnosis(found: Diagnosis, view: View, language: Language, *, may_propose: bool) -> str:
     """The diagnosis in words, and what became of its remedy."""
     parts = [say(found, language)]
+    if found.root_causes and found.verdict == "not_enough_evidence":
+        parts.append(phrase("not_enough_evidence", language))
+    elif found.no_safe_fix:
+        parts.append(phrase("no_safe_fix", language))
     if view.proposal is not None:
         parts.append(_proposal(view.proposal, found, language))
     elif found.recommendations and found.recommendations[0].remediation is not None and not may_propose:
@@ -62,6 +66,7 @@ def concluded(facts: Mapping[str, str], seen: Seen | None, language: Language) -
         command=facts["command"],
         target=facts["target"],
         took=took,
+        by=facts.get("by", ""),
         message=_sentence(facts["message"], language),
     )
     if seen is not None and seen.good and seen.body:

@@ -126,6 +126,25 @@ PHRASES: dict[str, dict[Language, str]] = {
         "zh": "**无法确定** 对 {target} 的 `{command}` 是否已执行（{took}）。重试前请先检查。{message}",
         "ja": "{target} への `{command}` が実行されたか**分かりません**（{took}）。再試行の前に確認してください。{message}",
     },
+    "rejected": {
+        "en": "**Rejected** by {by}: {message} `{command}` on {target} was not run, and nothing was changed. "
+        "Ask for something else, or ask again when the reason no longer holds.",
+        "zh": "**已被** {by} **拒绝**：{message}未对 {target} 执行 `{command}`，没有任何变更。"
+        "可以要求别的做法，或在该理由不再成立时再次提出。",
+        "ja": "{by} により**却下されました**：{message}{target} への `{command}` は実行されず、何も変更されていません。"
+        "別の方法を求めるか、理由がなくなったらもう一度依頼してください。",
+    },
+    "not_enough_evidence": {
+        "en": "**Not enough evidence**: what was seen tells that it fails, and does not prove why. "
+        "Nothing is proposed on a guess.",
+        "zh": "**证据不足**：已看到的内容说明它在失败，但不能证明原因。不会凭猜测提出变更。",
+        "ja": "**証拠が不十分です**：失敗していることは分かりますが、原因は証明されていません。推測で変更は提案しません。",
+    },
+    "no_safe_fix": {
+        "en": "**No safe fix**: nothing that may be proposed here mends this. It takes a person.",
+        "zh": "**没有安全的修复**：这里可以提出的变更都无法解决，需要人来处理。",
+        "ja": "**安全な修正はありません**：ここで提案できる変更では直りません。人の対応が必要です。",
+    },
     "unproven": {
         "en": "_Evidence check: none of the quoted evidence occurs in what was seen, so this is not proven: I don't know._",
         "zh": "_证据核对：所引证据均未出现在查看到的内容中，因此未经证实：我不知道。_",

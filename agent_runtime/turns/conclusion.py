@@ -1,4 +1,4 @@
-"""The turn after an action: the question that opens it, and the facts that it concludes from."""
+"""The turn after an action, or after a rejection: the question that opens it, and the facts that it concludes from."""
 
 import re
 
@@ -6,7 +6,9 @@ from control_plane.approvals import Approval
 from control_plane.services import ControlPlane
 from knowledge.wording import translate
 from prompts import prompt
+from protocol.approval import ApprovalState
 from protocol.events import Language, UserMessage
+from protocol.text import one_line
 
 _APPROVAL = re.compile(r"[(（](?:approval|审批|承認) ([a-z2-7]{16,32})[)）]\s*$")
 
@@ -15,7 +17,9 @@ def question(approval: Approval, language: Language) -> str:
     """What the runtime asks in the requester's name once the action has ended. Pure."""
     said = facts(approval, language)
     said["state"] = translate(said["state"], language)
-    return prompt("conclude", language, **said, approval=approval.id)
+    name = "rejected" if approval.state is ApprovalState.REJECTED else "conclude"
+    wanted = ("command", "target", "message", *(("by",) if name == "rejected" else ("state", "took")))
+    return prompt(name, language, **{key: said[key] for key in wanted}, approval=approval.id)
 
 
 def facts(approval: Approval, language: Language = "en") -> dict[str, str]:
@@ -28,6 +32,7 @@ def facts(approval: Approval, language: Language = "en") -> dict[str, str]:
         "target": str(approval.plan.body.action.target),
         "state": approval.state.value,
         "took": took,
+        "by": one_line(approval.decided_by_name, 80),
         "message": translate(approval.outcome, language),
     }
 

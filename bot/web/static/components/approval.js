@@ -137,6 +137,7 @@ function blast(radius) {
 
 function who(view) {
   const { needed, role, requester_may: own, fresh_sign_in_for_last: fresh } = view.quorum;
+  if (view.break_glass) return t("glass.broken", { name: view.break_glass.by_name });
   const words = [t(needed > 1 ? "who.many" : "who.one", { n: needed, role: t(`role.${role}`) })];
   if (!own) words.push(t("who.not_requester"));
   if (fresh) words.push(t("who.fresh"));

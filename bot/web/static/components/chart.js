@@ -3,7 +3,7 @@
 
 import { get } from "../api.js";
 import { fill, h } from "../dom.js";
-import { language, t } from "../i18n.js";
+import { language, t, time } from "../i18n.js";
 
 const GOOD = new Set(["ok", "empty"]);
 const MOST = 4; // charts that are open at once; further ones are folded away
@@ -56,8 +56,9 @@ function figure(chart) {
 function table(chart) {
   const head = ["chart.series", "chart.first", "chart.min", "chart.max", "chart.last"].map((key) => h("th", { scope: "col" }, t(key)));
   const rows = chart.rows.map((row) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, row.label)), [row.first, row.min, row.max, row.last].map((value) => h("td", {}, value))));
+  const marks = chart.marks.length ? h("ol", { class: "chart-marks" }, chart.marks.map((mark) => h("li", {}, time(mark.at), " ", h("code", {}, mark.label)))) : null;
   const left = chart.left_out ? h("p", { class: "hint" }, t("chart.left_out", { n: chart.left_out })) : null;
-  return h("div", { class: "chart-table", tabindex: "0" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)), left);
+  return h("div", { class: "chart-table", tabindex: "0" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)), marks, left);
 }
 
 function theme() {

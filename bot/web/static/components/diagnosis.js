@@ -35,7 +35,9 @@ class Limits extends HTMLElement {
 
 function card(event, turn) {
   const { diagnosis } = event;
-  const verdict = diagnosis.healthy ? "healthy" : diagnosis.root_causes.length ? "found" : "unknown";
+  const proven = event.verdict === "root_cause";
+  const verdict = diagnosis.root_causes.length ? (proven ? "found" : "possible") : diagnosis.healthy ? "healthy" : "unknown";
+  const noFix = event.no_safe_fix ?? (proven && turn.rules?.no_safe_fix && !turn.approvals.length);
   return h(
     "article", { class: `card diagnosis verdict-${verdict}`, "aria-label": t(`diagnosis.${verdict}`) },
     h(
@@ -46,6 +48,7 @@ function card(event, turn) {
     ),
     h("p", { class: "summary" }, diagnosis.summary),
     diagnosis.root_causes.map((cause) => rootCause(cause, diagnosis.summary)),
+    noFix ? h("p", { class: "note no-safe-fix" }, icon("warn"), t("diagnosis.no_safe_fix")) : null,
     recommendations(diagnosis.recommendations),
     event.dropped_evidence ? h("p", { class: "hint" }, t("diagnosis.dropped", { n: event.dropped_evidence })) : null,
   );
