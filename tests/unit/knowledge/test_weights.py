@@ -2,9 +2,12 @@
 
 import pytest
 
+from knowledge.diagnosis import diagnose
 from knowledge.remedies import recommend
 from knowledge.weights import LEAST, MOST, PERSON_MOST, Vote, remedy_key, weigh
+from protocol.commands import Diagnose
 from protocol.diagnosis import Diagnosis
+from tests.unit.knowledge.test_engine import both
 from tests.unit.knowledge.test_remedies import cause
 
 FACTS: dict[str, str | int] = {"container": "app", "key": "URL", "previous": "http://a", "revision": 2, "current_revision": 3}
@@ -46,3 +49,25 @@ def test_a_remedy_is_overtaken_only_by_one_that_is_clearly_better() -> None:
     swapped = [r.remediation.type for r in recommend(found, {second: 1.5, first: 0.9}) if r.remediation]
     assert swapped[:2] == [plain[1], plain[0]]
     assert recommend(found, {"disk-full/restart": 2.0}) == recommend(found)
+
+
+def test_a_weight_reorders_causes_and_says_so() -> None:
+    world = both()
+    plain = diagnose(world.view(), Diagnose(namespace="shop"))
+    codes = [one.code for one in plain.root_causes]
+    assert len(codes) >= 2
+    moved = diagnose(world.view(), Diagnose(namespace="shop", weights={codes[0]: LEAST, codes[-1]: MOST}))
+    assert moved.root_causes[0].code == codes[-1]
+    assert sorted(one.code for one in moved.root_causes) == sorted(codes)
+    first = moved.root_causes[0]
+    before = next(one for one in plain.root_causes if one.code == first.code)
+    assert "weight 2 from feedback" in first.reasons
+    assert 0 < first.confidence - before.confidence <= 0.05
+
+
+@pytest.mark.parametrize("weight", [1000.0, -1000.0, 0.0])
+def test_a_weight_out_of_bounds_is_bounded_where_it_is_used(weight: float) -> None:
+    code = diagnose(both().view(), Diagnose(namespace="shop")).root_causes[0].code
+    one = diagnose(both().view(), Diagnose(namespace="shop", weights={code: weight}))
+    other = diagnose(both().view(), Diagnose(namespace="shop", weights={code: MOST if weight > 1 else LEAST}))
+    assert one == other
