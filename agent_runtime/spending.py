@@ -5,6 +5,7 @@ import hashlib
 import time
 
 import structlog
+from prometheus_client import Counter, Histogram
 
 from agent_runtime.models.endpoint import Spec
 from agent_runtime.models.wire import tokens_of
@@ -14,6 +15,16 @@ from control_plane.services import ControlPlane
 from control_plane.spending import Sent, Spender, Used
 
 log = structlog.get_logger(__name__)
+
+CALLS = Counter("opsthread_model_calls", "Calls to models and how they ended", ["model", "state"])
+TOKENS = Counter("opsthread_model_tokens", "Tokens of models", ["model", "direction"])
+MONEY = Counter("opsthread_model_money", "What models cost, by the configured prices", ["model"])
+SECONDS = Histogram(
+    "opsthread_model_seconds",
+    "Seconds from a request to the end of its answer",
+    ["model"],
+    buckets=(0.5, 1, 2, 5, 10, 20, 40, 80, 160),
+)
 
 ANSWER_TOKENS = 1_000
 """Reserved for an answer besides the request's own; most are shorter."""
@@ -40,7 +51,9 @@ class TurnLedger:
             body=packed(body) if self._plane.model_requests.on else None,
         )
         money = spec.cost(tokens, ANSWER_TOKENS)
-        return await self._plane.spending.begin(self._spender, sent, tokens=tokens + ANSWER_TOKENS, money=money)
+        call = await self._plane.spending.begin(self._spender, sent, tokens=tokens + ANSWER_TOKENS, money=money)
+        self._begun[call] = spec.name, time.monotonic()
+        return call
 
     async def end(self, call: str, used: Used) -> None:
         """Settles beside the turn; the next call waits for it, and so does the turn's end."""

@@ -21,6 +21,7 @@ MOST_TEXT = 256 * 1024
 MOST_DATA = 1024 * 1024
 _AT_ONCE = 200
 _FINISH_S = 10
+_TOGETHER_S = 0.01
 
 Change = Callable[[Session], Awaitable[None]]
 
@@ -32,12 +33,14 @@ class CommandLog:
         self._database = database
         self._waiting: asyncio.Queue[tuple[Change, asyncio.Future[None]]] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     async def start(self) -> None:
         self._writer = asyncio.create_task(self._write(), name="command log writer")
 
     async def stop(self) -> None:
         """Writes what waits, then ends. A database that does not answer is not waited for longer than some seconds."""
+        self._hurry.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._waiting.join(), _FINISH_S)
         if self._writer is not None:
@@ -45,13 +48,16 @@ class CommandLog:
             await asyncio.gather(self._writer, return_exceptions=True)
             self._writer = None
 
-    def submit(self, change: Change) -> asyncio.Future[None]:
+    def submit(self, change: Change, *, hurry: bool = True) -> asyncio.Future[None]:
+        """Without `hurry` it waits some milliseconds for company: a read's beginning and end are mostly one transaction."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(_look_at)
         if self._writer is None:
             done.set_exception(RuntimeError("the command log is not started, or has been stopped"))
             return done
         self._waiting.put_nowait((change, done))
+        if hurry:
+            self._hurry.set()
         return done
 
     async def settle(self) -> None:
@@ -61,6 +67,9 @@ class CommandLog:
     async def _write(self) -> None:
         while True:
             batch = [await self._waiting.get()]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), _TOGETHER_S)
+            self._hurry.clear()
             while len(batch) < _AT_ONCE and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             try:

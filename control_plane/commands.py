@@ -129,7 +129,7 @@ class Commands:
         verdict = judge(command, _context(target, scope, _role(principal, target)))
         if verdict.decision is not Decided.ALLOW:
             return await self._deny(request, target, verdict.reason)
-        self._log.submit(command_log.began(_row(request, target, self._clock())))
+        self._log.submit(command_log.began(_row(request, target, self._clock())), hurry=False)
         return await self._carry_out(request, target, once=False, on_progress=on_progress)
 
     async def execute(self, cluster: str, execute: Execute, *, approval: str, deadline_s: float = 60) -> CommandResult:
@@ -198,7 +198,7 @@ class Commands:
             raise
         took = round((time.monotonic() - began) * 1000, 2)
         result = result.model_copy(update={"id": request.id, "duration_ms": took})
-        written = self._end(request, target, _to_keep(result, request.command.kind))
+        written = self._end(request, target, _to_keep(result, request.command.kind), hurry=once)
         if once:
             await self._kept(written)
         return result
@@ -236,7 +236,9 @@ class Commands:
         await self._kept(self._end(request, target, result))
         return result
 
-    def _end(self, request: CommandRequest, target: Cluster, result: CommandResult) -> asyncio.Future[None]:
+    def _end(
+        self, request: CommandRequest, target: Cluster, result: CommandResult, *, hurry: bool = True
+    ) -> asyncio.Future[None]:
         kind = request.command.kind
         COMMANDS.labels(kind, str(result.status)).inc()
         SECONDS.labels(kind).observe(result.duration_ms / 1000)
@@ -250,7 +252,7 @@ class Commands:
             issued_by=request.issued_by,
             **request.correlation,
         )
-        return self._log.submit(command_log.ended(result, self._clock()))
+        return self._log.submit(command_log.ended(result, self._clock()), hurry=hurry)
 
     async def _kept(self, written: asyncio.Future[None]) -> None:
         """Wait for a row that must be there before the caller goes on; reads leave it to the log's order. A row that can't

@@ -192,6 +192,12 @@ class Conversations:
         async with self._db.read() as session:
             return turns.read_turn(await turns.find(session, turn))
 
+    async def stop_requested(self, turn: str) -> bool:
+        """Has somebody pressed Stop? False for a turn that is not there."""
+        query = select(TurnRow.cancel_requested).where(TurnRow.id == turn)
+        async with self._db.read() as session:
+            return bool(await session.scalar(query))
+
     async def claim_turn(self, turn: str) -> Turn | None:
         """queued → running when no other turn of the conversation runs and none that is older waits; running stays running
         (re-entry after a crash: `attempt` says so). None when it is not its time or it has ended. Raises NotFound."""

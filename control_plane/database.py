@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 _BUSY_TIMEOUT_MS = 10_000
 _POOL_SIZE = 10
 _WAKE_TIMEOUT_S = 2.0
+_RESET = None
+"""Each session ends its transaction itself; the pool's own rollback after that would be one more round trip."""
 
 
 class Session(AsyncSession):
@@ -120,8 +122,15 @@ def _unavailable_in_words() -> Generator[None]:
 
 def _open(url: str, dialect: str) -> AsyncEngine:
     if dialect != "sqlite":
-        return create_async_engine(url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE, pool_pre_ping=True, pool_timeout=10)
-    engine = create_async_engine(url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE)
+        return create_async_engine(
+            url,
+            pool_size=_POOL_SIZE,
+            max_overflow=_POOL_SIZE,
+            pool_pre_ping=True,
+            pool_timeout=10,
+            pool_reset_on_return=_RESET,
+        )
+    engine = create_async_engine(url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE, pool_reset_on_return=_RESET)
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

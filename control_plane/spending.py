@@ -242,12 +242,13 @@ async def _add(
     zero = {"calls": 0, "tokens": 0, "micros": 0, "reserved_tokens": 0, "reserved_micros": 0}
     rows = [{"tenant_id": tenant, "kind": c.kind, "subject": c.subject, "span": c.span, **zero, **more} for c in counters]
     table = SpendTotalRow.__table__.c
-    insert = (sqlite if dialect == "sqlite" else postgresql).insert(SpendTotalRow).values(rows)
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert(SpendTotalRow)
     adding = insert.on_conflict_do_update(
         index_elements=[table.tenant_id, table.kind, table.subject, table.span],
         set_={name: table[name] + insert.excluded[name] for name in more},
     )
-    found = await session.scalars(adding.returning(SpendTotalRow), execution_options={"populate_existing": True})
+    # The rows as parameters, not in the statement: that would be compiled anew for each call.
+    found = await session.scalars(adding.returning(SpendTotalRow), rows, execution_options={"populate_existing": True})
     by_key = {(row.kind, row.span): row for row in found}
     return {counter: by_key[counter.kind, counter.span] for counter in counters}
 

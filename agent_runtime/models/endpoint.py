@@ -5,7 +5,8 @@ together here, because compatible servers keep to the format in their own ways a
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -31,6 +32,8 @@ from control_plane.settings import Price, Settings
 from control_plane.spending import Used
 
 CONNECT_S = 5.0
+READ_OUT_S = 0.25
+READ_OUT_PIECES = 8
 ADAPTATIONS = 4
 """So many fields may be refused, one after the other, before the refusal counts."""
 WHOLE_ANSWER = 3
@@ -142,7 +145,7 @@ class Endpoint(BaseChatModel):
         self, tools: Sequence[dict[str, Any] | type | BaseTool | Any], *, tool_choice: str | None = None, **kwargs: Any
     ) -> Runnable[Any, AIMessage]:
         del tool_choice, kwargs
-        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools])
+        return self.bind(tools=[_shape(tool) for tool in tools])
 
     def with_hooks(self, hooks: Hooks) -> "Endpoint":
         return self.model_copy(update={"hooks": hooks})
@@ -279,6 +282,24 @@ def _client(spec: Spec) -> AsyncOpenAI:
 def _is_v1(base_url: str | None) -> bool:
     """Azure's newer path is like anybody's: https://NAME.openai.azure.com/openai/v1/"""
     return (base_url or "").rstrip("/").endswith("/v1")
+
+
+_SHAPES: dict[tuple[str, str, type], dict[str, Any]] = {}
+_MOST_SHAPES = 256
+
+
+def _shape(tool: dict[str, Any] | type | BaseTool | Any) -> dict[str, Any]:
+    """As the endpoint is told of it. Asked for at each call, and it follows from three things that hardly ever change."""
+    schema = tool.args_schema if isinstance(tool, BaseTool) else None
+    if not isinstance(tool, BaseTool) or not isinstance(schema, type):
+        return convert_to_openai_tool(tool)
+    key = tool.name, tool.description, schema
+    known = _SHAPES.get(key)
+    if known is None:
+        if len(_SHAPES) >= _MOST_SHAPES:
+            _SHAPES.clear()
+        known = _SHAPES[key] = convert_to_openai_tool(tool)
+    return known
 
 
 def _resource(base_url: str) -> str:

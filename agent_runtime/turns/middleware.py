@@ -116,7 +116,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
     async def _stopped(self, *, known_for_s: float = 0.0) -> bool:
         now = time.monotonic()
         if now - self._looked_at >= known_for_s:
-            self._looked_at, self._stop = now, (await self._conversations.turn(self._turn.id)).cancel_requested
+            self._looked_at, self._stop = now, await self._conversations.stop_requested(self._turn.id)
         return self._stop
 
     async def _log_message(self, given: Given) -> AIMessage:
