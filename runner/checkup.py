@@ -4,10 +4,11 @@ import asyncio
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from knowledge.diagnosis.certificates import NotACertificate, expires_at
 from knowledge.diagnosis.fields import sub, text
 from protocol.bus import RunnerMode
 from protocol.checkup import CheckRow, fail, ok, skip, warn
@@ -29,6 +30,11 @@ _MOST_NAMESPACES = 10
 _CLOCK_OFF = timedelta(seconds=5)
 _CLOCK_WRONG = timedelta(seconds=30)
 _FREE_WARN, _FREE_FAIL = 512 << 20, 64 << 20
+_ENDS_SOON = timedelta(days=21)
+_MUST_BE = frozenset(
+    {"prometheus_token_file", "prometheus_password_file", "prometheus_ca_file", "prometheus_cert_file", "nats_ca_file"}
+)
+"""Others, such as the enrolment token's, are rightly gone once they were used."""
 _DOCUMENTED_ACCOUNT = "system:serviceaccount:opsthread:opsthread-runner"
 
 
@@ -66,6 +72,7 @@ async def self_check(ask: Ask, runner: Patient) -> Answer:
         asyncio.to_thread(_disk, runner.config.data_dir),
     )
     rows = [row for part in parts for row in part]
+    rows += await asyncio.to_thread(look_at_files, runner.config, ask.now())
     rows += [*_spool(runner.spool), *_cache(runner.cache), *_clock(runner.clock_offset), *_metrics(runner)]
     words = "\n".join(f"{row.health:5} {row.area:8} {row.name}: {row.found}" for row in rows) + "\n"
     return Answer(text=words, data={"checks": [row.model_dump(mode="json") for row in rows]})
@@ -243,6 +250,34 @@ def _disk(folder: Path) -> list[CheckRow]:
     mend = f"df -h {folder}   # make room, or give the runner's volume more"
     made = fail if free < _FREE_FAIL else warn
     return [made("data", "runner's disk", said, mend) if free < _FREE_WARN else ok("data", "runner's disk", said)]
+
+
+def look_at_files(config: RunnerConfig, now: datetime) -> list[CheckRow]:
+    """Certificates and secrets that this runner's configuration names."""
+    rows: list[CheckRow] = []
+    for name in RunnerConfig.model_fields:
+        path = getattr(config, name)
+        if not name.endswith("_file") or not isinstance(path, Path) or not (path.exists() or name in _MUST_BE):
+            continue
+        rows += _file(f"OPSTHREAD_RUNNER_{name.upper()}", path, now, certificate="ca_" in name or "cert_" in name)
+    return rows
+
+
+def _file(name: str, path: Path, now: datetime, *, certificate: bool) -> list[CheckRow]:
+    try:
+        text = path.read_text()
+        end = expires_at(text) if certificate else None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        return [fail("keys", name, f"{path} can't be read: {why}", f"ls -l {path}   # is the Secret mounted?")]
+    except NotACertificate as error:
+        return [fail("keys", name, f"{path}: {error}", f"openssl x509 -in {path} -noout -text   # it must be PEM")]
+    if end is None:
+        return []
+    said, mend = f"{path} ends on {end:%Y-%m-%d}", f"openssl x509 -in {path} -noout -subject -enddate   # renew it"
+    if end <= now:
+        return [fail("keys", name, said, mend)]
+    return [warn("keys", name, said, mend)] if end - now < _ENDS_SOON else [ok("keys", name, said)]
 
 
 def _spool(spool: Spool) -> list[CheckRow]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from bot.doctor.certificates import NotACertificate, expires_at
 from control_plane.settings import Settings
+from knowledge.diagnosis.certificates import NotACertificate, expires_at
 from protocol.checkup import CheckRow, fail, ok, warn
 
 SOON = timedelta(days=21)

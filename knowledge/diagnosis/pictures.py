@@ -95,7 +95,8 @@ def _marks(view: ClusterView, diagnosis: Diagnosis, blamed: ObjectRef, series: S
     starts = [one.values[0][0] for one in series if one.values]
     if not starts:
         return ()
-    found = [
+    found = _first_sign(diagnosis, blamed, min(starts))
+    found += [
         ChartMark(at=change.at, label=f"{change.path.rsplit('.', 1)[-1]}: {change.before or '-'} → {change.after or '-'}")
         for change in diagnosis.changes
         if change.object == blamed
@@ -104,3 +105,16 @@ def _marks(view: ClusterView, diagnosis: Diagnosis, blamed: ObjectRef, series: S
         and change.at <= view.now + timedelta(seconds=1)
     ]
     return tuple(sorted(found, key=lambda mark: mark.at)[-MAX_MARKS:])
+
+
+def _first_sign(diagnosis: Diagnosis, blamed: ObjectRef, start: float) -> list[ChartMark]:
+    """When the trouble of this workload was first seen."""
+    signs = [
+        ChartMark(at=finding.first_seen, label=finding.code)
+        for finding in diagnosis.symptoms
+        if finding.first_seen is not None
+        and finding.first_seen.timestamp() >= start
+        and finding.object.namespace == blamed.namespace
+        and (finding.object == blamed or finding.object.name.startswith(f"{blamed.name}-"))
+    ]
+    return sorted(signs, key=lambda mark: mark.at)[:1]

@@ -20,17 +20,17 @@ from pydantic import SecretStr
 
 from bot.cli.connection import Connection
 from bot.cli.doctor import examine, run
-from bot.doctor.certificates import NotACertificate, expires_at
 from bot.doctor.keys import look_at_keys
 from bot.doctor.models import look_at_embeddings, look_at_models
 from bot.doctor.place import look_at_place, read_settings
 from bot.doctor.storage import look_at_database
 from bot.doctor.wire import look_at_bus
 from control_plane.settings import Price, Settings
+from knowledge.diagnosis.certificates import NotACertificate, expires_at
 from protocol.approval import Role
 from protocol.checkup import CheckRow, Health, ok
 from protocol.commands import CommandStatus, SelfCheck
-from runner.checkup import look_at_rights
+from runner.checkup import look_at_files, look_at_rights
 from runner.config import RunnerConfig
 from runner.kube.access import load_access
 from runner.kube.client import KubeClient
@@ -480,6 +480,17 @@ async def test_a_runner_says_which_rights_it_misses_and_which_are_too_many(tmp_p
         assert row(rows, "more than needed: get secrets").health is Health.WARN
         assert row(rows, "more than needed: patch deployments").health is Health.WARN
         assert not [one for one in rows if one.health is Health.FAIL]
+
+
+def test_a_runners_own_files(keys: Keys, tmp_path: Path) -> None:
+    values = {"data_dir": tmp_path, "prometheus_ca_file": keys.path("ca.crt"), "prometheus_token_file": tmp_path / "gone"}
+    config = RunnerConfig.model_validate({**values, "enrol_token_file": tmp_path / "used"})
+    now = datetime.now(UTC)
+    rows = look_at_files(config, now)
+    assert row(rows, "OPSTHREAD_RUNNER_PROMETHEUS_CA_FILE").health is Health.WARN
+    assert row(rows, "OPSTHREAD_RUNNER_PROMETHEUS_TOKEN_FILE").health is Health.FAIL
+    assert len(rows) == 2, "an enrolment token's file is rightly gone"
+    assert row(look_at_files(config, now + timedelta(days=9)), "OPSTHREAD_RUNNER_PROMETHEUS_CA_FILE").health is Health.FAIL
 
 
 async def _checks_as(folder: Path, kubeconfig: Path, *, mode: str, types: tuple[str, ...]) -> list[CheckRow]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from knowledge.diagnosis import ClusterView, Series
 from knowledge.diagnosis.pictures import MAX_LINES, MAX_POINTS, charts_of
 from knowledge.diagnosis.thin import thin
-from protocol.diagnosis import Change, Diagnosis, Evidence, RootCause
+from protocol.diagnosis import Change, Diagnosis, Evidence, Finding, RootCause, Severity
 from protocol.objects import ObjectRef
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -56,7 +56,11 @@ def diagnosis(field: str | None = f'{METRIC}{{namespace="shop",pod="web-1-0",con
     pod = ObjectRef(kind="Pod", namespace="shop", name="web-1-0")
     item = Evidence(source="metric", object=pod, field=field, excerpt="9000000")
     cause = RootCause(code="memory-limit-too-low", object=WEB, explanation="x", confidence=0.9, evidence=(item, item))
-    return Diagnosis(summary="x", root_causes=(cause,), healthy=False, changes=CHANGES)
+    signs = [
+        Finding(code="oom-killed", object=pod, severity=Severity.HIGH, title="x", first_seen=NOW - timedelta(minutes=ago))
+        for ago in (2, 4, 900)
+    ]
+    return Diagnosis(summary="x", root_causes=(cause,), symptoms=tuple(signs), healthy=False, changes=CHANGES)
 
 
 def test_a_chart_of_the_quoted_series() -> None:
@@ -65,7 +69,8 @@ def test_a_chart_of_the_quoted_series() -> None:
     assert [line.label for line in chart.lines] == ["web-1-0"]
     assert len(chart.lines[0].points) == 9, "a value that is no number is left out"
     assert {(row.label, row.value) for row in chart.thresholds} == {("limit", 2.0**27), ("request", 2.0**26)}
-    assert [mark.label for mark in chart.marks] == ["memory: 256Mi → 128Mi"]
+    assert [mark.label for mark in chart.marks] == ["memory: 256Mi → 128Mi", "oom-killed"]
+    assert chart.marks[1].at == NOW - timedelta(minutes=4), "the first sign within the time that is shown"
 
 
 def test_many_pods_and_points_are_bounded_and_counted() -> None:
