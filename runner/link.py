@@ -207,7 +207,7 @@ class Link:
             await _end(old)
 
     def _proof_time(self) -> datetime:
-        """As the control plane has it, or else the API server. A proof that is a minute off is refused: even reads would end."""
+        """As the control plane has it, or else the API server: with a proof that is a minute off even reads would end."""
         offset = self.clock_offset
         return corrected(self._now(), self._api_clock() if offset is None else offset)
 

@@ -28,13 +28,16 @@ MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
 """Lists of a pod template that a strategic merge goes through row by row, with what tells the rows apart (the patchMergeKey and
 x-kubernetes-list-map-keys of Kubernetes' API types). Every other list is replaced whole."""
 
+MAX_PATCH = 32_000
+"""Characters. A patch that is cut is none."""
 _NOT_FOR_GIT = frozenset({"restart", "delete_pod", "cordon", "uncordon", "drain", "delete_configmap"})
 """Acts, not states: there is nothing that a manifest could say."""
 
 
 def git_patch(action: Remediation, before: Obj | None, after: Obj | None) -> str | None:
     """YAML to commit beside the manifest, for kustomize's `patches` or by hand; the whole manifest of an object that is not
-    there yet. None where there is nothing to commit. What is secret is blacked out, and the head says so."""
+    there yet. None where there is nothing to commit, or more than a card holds. What is secret is blacked out, and the head
+    says so."""
     if after is None or action.type in _NOT_FOR_GIT:
         return None
     patch = strategic_merge(before, after)
@@ -43,7 +46,8 @@ def git_patch(action: Remediation, before: Obj | None, after: Obj | None) -> str
         "# a new manifest\n" if before is None else "# a strategic merge patch: list it under `patches` in kustomization.yaml\n"
     )
     blacked_out = f"# {found.count} values are blacked out here: fill them in from where you keep them\n" if found.count else ""
-    return f"{head}{blacked_out}{found.text}"
+    text = f"{head}{blacked_out}{found.text}"
+    return text if len(text) <= MAX_PATCH else None
 
 
 def strategic_merge(before: Obj | None, after: Obj) -> Obj:

@@ -40,10 +40,11 @@ async def prepare(action: Remediation, cluster: str, mode: RunnerMode, ask: Ask,
     action = _named_revision(action, situation)
     row = row_of(action)
     after = _after(action, situation)
+    undo, not_undoable = await _undo(action, situation, resource, mode, ask)
     body = PlanBody(
         cluster=cluster,
         action=action,
-        undo=row.undo(action, situation),
+        undo=undo,
         target_uid=str(situation.obj["metadata"]["uid"]) if situation.obj else "",
         fields_hash=fields_hash(action, situation),
     )
@@ -63,7 +64,7 @@ async def prepare(action: Remediation, cluster: str, mode: RunnerMode, ask: Ask,
         blast_radius=await blast_radius(action, situation, ask),
         owner=_readable(owner_of(action, situation.obj, after, await surroundings(action, situation.obj, ask))),
         cannot_run=one_line(redact(hindrance).text, 1000) if hindrance is not None else None,
-        expected_effect=row.effect(action, situation),
+        expected_effect=f"{row.effect(action, situation)}{not_undoable}",
         check=row.check,
         check_timeout_s=row.check_timeout_s,
         made_at=ask.now(),
@@ -97,6 +98,17 @@ def _after(action: Remediation, situation: Situation) -> Obj | None:
         return row_of(action).after(action, situation)
     except Unfit as unfit:
         raise _does_not_fit(action, unfit) from unfit
+
+
+async def _undo(
+    action: Remediation, situation: Situation, resource: Resource, mode: RunnerMode, ask: Ask
+) -> tuple[Remediation | None, str]:
+    """The undo, and a sentence where there would be one but the account may not run it: a plan promises only what it can do."""
+    undo = row_of(action).undo(action, situation)
+    if undo is None or row_of(undo).verb == row_of(action).verb or runner_may(mode, action) is not None:
+        return undo, ""
+    missing = await _missing_right(undo, resource, ask)
+    return (undo, "") if missing is None else (None, f" It could not be undone: {one_line(redact(missing).text, 300)}.")
 
 
 def _does_not_fit(action: Remediation, unfit: Unfit) -> Refusal:

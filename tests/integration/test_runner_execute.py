@@ -137,6 +137,20 @@ async def test_config_maps_are_patched_created_and_restored(tmp_path: Path) -> N
         assert "exists already" in again.error
 
 
+async def test_an_undo_that_the_account_may_not_run_is_not_promised(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        action = CreateConfigMap(target=ObjectRef.parse("ConfigMap/shop/extra"), data={"a": "1"})
+        whole = await here.plane.plan(action)
+        assert whole.body.undo is not None
+        assert whole.risk is Risk.LOW
+        await here.cluster.fault("selfsubjectaccessreviews", status=403)
+        without = await here.plane.plan(action)
+        assert without.body.undo is None
+        assert without.risk is Risk.MEDIUM
+        assert without.cannot_run is None
+        assert "It could not be undone: the runner cannot tell whether it may delete configmaps" in without.expected_effect
+
+
 async def test_restart_delete_pod_and_cordon(tmp_path: Path) -> None:
     async with stand(tmp_path) as here:
         assert await healed(here.plane, RestartWorkload(target=ObjectRef.parse("Deployment/shop/search"))) == "healthy"

@@ -106,6 +106,7 @@ PIECES = frozenset(
         "the kill switch of cluster 3 is on3: nothing may be changed there until an admin turns it off",
         "cluster 3 is frozen until 3 UTC3: no change runs before that, unless somebody breaks the glass",
         "Value error, ",
+        " It could not be undone: 3.",
         # For programmers: no way leads them to a person.
         "3 does not read",
         "seed taken out",
