@@ -39,6 +39,8 @@ class TurnLedger:
         self._spender = spender
         self._upkeep = upkeep
         self._settling: asyncio.Task[None] | None = None
+        self._begun: dict[str, tuple[str, float]] = {}
+        """By call: its model, and when it was sent."""
 
     async def begin(self, spec: Spec, url: str, body: bytes) -> str:
         await self.settled()
@@ -57,12 +59,23 @@ class TurnLedger:
 
     async def end(self, call: str, used: Used) -> None:
         """Settles beside the turn; the next call waits for it, and so does the turn's end."""
+        self._measure(call, used)
         await self.settled()
         self._settling = asyncio.create_task(self._end(call, used), name=f"settle {call}")
 
     async def settled(self) -> None:
         if self._settling is not None:
             await asyncio.wait({self._settling})
+
+    def _measure(self, call: str, used: Used) -> None:
+        model, began = self._begun.pop(call, ("", 0.0))
+        if not model:
+            return
+        CALLS.labels(model, "failed" if used.failed else "answered").inc()
+        TOKENS.labels(model, "input").inc(used.input_tokens)
+        TOKENS.labels(model, "output").inc(used.output_tokens)
+        MONEY.labels(model).inc(used.money)
+        SECONDS.labels(model).observe(time.monotonic() - began)
 
     async def _end(self, call: str, used: Used) -> None:
         try:
