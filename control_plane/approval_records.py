@@ -67,8 +67,8 @@ class Approval(Value):
     break_glass: BreakGlass | None = None
     break_glass_allowed: bool = True
     """Does the cluster allow it at all?"""
-    electors: tuple[str, ...] = ()
-    """Names of who could give the approval that is missing, the first few; of a pending one."""
+    electors: tuple[str, ...] | None = None
+    """Names of who could give the approval that is missing, the first few; None where nobody looked: in lists."""
 
     @property
     def yes(self) -> frozenset[str]:
@@ -89,23 +89,26 @@ def role_over(row: ApprovalRow, principal: Principal) -> Role | None:
     return principal.role_in(row.cluster, row.namespace or None)
 
 
-def quorum_of(row: ApprovalRow, settings: Settings) -> Quorum:
+def quorum_of(row: ApprovalRow, plan: Plan, settings: Settings) -> Quorum:
     """What must be said yes to it today: turning four-eyes on re-weighs what was asked for without."""
     if row.break_glass is not None:
         return BREAK_GLASS
     stored = Quorum.model_validate_json(row.quorum)
-    plan = Plan.model_validate_json(row.plan)
     return stricter(stored, quorum_for(plan.risk, four_eyes=settings.four_eyes))
 
 
 async def record_of(session: Session, row: ApprovalRow, settings: Settings, now: datetime) -> Approval:
     """With who else could approve it."""
-    people = await principals_in(session) if row.state == ApprovalState.PENDING else ()
+    people = await principals_in(session) if row.state == ApprovalState.PENDING else None
     return (await records_of(session, (row,), settings, now, people))[0]
 
 
 async def records_of(
-    session: Session, rows: Sequence[ApprovalRow], settings: Settings, now: datetime, people: tuple[Principal, ...] = ()
+    session: Session,
+    rows: Sequence[ApprovalRow],
+    settings: Settings,
+    now: datetime,
+    people: tuple[Principal, ...] | None = None,
 ) -> tuple[Approval, ...]:
     """With what holds each of them now; a query a kind of thing, not one a row."""
     decisions = await decisions_of(session, [row.id for row in rows])
@@ -146,8 +149,9 @@ def _record(
     decisions: tuple[Decision, ...],
     freeze: OpenFreeze | None,
     allowed: bool,
-    people: tuple[Principal, ...],
+    people: tuple[Principal, ...] | None,
 ) -> Approval:
+    plan = Plan.model_validate_json(row.plan)
     broken = BreakGlass.model_validate_json(row.break_glass) if row.break_glass is not None else None
     state = ApprovalState(row.state)
     waits = state in (ApprovalState.PENDING, ApprovalState.APPROVED)
@@ -158,12 +162,12 @@ def _record(
         conversation=row.conversation,
         turn=row.turn,
         namespace=row.namespace,
-        plan=Plan.model_validate_json(row.plan),
+        plan=plan,
         command_line=row.command_line,
         undo_line=row.undo_line,
         state=state,
         version=row.version,
-        quorum=quorum_of(row, settings),
+        quorum=quorum_of(row, plan, settings),
         four_eyes=row.four_eyes or settings.four_eyes,
         requester=row.requester,
         requester_name=row.requester_name,
@@ -181,7 +185,7 @@ def _record(
         break_glass=broken,
         break_glass_allowed=allowed,
     )
-    if state is not ApprovalState.PENDING:
+    if state is not ApprovalState.PENDING or people is None:
         return shown
     return shown.model_copy(update={"electors": _electors(row, shown, people)})
 

@@ -61,7 +61,7 @@ async def decide(
         )
     if word.verdict == "approve" and plan.cannot_run is not None:
         return Forbidden(f"This can't run: {plan.cannot_run}", code="cannot_run")
-    quorum = quorum_of(row, settings)
+    quorum = quorum_of(row, plan, settings)
     weighed = await _weighed(session, row, word, principal, plan, quorum, earlier, now)
     if weighed is Trigger.QUORUM:
         weighed = await _over_budget(session, row, settings, now) or weighed
@@ -187,19 +187,7 @@ async def _over_budget(session: Session, row: ApprovalRow, settings: Settings, n
 async def _take(
     session: Session, row: ApprovalRow, word: Decision, trigger: Trigger, quorum: Quorum, now: datetime
 ) -> ApprovalRow:
-    session.add(
-        DecisionRow(
-            id=new_id(),
-            tenant_id=row.tenant_id,
-            approval=row.id,
-            cluster=row.cluster,
-            account=word.by,
-            verdict=word.verdict,
-            at=now,
-            decision=word.model_dump_json(),
-        )
-    )
-    await session.flush()
+    await _keep(session, row, word, now)
     also: Mapping[str, object] = {}
     breaks = word.break_glass and word.verdict == "approve"
     if breaks:
@@ -212,3 +200,22 @@ async def _take(
     if breaks:
         told |= {"break_glass": word.reason}
     return await transitions.move(session, row, trigger, by=by, now=now, outcome=word.reason, also=also, told=told)
+
+
+async def _keep(session: Session, row: ApprovalRow, word: Decision, now: datetime) -> None:
+    """One word of each kind a person: who approved as one of two and then breaks the glass has said the latter. The audit has
+    both."""
+    same = DecisionRow.approval == row.id, DecisionRow.account == word.by, DecisionRow.verdict == word.verdict
+    kept = await session.scalar(select(DecisionRow).where(*same))
+    if kept is None:
+        kept = DecisionRow(
+            id=new_id(),
+            tenant_id=row.tenant_id,
+            approval=row.id,
+            cluster=row.cluster,
+            account=word.by,
+            verdict=word.verdict,
+        )
+        session.add(kept)
+    kept.at, kept.decision = now, word.model_dump_json()
+    await session.flush()

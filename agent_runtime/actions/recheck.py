@@ -31,6 +31,9 @@ def why_not(approval: Approval, *, people: Mapping[str, Principal | None], clust
     if not _holds(people.get(approval.requester), approval, Role.OPERATOR):
         return f"{approval.requester_name} asked for it and no longer has the role {Role.OPERATOR} there"
     yes = {d.by: d for d in approval.decisions if d.verdict == "approve" and d.plan_hash == approval.plan.plan_hash}
+    if approval.break_glass is not None:
+        # Who broke it answers for it alone: another's word was one of several, and is not enough by itself.
+        yes = {account: d for account, d in yes.items() if account == approval.break_glass.by}
     good = [account for account in yes if _holds(people.get(account), approval, approval.quorum.role)]
     if not approval.quorum.requester_may:
         good = [account for account in good if account != approval.requester]

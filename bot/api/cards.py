@@ -60,7 +60,7 @@ def approval_view(value: Approval, principal: Principal, at: datetime, *, langua
         "quorum": value.quorum.model_dump(mode="json"),
         "four_eyes": value.four_eyes,
         "missing": value.missing,
-        "electors": list(value.electors),
+        "electors": list(value.electors) if value.electors is not None else None,
         "freeze": _freeze(value),
         "break_glass": _broken(value),
         "requester": value.requester,

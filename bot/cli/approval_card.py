@@ -74,7 +74,7 @@ def where_it_stands(view: View) -> Iterator[Text]:
 def _missing(view: View) -> Iterator[Text]:
     if not view["missing"]:
         return
-    people = ", ".join(clean(name) for name in cast(list[str], view["electors"]))
+    people = ", ".join(clean(name) for name in cast(list[str] | None, view["electors"]) or [])
     who = f"could give it: {people}" if people else "nobody else has that role there now; an admin can give it"
     yield Text(f"Still missing: {view['missing']} by the role {view['quorum']['role']}; {who}", style="dim")
 

@@ -95,7 +95,9 @@ async def test_who_could_give_what_is_missing(desk: Desk) -> None:
     after = await desk.decide(high, bob)
     assert (after.missing, after.electors) == (1, ("Carol",))
     ended = await desk.approvals.withdraw(high.id, ann)
-    assert (ended.missing, ended.electors) == (0, ())
+    assert (ended.missing, ended.electors) == (0, None)
+    (listed, *_) = await desk.approvals.list(bob)
+    assert listed.electors is None, "nobody looked: not the same as nobody there"
 
 
 async def test_an_owner_that_reverts_needs_the_tick_and_the_reason_and_both_are_kept(desk: Desk) -> None:

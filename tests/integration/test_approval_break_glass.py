@@ -50,6 +50,15 @@ async def test_alone_and_in_a_freeze_it_approves_and_may_start(desk: Desk, risk:
     assert (started.state, started.break_glass) == (ApprovalState.RUNNING, after.break_glass)
 
 
+async def test_who_was_one_of_two_can_break_it_and_then_answers_alone(desk: Desk) -> None:
+    ann, olga = await desk.person("ann", Role.OPERATOR), await alone(desk)
+    approval = await desk.propose(ann, desk.plan(risk=Risk.HIGH))
+    assert (await desk.decide(approval, olga)).state is ApprovalState.PENDING
+    assert await refused(desk.decide(approval, olga)) == "twice"
+    after = await broken(desk, approval, olga)
+    assert (after.state, len(after.decisions), after.decisions[0].break_glass) == (ApprovalState.APPROVED, 1, True)
+
+
 async def test_it_is_good_for_five_minutes(desk: Desk) -> None:
     olga = await alone(desk)
     approval = await broken(desk, await desk.propose(olga), olga)

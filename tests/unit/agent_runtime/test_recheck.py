@@ -7,9 +7,11 @@ import pytest
 
 from agent_runtime.actions.recheck import why_not
 from control_plane.approvals import Approval
+from control_plane.break_glass import BreakGlass
 from control_plane.fleet import Cluster, Runner
+from control_plane.freezes import OpenFreeze
 from control_plane.principals import Principal, ScopedRole
-from protocol.approval import ApprovalState, Decision, Role, quorum_for
+from protocol.approval import BREAK_GLASS, ApprovalState, Decision, Role, quorum_for
 from protocol.bus import RunnerMode
 from protocol.canonical import digest
 from protocol.objects import ObjectRef
@@ -94,6 +96,18 @@ def test_an_approval_that_still_holds_may_run() -> None:
     assert judge() == ""
 
 
+FREEZE = OpenFreeze(until=NOW + timedelta(hours=1), reason="sale")
+BROKEN = BreakGlass(by="olga", by_name="Olga", reason="alone", at=NOW)
+BOBS = approval().decisions[0]
+OLGAS = BOBS.model_copy(update={"by": "olga", "by_name": "Olga", "break_glass": True})
+
+
+def test_a_broken_glass_runs_in_a_freeze_by_the_word_of_who_broke_it() -> None:
+    olga = person("olga", Role.APPROVER)
+    broken = approval(quorum=BREAK_GLASS, break_glass=BROKEN, decisions=(OLGAS,), freeze=FREEZE, requester="olga")
+    assert judge(broken, PEOPLE | {"olga": olga}) == ""
+
+
 ROWS: list[tuple[str, Approval, dict[str, Principal | None], dict[str, Any]]] = [
     ("expired", approval(expires_at=NOW), {}, {}),
     ("does not match its hash", approval(plan=plan(plan_hash="0" * 64)), {}, {}),
@@ -109,6 +123,10 @@ ROWS: list[tuple[str, Approval, dict[str, Principal | None], dict[str, Any]]] = 
     ("now has 0", approval(requester="bob", requester_name="Bob"), {}, {}),
     ("now has 0", approval(decisions=()), {}, {}),
     ("offline", approval(), {}, {"online": False}),
+    ("frozen until 2026-01-01 13:00 UTC (sale)", approval(freeze=FREEZE), {}, {}),
+    # Bob's word was one of two; Olga broke the glass and is gone since.
+    ("no longer counted: Olga", approval(quorum=BREAK_GLASS, break_glass=BROKEN, decisions=(BOBS, OLGAS)), {"olga": None}, {}),
+    ("kill switch", approval(quorum=BREAK_GLASS, break_glass=BROKEN, decisions=(OLGAS,)), {}, {"kill_switch": True}),
 ]
 
 

@@ -148,7 +148,7 @@ function who(view) {
 function waits(view) {
   if (!view.missing || view.cannot_run) return null;
   const words = t(view.missing > 1 ? "waits.many" : "waits.one", { n: view.missing, role: t(`role.${view.quorum.role}`) });
-  const people = view.electors.length ? t("waits.people", { names: view.electors.join(", ") }) : t("waits.nobody");
+  const people = !view.electors ? "" : view.electors.length ? t("waits.people", { names: view.electors.join(", ") }) : t("waits.nobody");
   return h("p", { class: "waits" }, icon("people"), h("span", {}, sentences(words, people)));
 }
 

@@ -18,26 +18,31 @@ export function broken(value) {
   );
 }
 
-/** Who would revert the change, and the patch that would last. */
+/** Who would revert the change, or who keeps the object and leaves it for now; and the patch that would last. */
 export function owner(value, target) {
-  if (!value.reverts) return null;
+  if (!value.reverts) return value.detail ? h("div", { class: "notice owner" }, h("p", {}, icon("branch"), h("span", {}, value.detail)), ...lasting(value, target)) : null;
   return h(
     "div", { class: "notice warn owner" },
     h("p", {}, icon("branch"), h("span", {}, t("approval.owner_reverts", { owner: `${tOr(`owner.${value.kind}`, value.kind)} ${value.name}` }), " ", value.detail)),
-    value.git_patch ? patch(value.git_patch, target) : h("p", {}, t("approval.no_patch")),
+    value.git_patch ? lasting(value, target) : h("p", {}, t("approval.no_patch")),
   );
 }
 
-function patch(text, target) {
+function lasting(value, target) {
+  const values = value.values_hint ? h("details", { class: "values" }, h("summary", {}, "values.yaml"), h("pre", { tabindex: "0" }, value.values_hint)) : null;
+  return [value.git_patch ? patch(value.git_patch, target, value.reverts) : null, values];
+}
+
+function patch(text, target, open) {
   const copy = h("button", { type: "button", class: "quiet" }, icon("copy"), t("copy"));
   copy.addEventListener("click", async () => {
     await navigator.clipboard?.writeText(text);
     fill(copy, icon("check"), t("copied"));
   });
   const save = h("button", { type: "button", class: "quiet" }, icon("branch"), t("approval.patch_save"));
-  save.addEventListener("click", () => download(text, `${target.replaceAll("/", "-").toLowerCase()}.patch`));
+  save.addEventListener("click", () => download(text, `${target.replaceAll("/", "-").toLowerCase()}.patch.yaml`));
   return h(
-    "details", { class: "patch", open: true },
+    "details", { class: "patch", open },
     h("summary", {}, t("approval.git_patch")),
     h("pre", { tabindex: "0" }, text),
     h("div", { class: "buttons" }, copy, save),
