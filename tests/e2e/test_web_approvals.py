@@ -22,6 +22,7 @@ PATCH = (
     "--- a/apps/shop/payments.yaml\n+++ b/apps/shop/payments.yaml\n@@ -21,4 +21,4 @@\n           limits:\n"
     "-            memory: 128Mi\n+            memory: 256Mi\n"
 )
+MERGE = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: payments\n  namespace: shop\nspec:\n  replicas: 3\n"
 ARGO = Owner(kind="argocd", name="shop", detail="self-heal is on", reverts=True, git_patch=PATCH)
 PASSWORD = "correct horse battery staple"
 
@@ -116,6 +117,24 @@ async def test_an_owner_needs_a_tick_and_a_reason_and_gives_its_patch(stage: Sta
     decided = await stage.here.plane.approvals.get(approval.id)
     assert decided.decisions[0].override_owner
     assert "release train" in decided.decisions[0].reason
+
+
+async def test_an_owner_that_leaves_it_for_now_says_what_would_last(stage: Stage, tmp_path: Path) -> None:
+    detail = "it belongs to Helm release shop: the change stays until the next upgrade; put it into the values too"
+    helm = Owner(kind="helm", name="shop", detail=detail, git_patch=MERGE, values_hint="image:\n  tag: '2'\n")
+    approval = await stage.here.approval(stage.dana, owner=helm)
+    async with stage.page(stage.alex, f"/approvals/{approval.id}") as view:
+        page = view.page
+        await expect(page.locator(".owner")).to_contain_text("until the next upgrade")
+        await expect(page.get_by_label("Run it anyway")).to_have_count(0)
+        await expect(page.locator(".patch pre")).to_be_hidden()
+        await page.locator(".patch summary").click()
+        await expect(page.locator(".patch pre")).to_contain_text("kind: Deployment")
+        await page.locator(".values summary").click()
+        await expect(page.locator(".values pre")).to_contain_text("tag: '2'")
+        await picture(page, "card-owner-helm", tmp_path)
+        await expect(page.get_by_role("button", name="Approve and run")).to_be_enabled()
+        view.expect_silence()
 
 
 async def test_rejecting_asks_once_for_a_reason(stage: Stage) -> None:
