@@ -97,6 +97,11 @@ class SimilarCase(Value):
     at: Utc | None = None
 
 
+Verdict = Literal["healthy", "root_cause", "not_enough_evidence"]
+SURE = 0.6
+"""Below this a cause is possible and not proven: its evidence tells that something fails, not why."""
+
+
 class Diagnosis(Message):
     """The answer. `healthy` with no root causes means "nothing is wrong"; not healthy with none means "I don't know"."""
 
@@ -112,3 +117,15 @@ class Diagnosis(Message):
     """What was looked at, in words: "12 pods", "logs of 4 containers"."""
     limits: tuple[str, ...] = ()
     """What could not be seen, and why."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the answer amounts to. "Not enough evidence" is one: what was checked is said beside it."""
+        if self.root_causes:
+            return "root_cause" if max(cause.confidence for cause in self.root_causes) >= SURE else "not_enough_evidence"
+        return "healthy" if self.healthy else "not_enough_evidence"
+
+    @property
+    def no_safe_fix(self) -> bool:
+        """The cause is known and nothing that may be proposed here mends it. Of a diagnosis that remedies were looked for."""
+        return self.verdict == "root_cause" and not any(item.remediation for item in self.recommendations)

@@ -52,6 +52,10 @@ def entry_view(entry: LogEntry, *, preview: bool = False, language: Language = "
     match entry.event:
         case ModelMessage(text=text):
             view["tree"] = _tree(text)
+        case DiagnosisMade(stage=stage, diagnosis=diagnosis):
+            # Remedies are looked for after the rules; a model's report brings none.
+            view["event"]["verdict"] = diagnosis.verdict
+            view["event"]["no_safe_fix"] = diagnosis.no_safe_fix if stage == "rules" else None
         case ToolFinished(text=text) if preview:
             view["event"]["text"] = clean(text[:PREVIEW_CHARACTERS])
             if len(text) > PREVIEW_CHARACTERS:

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from protocol.diagnosis import Diagnosis, Evidence, RootCause
+from protocol.diagnosis import Diagnosis, Evidence, RootCause, Verdict
 from protocol.events import ToolFinished, ToolStarted
 from protocol.remediation import Plan
 from protocol.text import clean
@@ -27,21 +27,39 @@ def step_line(started: ToolStarted | None, finished: ToolFinished) -> Text:
     return line
 
 
+NOT_ENOUGH = "Not enough evidence: what was seen tells that it fails, and does not prove why."
+NO_SAFE_FIX = "No safe fix: nothing that may be proposed here mends this. It takes a person."
+_COLOURS: dict[Verdict, str] = {"healthy": "green", "root_cause": "red", "not_enough_evidence": "yellow"}
+_TITLES: dict[Verdict, str] = {
+    "healthy": "Diagnosis",
+    "root_cause": "Diagnosis",
+    "not_enough_evidence": "Not enough evidence",
+}
+
+
 def diagnosis_panel(diagnosis: Diagnosis, *, stage: str, took_ms: float, explain: bool = False) -> RenderableType:
     """The diagnosis: causes with evidence, what was checked, what could not be seen."""
     parts: list[RenderableType] = [Text(clean(diagnosis.summary), style="bold")]
     for cause in diagnosis.root_causes:
         parts += [Text(), *_cause(cause, explain=explain)]
+    if diagnosis.verdict == "not_enough_evidence":
+        parts += [Text(), Text(NOT_ENOUGH, style="yellow")]
+    elif stage == "rules" and diagnosis.no_safe_fix:
+        parts += [Text(), Text(NO_SAFE_FIX, style="yellow")]
     if diagnosis.checked:
         parts += [Text(), _listing("Checked", diagnosis.checked)]
     if diagnosis.limits:
         parts.append(_listing("Could not be seen", diagnosis.limits))
     if diagnosis.similar_cases:
         parts.append(_listing("Seen before", tuple(f"{case.title} ({case.outcome})" for case in diagnosis.similar_cases)))
-    colour = "green" if diagnosis.healthy else "red" if diagnosis.root_causes else "yellow"
+    colour = _COLOURS[diagnosis.verdict]
     by = "rules" if stage == "rules" else "model, checked against its tool results"
     return Panel(
-        Group(*parts), title="Diagnosis", subtitle=f"by {by} in {took_ms:.0f} ms", border_style=colour, box=box.ROUNDED
+        Group(*parts),
+        title=_TITLES[diagnosis.verdict],
+        subtitle=f"by {by} in {took_ms:.0f} ms",
+        border_style=colour,
+        box=box.ROUNDED,
     )
 
 

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from bot.cli.compose import Product
 
 DATA_DIR = Path("data/demo")
-QUESTIONS = ("why does payments keep restarting?", "checkout fails, what is going on?", "is something wrong with search?")
+QUESTIONS = {
+    "why does payments keep restarting?": "",
+    "checkout fails, what is going on?": "",
+    "is something wrong with search?": "nothing is",
+    "why does invoices crash?": "not enough evidence",
+    "what is wrong with rates?": "no safe fix",
+}
+"""And what the answer shows, where it is not a fix."""
 
 
 def run(
@@ -120,8 +127,8 @@ def _say(console: Console, running: "Product", links: dict[str, str], *, solo: b
     for who, link in links.items():
         console.print(f"  {names[who]:<28} {link}", markup=False, soft_wrap=True)
     console.print("\nAsk, for instance:", style="dim")
-    for question in QUESTIONS:
-        console.print(f"  {question}", markup=False)
+    for question, shows in QUESTIONS.items():
+        console.print(f"  {question:<40} {shows}".rstrip(), markup=False)
     console.print(
         '\nOr from another terminal: .venv/bin/opsthread ask "why does payments keep restarting?"',
         style="dim",

@@ -28,6 +28,7 @@ class Story:
 
     open_turns: int = 0
     diagnosis: DiagnosisMade | None = None
+    by_rules: DiagnosisMade | None = None
     answer: ModelMessage | None = None
     answers: list[ModelMessage] = field(default_factory=list[ModelMessage])
     steps: list[ToolFinished] = field(default_factory=list[ToolFinished])
@@ -54,6 +55,7 @@ class Story:
                 self.open_turns += 1
             case DiagnosisMade():
                 self.diagnosis = event
+                self.by_rules = event if event.stage == "rules" else self.by_rules
             case ModelMessage():
                 self.answer = event if event.final or not event.tool_calls else self.answer
                 if event.final:
@@ -103,6 +105,11 @@ class Story:
         return not seen and bool(self.steps) and all(step.status in _OFFLINE for step in self.steps)
 
     @property
+    def no_safe_fix(self) -> bool | None:
+        """By the rules, which look for remedies; None where they have said nothing."""
+        return self.by_rules.diagnosis.no_safe_fix if self.by_rules else None
+
+    @property
     def healed(self) -> bool:
         return bool(self.actions) and self.actions[-1].state is ApprovalState.SUCCEEDED
 
@@ -112,6 +119,8 @@ class Story:
             "answer": self.answer.text if self.answer else None,
             "offline": self.answer.offline if self.answer else None,
             "diagnosis": self.diagnosis.model_dump(mode="json") if self.diagnosis else None,
+            "verdict": self.diagnosis.diagnosis.verdict if self.diagnosis else None,
+            "no_safe_fix": self.no_safe_fix,
             "steps": [
                 {
                     **step.model_dump(mode="json"),

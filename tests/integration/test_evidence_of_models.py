@@ -1,4 +1,4 @@
-"""Whole turns with a model that lies: what it invents, misquotes, borrows or was ordered to say by a log is not shown as proven."""
+"""Turns with a model that lies: what it invents, misquotes, borrows or was ordered to say by a log is not shown as proven."""
 
 from pathlib import Path
 from typing import Any
