@@ -50,10 +50,10 @@ def _answer(command: PromQuery, answer: Reading, scope: ScopeLimit, step: int | 
         rows = sorted(rows, key=_height, reverse=True)[:most]
         cut.append(f"the {most} highest of {total:,} series; aggregate or select by labels")
     words = _range_text(rows, step) if step is not None else _instant_text(rows)
-    rows, thinned = _thinned(rows)
-    if thinned:
-        cut.append(f"{thinned}: the lowest and highest of each stretch are kept")
-    rows, redacted = safe_tree(rows)
+    longest = max(len(items(row, "values")) for row in rows)
+    if longest > MAX_POINTS:
+        cut.append(f"{MAX_POINTS} of {longest:,} points of a series: the lowest and highest of each stretch are kept")
+    rows, redacted = _sent(rows)
     data = {"series": rows, "step_s": step, "series_total": total}
     return Answer(text=words, data=data, cut="; ".join(cut), redacted=redacted)
 
@@ -71,17 +71,30 @@ def choose_step(start: datetime, end: datetime, wanted: int | None) -> tuple[int
     return least, f"one point every {least} s instead of {wanted} s"
 
 
-def _thinned(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
-    """Rows with at most MAX_POINTS samples each, and in words how many there were of the longest."""
-    longest = max((len(items(row, "values")) for row in rows), default=0)
-    if longest <= MAX_POINTS:
-        return rows, ""
-    kept: list[dict[str, Any]] = []
+def _sent(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """Rows as they leave the cluster: labels cleaned and redacted, samples read as numbers and at most MAX_POINTS of them."""
+    sent: list[dict[str, Any]] = []
+    redacted = 0
     for row in rows:
-        points = [(float(at), _float(value)) for at, value in items(row, "values")]
-        shown = thin([point for point in points if not math.isnan(point[1])], MAX_POINTS)
-        kept.append({**row, "values": [[at, repr(value)] for at, value in shown]})
-    return kept, f"{MAX_POINTS} of {longest:,} points of a series"
+        metric, count = safe_tree(sub(row, "metric"))
+        redacted += count
+        if "values" in row:
+            points = [(float(at), _float(value)) for at, value in items(row, "values")]
+            shown = thin([point for point in points if not math.isnan(point[1])], MAX_POINTS)
+            sent.append({"metric": metric, "values": [[at, _exact(value)] for at, value in shown]})
+        else:
+            at, value = row.get("value") or (0, "NaN")
+            sent.append({"metric": metric, "value": [_float(at), _exact(_float(value))]})
+    return sent, redacted
+
+
+def _exact(value: float) -> str:
+    """A sample in full, as Prometheus writes it."""
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    if math.isnan(value):
+        return "NaN"
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def _height(row: dict[str, Any]) -> float:
