@@ -47,6 +47,9 @@ class Stack:
 def case_store(settings: Settings) -> tuple[CaseStore, Embedder | None]:
     """Opens nothing yet: ChromaDB and the vectors load at the first case. The caller closes both."""
     embedder = choose_embedder(
-        base_url=settings.openai_base_url, api_key=settings.api_key(), model=settings.embeddings_model or None
+        base_url=settings.openai_base_url,
+        api_key=settings.api_key(),
+        # An endpoint for vectors would read cases with the names that models are not to see.
+        model=None if settings.pseudonyms else settings.embeddings_model or None,
     )
     return CaseStore(settings.chroma_url or settings.data_dir / "cases", embedder), embedder

@@ -140,8 +140,9 @@ class Models:
                 return None, trouble
 
     async def _once(self, candidate: Candidate, send: Send, tokens: int, end: float) -> tuple[AIMessage | None, Trouble | None]:
-        # The client's time-out is between bytes; a model that writes steadily may take longer, but not for ever.
-        wait_s = max(0.0, min(end - time.monotonic(), WHOLE_ANSWER * self.timeout_s))
+        # The client's time-out is between bytes; a model that writes steadily may take longer, but not for ever. What one
+        # model has used up of the turn's time must not leave the next one without any.
+        wait_s = min(max(end - time.monotonic(), LAST_ANSWER_S), WHOLE_ANSWER * self.timeout_s)
         try:
             async with asyncio.timeout(wait_s):
                 message = _only(await send(candidate.model, tokens))

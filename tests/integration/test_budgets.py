@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 from sqlalchemy import select
 
 from agent_runtime.models.breaker import FAILURES
@@ -27,6 +28,7 @@ from protocol.approval import Role
 from protocol.commands import CommandStatus
 from protocol.events import LiveProgress, ModelMessage, ToolFinished, TurnFinished
 from protocol.kubectl import ReadCall, WriteCall, parse, render
+from sandbox.tls import certificates
 from tests.integration.agent_house import House, Told, agent_house
 from tests.integration.postgres import Postgres
 from tests.integration.scripted_model import Calls, Fail, Raw, Reply, Say, ScriptedModel, deltas, scripted_model
@@ -169,6 +171,25 @@ async def test_arguments_that_are_no_json_are_told_to_the_model_with_the_schema_
         assert len(one.requests) == 4
 
 
+async def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path: Path) -> None:
+    async def never(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(never, "127.0.0.1", 0, ssl=certificates().context(tmp_path))
+    port = server.sockets[0].getsockname()[1]
+    how: dict[str, Any] = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"https://127.0.0.1:{port}/v1"}
+    try:
+        async with agent_house(tmp_path, **how) as house:
+            told = await asked(house)
+            assert (
+                "TLS certificate can't be trusted (unable to get local issuer certificate)" in told.all(ModelMessage)[-1].text
+            )
+            assert "SSL_CERT_FILE" in told.all(ModelMessage)[-1].text
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
 PRICES = {"big-1": {"input": 1000.0, "output": 2000.0}}
 
 
@@ -194,6 +215,9 @@ async def test_what_a_turn_cost_stands_in_its_end_and_in_the_usage(tmp_path: Pat
             assert (lines[key].calls, lines[key].tokens, round(lines[key].money, 6)) == (2, 40, 0.06)
             assert lines[key].reserved_tokens == 0
         assert [(m.model, m.calls, m.failed) for m in usage.models] == [("big-1", 2, 0)]
+        metrics = generate_latest().decode()
+        assert 'opsthread_model_calls_total{model="big-1",state="answered"}' in metrics
+        assert 'opsthread_model_tokens_total{direction="input",model="big-1"}' in metrics
 
 
 async def test_a_turn_of_the_rules_costs_nothing_and_says_so(tmp_path: Path) -> None:

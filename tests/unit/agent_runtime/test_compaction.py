@@ -1,5 +1,7 @@
 """Compaction: whatever the transcript, evidence stays, calls keep their results, nothing is invented."""
 
+from datetime import UTC, datetime
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -7,9 +9,14 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from agent_runtime.compaction import BESIDES, compact, shortened, size_of
 from agent_runtime.evidence import ToolResult, check
 from agent_runtime.models.wire import CHARACTERS_A_TOKEN
+from agent_runtime.turns.transcript import EARLIER_TURNS, OLD_TURNS, history
+from protocol.diagnosis import Diagnosis, Evidence, RootCause
+from protocol.events import AgentEvent, DiagnosisMade, LogEntry, ModelMessage, ToolStarted, UserMessage
+from protocol.objects import ObjectRef
 from tools.answer import ToolAnswer, body, render
 from tools.report import Report
 
+POD = ObjectRef.parse("Pod/shop/x")
 LINES = st.lists(
     st.sampled_from(
         ["2026-11-20 INFO served in 12 ms", "ERROR cannot reach db:5432", "x" * 300, "", "  indented: value", "OOMKilled 137"]
@@ -117,3 +124,33 @@ def test_a_quotation_over_several_lines_keeps_all_of_them() -> None:
     short = compact(messages, tokens=400, cited=["Last State: Terminated\n Reason: OOMKilled now"])
     assert "Last State:  Terminated\n  Reason:    OOMKilled now" in str(short[2].text)
     assert "noise 7" not in str(short[2].text)
+
+
+def entry(seq: int, turn: str, event: AgentEvent) -> LogEntry:
+    return LogEntry(conversation="v", seq=seq, turn=turn, at=datetime(2026, 11, 20, tzinfo=UTC), event=event)
+
+
+def earlier_turn(n: int) -> list[LogEntry]:
+    evidence = Evidence(source="log", object=POD, excerpt=f"OOMKilled number {n}", tool_result=f"c{n}")
+    cause = RootCause(code="memory-limit-too-low", object=POD, explanation="", confidence=0.9, evidence=(evidence,))
+    made = DiagnosisMade(stage="model", diagnosis=Diagnosis(summary="", root_causes=(cause,), healthy=False))
+    events: list[AgentEvent] = [
+        UserMessage(text=f"question {n} " + "q" * 500, by="a", by_name="A"),
+        ToolStarted(call=f"c{n}", name="kubectl", title=f"kubectl logs x{n}"),
+        made,
+        ModelMessage(text=f"answer {n} " + "a" * 500, final=True),
+    ]
+    return [entry(10 * n + k, f"t{n}", event) for k, event in enumerate(events)]
+
+
+def test_a_long_conversation_keeps_the_evidence_of_earlier_turns_and_how_to_read_it_again() -> None:
+    messages = history([e for n in range(30) for e in earlier_turn(n)], before="now")
+    assert len(messages) == 2 * (EARLIER_TURNS + OLD_TURNS)
+    whole = [str(message.text) for message in messages]
+    assert "OOMKilled number 10" in whole[1], "the oldest that is left"
+    assert "read it again with kubectl logs x10" in whole[1]
+    assert len(whole[0]) < 200 < len(whole[-2]), "old turns are short, the last ones are not"
+    short = compact([*messages, HumanMessage("and now?")], tokens=BESIDES + 900, cited=())
+    assert size_of(short) <= 900 * CHARACTERS_A_TOKEN
+    assert str(short[-1].text) == "and now?"
+    assert [type(m) for m in short[:-1]] == [HumanMessage, AIMessage] * ((len(short) - 1) // 2)
