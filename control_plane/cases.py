@@ -68,14 +68,6 @@ class Cases:
         self._db = database
         self._clock = clock
 
-    async def put(
-        self, case: Case, *, origin: Origin, approval: str | None = None, tenant: str = DEFAULT_TENANT
-    ) -> StoredCase | None:
-        """Write a case once; what is there stays as it is. None when somebody has had it forgotten."""
-        async with self._db.transaction() as session:
-            row = await write(session, case, origin=origin, approval=approval, tenant=tenant, now=self._clock(), replace=False)
-            return _stored(row) if row is not None else None
-
     async def get(self, case: str, principal: Principal) -> StoredCase:
         """Raises NotFound, also for what the principal may not see."""
         async with self._db.read() as session:
@@ -122,6 +114,7 @@ class Cases:
                 raise Forbidden(f"case {case.id} is about {where}: only an admin there may import it")
         written = 0
         async with self._db.transaction() as session:
+            await locked(session, principal.tenant)
             now = self._clock()
             for case in cases:
                 known = await session.get(CaseRow, (principal.tenant, case.id))
@@ -199,6 +192,7 @@ class Cases:
         right: dict[str, int] = {}
         strangers: list[str] = []
         async with self._db.transaction() as session:
+            await locked(session, tenant)
             rows = (await session.scalars(select(CaseRow).where(CaseRow.tenant_id == tenant))).all()
             known = {row.id for row in rows}
             for row in rows:
@@ -247,7 +241,7 @@ class Cases:
     ) -> None:  # fmt: skip
         entry = Entry(
             by.account or SYSTEM, action, subject, self._clock(), actor_name=by.name, door=door, detail=detail,
-            cluster=(cluster or None) and cluster[:32] if cluster else None, namespace=namespace or None, tenant=by.tenant,
+            cluster=cluster[:32] if cluster else None, namespace=namespace or None, tenant=by.tenant,
         )  # fmt: skip
         record(session, entry)
 

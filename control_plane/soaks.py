@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, cast
 
+from prometheus_client import Counter
 from sqlalchemy import or_, select, update
 
 from control_plane import cases, log, weights
@@ -29,6 +30,7 @@ from protocol.text import one_line
 SoakState: TypeAlias = Literal["waiting", "held", "relapsed", "void", "unconfirmed"]
 End: TypeAlias = Literal["held", "relapsed", "void", "unconfirmed"]
 
+ENDED = Counter("opsthread_soaks", "Soaks of verified fixes by how they ended", ["end"])
 LEASE = timedelta(minutes=2)
 RETRY_FIRST, RETRY_MOST = timedelta(minutes=5), timedelta(hours=1)
 OWED_FOR = timedelta(hours=24)
@@ -177,44 +179,30 @@ class Soaks:
             )
             return row is not None
 
-    async def end(self, soak: Soak, end: End, message: str, remedy: str = "") -> bool:
+    async def end(self, soak: Soak, end: End, message: str) -> bool:
         """Case, weights, log and audit in one transaction. False when somebody was faster."""
+        message = one_line(message, 600)
         async with self._db.transaction() as session:
             now = self._clock()
-            tenant = await self._tenant(session, soak.approval)
             if soak.conversation is not None:
                 await log.lock(session, soak.conversation)
             row = await self._compare_and_set(
-                session, soak.approval, soak.version, state=end, lease_until=None, ended_at=now, message=one_line(message, 600)
+                session, soak.approval, soak.version, state=end, lease_until=None, ended_at=now, message=message
             )
             if row is None:
                 return False
-            outcome = _OUTCOMES[end]
-            case = await cases.set_outcome(session, soak.case, outcome, tenant=tenant, now=now) if outcome else None
-            if _VOTES[end] and case is not None:
-                votes = _votes(soak.code, remedy or _remedy_of(case), _VOTES[end])
-                await weights.vote(session, f"soak:{soak.approval}", votes, by="", tenant=tenant, now=now)
-            if soak.conversation is not None:
-                title = case.title if case is not None else soak.object
-                event = CaseEnded(
-                    case=soak.case, approval=soak.approval, end=end, object=soak.object, code=soak.code,
-                    title=one_line(title, 200), message=one_line(message, 600), after_s=(now - soak.fixed_at).total_seconds(),
-                )  # fmt: skip
-                # A relapse stands where it happened, at the end; what held belongs to the turn that it was fixed in.
-                await log.append(session, soak.conversation, event, at=now, turn=soak.turn if end != "relapsed" else None)
-                session.wake(WORK, soak.approval.encode())
+            case = await _learn(session, soak, end, row.tenant_id, now)
+            await _tell(session, soak, end, message, case, now)
             detail = {"end": end, "object": soak.object, "message": message}
             record(
                 session,
                 Entry(
                     SYSTEM, "soak.ended", f"approval:{soak.approval}", now, cluster=soak.cluster,
-                    namespace=soak.namespace or None, detail=detail, tenant=tenant,
+                    namespace=soak.namespace or None, detail=detail, tenant=row.tenant_id,
                 ),
             )  # fmt: skip
-            return True
-
-    async def _tenant(self, session: Session, approval: str) -> str:
-        return await session.scalar(select(SoakRow.tenant_id).where(SoakRow.approval == approval)) or "default"
+        ENDED.labels(end).inc()
+        return True
 
     async def _compare_and_set(self, session: Session, approval: str, version: int, **values: object) -> SoakRow | None:
         return await session.scalar(
@@ -232,6 +220,28 @@ class Soaks:
             steps=len(self._after), fixed_at=row.fixed_at, due_at=row.due_at, attempts=row.attempts, version=row.version,
             message=row.message,
         )  # fmt: skip
+
+
+async def _learn(session: Session, soak: Soak, end: End, tenant: str, now: datetime) -> Case | None:
+    """The case's outcome, and the votes that follow; None where nothing is learnt, or the case was forgotten."""
+    outcome = _OUTCOMES[end]
+    case = await cases.set_outcome(session, soak.case, outcome, tenant=tenant, now=now) if outcome else None
+    if case is not None and _VOTES[end]:
+        votes = _votes(soak.code, _remedy_of(case), _VOTES[end])
+        await weights.vote(session, f"soak:{soak.approval}", votes, by="", tenant=tenant, now=now)
+    return case
+
+
+async def _tell(session: Session, soak: Soak, end: End, message: str, case: Case | None, now: datetime) -> None:
+    """Into the log. A relapse stands where it happened, at the end; what held belongs to the turn that it was fixed in."""
+    if soak.conversation is None:
+        return
+    event = CaseEnded(
+        case=soak.case, approval=soak.approval, end=end, object=soak.object, code=soak.code, message=message,
+        title=one_line(case.title if case is not None else soak.object, 200), after_s=(now - soak.fixed_at).total_seconds(),
+    )  # fmt: skip
+    await log.append(session, soak.conversation, event, at=now, turn=soak.turn if end != "relapsed" else None)
+    session.wake(WORK, soak.approval.encode())
 
 
 def _votes(code: str, remedy: str, value: int) -> Sequence[Vote]:

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from knowledge.cases.case import TEXT_LIMIT, Case, Outcome, tidy
+from knowledge.cases.case import TEXT_LIMIT, Case, tidy
 from knowledge.cases.glossary import in_english
 from knowledge.cases.ranking import LEXICAL_FLOOR, WORDS_FLOOR, Lists, fuse
 from knowledge.embeddings import Embedder, EmbeddingFailed, LocalEmbedder
@@ -89,10 +89,6 @@ class CaseStore:
     async def forget(self, case_id: str, *, tenant: str = "default") -> bool:
         """Delete a case. False when there was none."""
         return await self._run(lambda: self._delete(tenant, case_id))
-
-    async def set_outcome(self, case_id: str, outcome: Outcome, *, tenant: str = "default") -> Case | None:
-        """The case with its new outcome; None when there is none of that id."""
-        return await self._run(lambda: self._update(tenant, case_id, outcome))
 
     async def ids(self, *, tenant: str = "default") -> list[str]:
         return await self._run(lambda: list(self._collection(tenant).get(include=[])["ids"]))
@@ -236,15 +232,6 @@ class CaseStore:
             self._vector_collection(tenant).delete(ids=[case_id])
         self._forget_index(tenant)
         return True
-
-    def _update(self, tenant: str, case_id: str, outcome: Outcome) -> Case | None:
-        case = self._read(tenant, case_id)
-        if case is None:
-            return None
-        changed = case.model_copy(update={"outcome": outcome})
-        self._collection(tenant).update(ids=[case_id], metadatas=[_metadata(changed)])
-        self._forget_index(tenant)
-        return changed
 
     def _some(self, tenant: str, ids: Iterable[str]) -> list[Case]:
         wanted = list(ids)

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from agent_runtime.case_keeper import CaseKeeper, copy
+from control_plane.cases import write
 from control_plane.errors import Forbidden, Invalid, NotFound
 from control_plane.principals import Principal
 from control_plane.services import ControlPlane
@@ -106,7 +107,8 @@ async def follow(memory: Memory) -> None:
 
 
 async def test_a_tenant_with_cases_of_its_own_is_given_none(memory: Memory) -> None:
-    await memory.plane.cases.put(memory.case("own"), origin="action", tenant="another")
+    async with memory.plane.database.transaction() as session:
+        await write(session, memory.case("own"), origin="action", tenant="another", now=datetime.now(UTC), replace=False)
     assert await memory.plane.cases.plant(seeds(), SEEDS_VERSION, tenant="another") == 0
 
 
@@ -228,7 +230,11 @@ async def test_forgetting_takes_the_words_away_at_once_and_for_good(memory: Memo
     assert "gone" not in {one.id for one in await similar(await memory.asked_by(memory.root), "okapi outage", limit=10)}
     await memory.tidy()
     assert await memory.store.get("gone") is None
-    assert await memory.plane.cases.put(memory.case("gone"), origin="action") is None
+    async with memory.plane.database.transaction() as session:
+        again = await write(
+            session, memory.case("gone"), origin="action", tenant="default", now=datetime.now(UTC), replace=True
+        )
+    assert again is None
     assert await memory.plane.cases.bring_in([memory.case("gone")], memory.root) == (0, 1)
     with pytest.raises(NotFound):
         await memory.plane.cases.get("gone", memory.root)
