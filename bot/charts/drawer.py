@@ -8,6 +8,7 @@ import struct
 import sys
 from collections import OrderedDict
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
@@ -67,6 +68,7 @@ class Drawer:
         if self._idle is not None:
             self._idle.cancel()
             await asyncio.gather(self._idle, return_exceptions=True)
+        await self._end()  # also under a picture that is being drawn: nobody waits for it any more
         async with self._one:
             await self._end()
 
@@ -111,18 +113,24 @@ class Drawer:
     async def _worker(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
-        await asyncio.to_thread(self._cache_dir.mkdir, parents=True, exist_ok=True, mode=0o700)
+        errors = await asyncio.to_thread(self._log)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "bot.charts.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=errors,
             start_new_session=True,
             env=_environment(self._cache_dir),
         )
+        errors.close()
         return self._process
+
+    def _log(self) -> BinaryIO:
+        """What the worker complains of, of its last start only."""
+        self._cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return (self._cache_dir / "worker.log").open("wb")
 
     async def _end(self) -> None:
         process, self._process = self._process, None

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import fcntl
 import os
 import shutil
 import socket
@@ -47,6 +48,7 @@ def look_at_place(settings: Settings, *, serving: bool) -> list[CheckRow]:
     rows = [_folder(folder)]
     if folder.is_dir():
         rows += [_disk(folder), *_network_disk(folder)]
+        rows += [] if serving else _holder(folder)
     return [*rows, *_port(settings, serving=serving), *_public_url(settings)]
 
 
@@ -128,6 +130,23 @@ def _writable(folder: Path) -> bool:
     finally:
         path.unlink(missing_ok=True)
     return True
+
+
+def _holder(folder: Path) -> list[CheckRow]:
+    """A serve that holds the directory and that we did not find: it hangs, or its address is not known here."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "?"
+        mend = f"opsthread doctor --url http://…   # its address; if it hangs: kill {holder}, and look into its log"
+        return [fail("data", "held", f"process {holder} holds {folder}, and no serve answers for it", mend)]
+    finally:
+        os.close(descriptor)
+    return []
 
 
 def _disk(folder: Path) -> CheckRow:

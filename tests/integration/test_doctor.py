@@ -25,6 +25,7 @@ from bot.doctor.models import look_at_embeddings, look_at_models
 from bot.doctor.place import look_at_place, read_settings
 from bot.doctor.storage import look_at_database
 from bot.doctor.wire import look_at_bus
+from control_plane.data_dir import held
 from control_plane.settings import Price, Settings
 from knowledge.diagnosis.certificates import NotACertificate, expires_at
 from protocol.approval import Role
@@ -139,6 +140,15 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         ours = row(look_at_place(settings(tmp_path).model_copy(update={"port": port}), serving=True), "port")
     assert (taken.health, ours.health) == (Health.FAIL, Health.OK)
     assert f":{port}" in taken.mend
+
+
+def test_a_directory_that_somebody_holds_and_nobody_answers_for(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    with held(chosen.data_dir):
+        found = row(look_at_place(chosen, serving=False), "held")
+        assert (found.health, str(os.getpid()) in found.found) == (Health.FAIL, True)
+        assert not [one for one in look_at_place(chosen, serving=True) if one.name == "held"]
+    assert not [one for one in look_at_place(chosen, serving=False) if one.name == "held"]
 
 
 def test_addresses_that_people_can_misuse(tmp_path: Path) -> None:
@@ -258,6 +268,11 @@ async def test_a_database_url_that_is_none(url: str, tmp_path: Path) -> None:
 async def test_the_bus_without_a_serve(tmp_path: Path) -> None:
     (bundled,) = await look_at_bus(settings(tmp_path))
     assert bundled.health is Health.OK
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        (taken,) = await look_at_bus(settings(tmp_path, nats_port=int(other.getsockname()[1])))
+    assert (taken.health, "another program" in taken.found) == (Health.FAIL, True)
     (missing,) = await look_at_bus(settings(tmp_path, nats_server_path="/nowhere/nats-server"))
     assert missing.health is Health.FAIL
     (down,) = await look_at_bus(settings(tmp_path, nats_url=f"nats://u:s3cret@127.0.0.1:{free_port()}"))
