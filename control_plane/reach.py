@@ -53,7 +53,10 @@ def summary_within(summary: ClusterSummary, scope: ScopeLimit) -> ClusterSummary
 
 def mode_within(mode: RunnerMode, scope: ScopeLimit) -> RunnerMode:
     """Where the runner may write, as far as the reader knows of these namespaces."""
-    if scope.namespaces is None or mode.namespaces is None:
+    seen = scope.namespaces
+    if seen is None:
         return mode
-    shown: dict[str, Any] = {"namespaces": tuple(name for name in mode.namespaces if name in scope.namespaces)}
+    shown: dict[str, Any] = {"secrets_opt_in": tuple(name for name in mode.secrets_opt_in if name in seen)}
+    if mode.namespaces is not None:
+        shown["namespaces"] = tuple(name for name in mode.namespaces if name in seen)
     return mode.model_copy(update=shown)

@@ -16,6 +16,8 @@ class RunnerMode(Value):
     """Types that may run, e.g. "set_resources"; empty with writes means none."""
     namespaces: tuple[str, ...] | None = None
     """Namespaces in which they may run; None means all."""
+    secrets_opt_in: tuple[str, ...] = ()
+    """Namespaces in which names and key names of Secrets may be read; never values."""
 
 
 class Hello(Message):

@@ -99,9 +99,12 @@ def runner_may(mode: RunnerMode, action: Remediation) -> str | None:
     if mode.namespaces is None:
         return None
     if not action.target.namespace:
-        return f"this runner runs changes in {_names(mode.namespaces)} only, and {action.target} is in no namespace"
+        return f"this runner runs changes in some namespaces only, and {action.target} is in no namespace"
+    if not mode.namespaces:
+        return f"this runner runs changes in no namespace, so not in {action.target.namespace}"
     if action.target.namespace not in mode.namespaces:
-        return f"this runner runs changes in {_names(mode.namespaces)} only, not in {action.target.namespace}"
+        # Which others is not for everybody who reads this.
+        return f"this runner runs changes in other namespaces only, not in {action.target.namespace}"
     return None
 
 
@@ -169,7 +172,7 @@ def _resources(resources: tuple[NamedResource, ...], call: Any, context: PolicyC
 
 def _secret(call: Any, context: PolicyContext, *, names_only: bool) -> str | None:
     namespace = context.default_namespace if call.namespace is None else call.namespace
-    if call.all_namespaces or namespace not in context.secrets_opt_in:
+    if call.all_namespaces or namespace not in (*context.secrets_opt_in, *context.mode.secrets_opt_in):
         return "Secrets are not read; rules infer what they can from events. Names and keys can be opened by namespace"
     return None if names_only else "values of Secrets are never read; ask for -o name, a table or describe"
 

@@ -67,6 +67,9 @@ class RunnerConfig(MetricsSettings):
     """Types that may run in mode writes: names of protocol.remediation, or `all`."""
     namespaces: Items = ()
     """Namespaces in which they may run; empty means all."""
+    secrets_opt_in: Items = ()
+    """Namespaces in which people may see the names of Secrets and of their keys; never values. The ServiceAccount needs the
+    right to read Secrets there, which it has nowhere by default."""
     grant_keys: dict[str, str] = {}
     """kid to Ed25519 public key in hex: whose grants this runner obeys. At most two, while rotating."""
 
@@ -77,7 +80,7 @@ class RunnerConfig(MetricsSettings):
     stop_within_s: float = Field(default=20, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("watch_namespaces", "remediations", "namespaces", mode="before")
+    @field_validator("watch_namespaces", "remediations", "namespaces", "secrets_opt_in", mode="before")
     @classmethod
     def _comma_list(cls, value: object) -> object:
         if isinstance(value, str):
@@ -118,7 +121,12 @@ class RunnerConfig(MetricsSettings):
 
     def runner_mode(self) -> RunnerMode:
         writes = self.mode == "writes"
-        return RunnerMode(writes=writes, remediations=self.remediations if writes else (), namespaces=self.namespaces or None)
+        return RunnerMode(
+            writes=writes,
+            remediations=self.remediations if writes else (),
+            namespaces=self.namespaces or None,
+            secrets_opt_in=self.secrets_opt_in,
+        )
 
     def verify_keys(self) -> dict[str, VerifyKey]:
         return {kid: VerifyKey(bytes.fromhex(text)) for kid, text in self.grant_keys.items()}

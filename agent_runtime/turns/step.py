@@ -36,6 +36,7 @@ from control_plane.clock import utc_now
 from control_plane.conversations import Conversation, Turn
 from control_plane.errors import ServiceError, Superseded
 from control_plane.fleet import Cluster
+from control_plane.reach import summary_within
 from control_plane.replica import LeaseLost
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
@@ -170,7 +171,7 @@ class _OneTurn:
         await self._diagnose_first(recorder, context, cluster)
         tools = build_tools(context, _check_report(recorder, language), may_propose=await self._may_propose(context))
         await _run_waiting(recorder, tools)
-        offline = OfflineModel(language=language, namespaces=cluster.summary.namespaces)
+        offline = OfflineModel(language=language, namespaces=_namespaces(cluster, conversation.scope))
         names, chain = PLAIN, self._step.chain
         try:
             names = await names_for(context, cluster) if chain else PLAIN
@@ -220,7 +221,7 @@ class _OneTurn:
         state, question = recorder.state, recorder.state.question
         if question is None or question.door == "action" or self._opening in state.calls or state.messages:
             return
-        intent = intent_of(question.text, namespaces=cluster.summary.namespaces)
+        intent = intent_of(question.text, namespaces=_namespaces(cluster, context.conversation.scope))
         if not sees_scope(intent, question.text):
             return
         target = intent.target if "/" in intent.target else ""
@@ -303,6 +304,11 @@ def _budget(settings: Settings, state: TurnLog) -> Budget:
     for message in state.messages:
         budget.count_model(message.input_tokens, message.output_tokens)
     return budget
+
+
+def _namespaces(cluster: Cluster, scope: ScopeLimit) -> tuple[str, ...]:
+    """Names that a question may mean: none from outside of the conversation, so that none is told by being understood."""
+    return summary_within(cluster.summary, scope).namespaces
 
 
 def _system_prompt(language: Language, cluster: Cluster, scope: ScopeLimit, now: datetime) -> str:
