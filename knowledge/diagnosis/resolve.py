@@ -68,6 +68,10 @@ errors fail failing failed fix for from has have healthy how i in is it keep kee
 our please problem restart restarting restarts running show slow so tell that the there this to up wants was
 we what when where which who why with wrong you logs log status pending oom killed oomkilled crashloopbackoff
 everything all namespace pod pods service deployment node nodes
+after again anyone anything app application apps before change changed customers deploy deployed few going got
+happened happening image images just last latest many most nobody nothing now only other page requests rollout several
+since some somebody someone something started starting still stopped stuck suddenly terminating these they those time
+timeout timeouts times today traffic unavailable unhealthy unready users waiting went were will working yesterday
 """
 _STOP = frozenset(_STOP_WORDS.split())
 _WORD = re.compile(r"^[a-z0-9]([a-z0-9./_-]{0,251}[a-z0-9])?$")

@@ -77,3 +77,17 @@ def test_words_without_any_name_mean_nothing_in_particular() -> None:
 @pytest.mark.parametrize("word", ["../../etc", "a" * 5000, "$(reboot)", "<b>", "\x00", "..."])
 def test_odd_words_are_harmless(word: str) -> None:
     assert resolve(world().view(), [word]).targets == ()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "several pods are stuck in Terminating since yesterday",
+        "what happened after the last rollout?",
+        "customers got timeouts again, did anyone deploy something?",
+        "is traffic still going down now",
+    ],
+)
+def test_a_question_that_names_nothing_is_about_everything(question: str) -> None:
+    found = resolve(world().view(), question.split())
+    assert (found.targets, found.unknown) == ((), "")

@@ -8,6 +8,7 @@ from sandbox.scenarios import load
 from tests.unit.sandbox.asking import ask
 from tests.unit.sandbox.bench import Bench
 from tests.unit.sandbox.remedies import do
+from tools.targets import words_of
 
 LONG_ENOUGH = 150.0
 SURE = 0.7
@@ -43,6 +44,8 @@ def test_from_the_fault_to_the_cure(scenario: str) -> None:
     assert standing["broken"]
     found = [(cause.code, str(cause.object)) for cause in diagnosis.root_causes]
     assert found == [(text(told.truth, "code"), text(told.truth, "object"))]
+    asked = ask(bench, *words_of(told.questions["en"][0])).root_causes[0]
+    assert (asked.code, str(asked.object)) == found[0], told.questions["en"][0]
     typed = [row.remediation.type for row in recommend(diagnosis) if row.remediation]
     assert (typed[:1] or [""]) == [TYPED.get(scenario, "")]
     if told.truth.get("answer") == "not-enough-evidence":
