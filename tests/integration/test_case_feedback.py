@@ -40,16 +40,16 @@ def services(desk: Desk) -> tuple[Feedback, Weights]:
 @pytest.mark.parametrize(
     ("role", "counted"), [(Role.VIEWER, False), (Role.OPERATOR, False), (Role.APPROVER, True), (Role.ADMIN, True)]
 )
-async def test_everybodys_word_is_kept_and_an_approvers_counts(any_desk: Desk, role: Role, counted: bool) -> None:
-    feedback, weights = services(any_desk)
-    who = await any_desk.person("ann", role)
-    conversation, turn = await answered(any_desk, who)
+async def test_everybodys_word_is_kept_and_an_approvers_counts(desk: Desk, role: Role, counted: bool) -> None:
+    feedback, weights = services(desk)
+    who = await desk.person("ann", role)
+    conversation, turn = await answered(desk, who)
     said = await feedback.give(conversation, turn, who, "wrong", actual="node-pressure", note="it was\x00 the node", door="web")
     assert (said.code, said.actual, said.counted, said.note) == ("disk-full", "node-pressure", counted, "it was the node")
     assert await feedback.mine(conversation, who) == (said,)
     causes = await weights.causes()
     assert causes == ({"disk-full": 0.917, "node-pressure": 1.091} if counted else {})
-    assert await any_desk.audit.verify() is None
+    assert await desk.audit.verify() is None
 
 
 async def test_a_thousand_clicks_are_one_vote(any_desk: Desk) -> None:
