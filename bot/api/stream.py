@@ -352,13 +352,21 @@ class _Stream:
         waiting = await self._plane.approvals.list(self._me.principal, states=(ApprovalState.PENDING,), limit=50)
         clusters = await self._plane.fleet.list(self._me.principal)
         notes = await self._plane.notifications.unseen(self._me.principal)
+        frozen = await self._plane.freezes.open([c.id for c in clusters], self._me.principal.tenant)
         return {
             "notifications": [notification_view(note) for note in notes],
             "conversations": [conversation_view(c) for c in conversations],
             "next": following,
             "pending_approvals": [{"id": a.id, "version": a.version, "conversation": a.conversation} for a in waiting],
             "clusters": [
-                {"id": c.id, "name": c.name, "online": c.online, "health": c.health, "kill_switch": c.kill_switch}
+                {
+                    "id": c.id,
+                    "name": c.name,
+                    "online": c.online,
+                    "health": c.health,
+                    "kill_switch": c.kill_switch,
+                    "frozen_until": frozen[c.id].until.isoformat() if c.id in frozen else None,
+                }
                 for c in clusters
             ],
         }

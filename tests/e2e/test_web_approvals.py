@@ -11,6 +11,7 @@ from control_plane.principals import ScopedRole
 from protocol.approval import ApprovalState, Role
 from protocol.freeze import Once
 from protocol.remediation import Owner, Risk
+from tests.e2e import story
 from tests.e2e.browser import PHONE, picture
 from tests.e2e.conftest import Stage
 from tests.e2e.test_web_pages import sound
@@ -92,6 +93,21 @@ async def test_a_freeze_and_a_lone_approver_break_the_glass_and_others_are_told(
         for view in (his, told):
             view.expect_silence()
     assert (await stage.here.plane.approvals.get(approval.id)).state is ApprovalState.APPROVED
+
+
+async def test_a_card_that_is_open_in_a_thread_learns_of_a_freeze_and_of_its_end(stage: Stage) -> None:
+    root = await admin(stage)
+    conversation, turn = await story.begin(stage.here, stage.dana)
+    await story.propose(stage.here, stage.dana, conversation, turn)
+    async with stage.page(stage.alex, f"/c/{conversation.id}") as view:
+        approve = view.page.get_by_role("button", name="Approve and run")
+        await expect(approve).to_be_enabled()
+        added = await freeze(stage, root)
+        await expect(view.page.locator(".freeze")).to_contain_text("quarter end")
+        await expect(approve).to_have_count(0)
+        await stage.here.plane.freezes.end(added, root.principal)
+        await expect(approve).to_be_enabled()
+        view.expect_silence()
 
 
 async def test_an_owner_needs_a_tick_and_a_reason_and_gives_its_patch(stage: Stage, tmp_path: Path) -> None:

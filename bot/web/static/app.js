@@ -98,6 +98,7 @@ function chat() {
     },
     lists: (lists) => {
       sidebar?.update(lists);
+      lookAgain(thread, ofApproval);
       requestAnimationFrame(() => (follow = false));
     },
     gone: (event) => gone(stream, event),
@@ -114,6 +115,16 @@ function chat() {
     event.preventDefault();
     post(`/api/v1/conversations/${conversation}/cancel`).catch(() => stop.submit());
   });
+}
+
+/** Cards that wait: a freeze or a changed role comes without an event of the conversation. */
+function lookAgain(thread, changed) {
+  for (const view of [...thread.approvals.values()].filter((one) => one.state === "pending")) {
+    get(`/api/v1/approvals/${view.id}`).then((now) => {
+      thread.approvals.set(now.id, now);
+      changed(now.id);
+    }, () => {});
+  }
 }
 
 /** The inbox: cards by REST, looked at again whenever the lists change. */
