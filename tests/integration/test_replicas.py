@@ -91,15 +91,14 @@ async def test_commands_go_through_either(two: Replicas) -> None:
 
 
 async def test_a_fix_asked_for_at_one_is_approved_at_the_other_and_runs_once(two: Replicas) -> None:
-    before = await two.generation("payments")
+    before = await two.generation("cart")
     async with two.api(two.a) as api, two.api(two.b) as other:
-        fix = "kubectl set resources deployment/payments -n shop -c payments --limits=memory=512Mi"
-        conversation, card = await _proposed(two, api, fix)
+        conversation, card = await _proposed(two, api, "kubectl scale deployment/cart -n shop --replicas=3")
         first, second = await asyncio.gather(*(_approve(at, card) for at in (other, api)))
         assert {first, second} <= {200, 409}
         ended = await _ended(api, card["id"])
         assert ended["state"] == "succeeded", ended
-        assert await two.generation("payments") == before + 1
+        assert await two.generation("cart") == before + 1
         await event(other, conversation, "turn_finished")
         entries = await log_of(other, conversation)
         _assert_whole(entries)
@@ -136,8 +135,8 @@ async def test_killed_in_a_turn_the_other_finishes_it(two: Replicas) -> None:
 async def test_killed_in_an_action_the_other_finds_out_and_nothing_runs_twice(two: Replicas) -> None:
     before = await two.generation("search")
     async with two.api(two.a) as api:
-        conversation, card = await _proposed(two, api, "kubectl rollout restart deployment/search -n shop")
-        await two.practice.fault("/deployments/search", delay=1.5, count=2)
+        conversation, card = await _proposed(two, api, "kubectl scale deployment/search -n shop --replicas=3")
+        await two.practice.fault("/deployments/search", delay=2, count=1)
         assert await _approve(api, card) == 200
         await event(api, conversation, "action_started")
         # Between the grant that was sent and its result: the command is on the table, without an end.
