@@ -89,6 +89,8 @@ class Presence:
         reply = await self._greet(hello)
         if message.reply.startswith(f"{subjects.inbox_prefix(hello.runner)}."):
             await self._bus.send(message.reply, reply.model_dump_json().encode())
+            if reply.accepted:
+                await self._bus.send(subjects.active(hello.runner), hello.boot.encode())
 
     async def _greet(self, hello: Hello) -> HelloReply:
         now = self._clock()

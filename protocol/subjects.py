@@ -56,6 +56,12 @@ def inbox_prefix(runner: str) -> str:
     return f"_INBOX.{_id(runner)}"
 
 
+def active(runner: str) -> str:
+    """Told to every process with this runner's identity: the payload is the start (boot) that was greeted last. Any other one
+    stops taking commands."""
+    return f"{inbox_prefix(runner)}.active"
+
+
 def answers(runner: str, replica: str = "*") -> str:
     """Where one runner answers the commands of a replica of the control plane: it may publish in no other of our inboxes, so
     that whatever it knows it can't answer for another runner. A token of the command follows."""

@@ -11,8 +11,8 @@ import structlog
 from pydantic import ValidationError
 
 from runner.config import RunnerConfig
+from runner.enrolment import EnrolmentRefused
 from runner.kube.access import warm_up
-from runner.link import EnrolmentRefused
 from runner.main import run
 
 

@@ -1,4 +1,4 @@
-"""The connection to the control plane: enrol, prove the key on every connect, say hello, and come back after anything.
+"""The connection to the control plane: prove the key on every connect, say hello, and come back after anything.
 
 nats-py closes for good when its authentication expires and on most -ERR, so its own reconnect is off: one supervisor
 builds a new client whenever one is gone, and replaces it before the five minutes of its credentials are over. Commands
@@ -11,24 +11,18 @@ import contextlib
 import random
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import nats.errors
-import nats.js.errors
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from protocol import subjects
-from protocol.bus import EnrolReply, EnrolRequest, Hello, HelloReply
-from protocol.proof import enrol_inbox_id
-from protocol.text import one_line
+from protocol.bus import Hello, HelloReply
 from runner.clocks import corrected, elapsed
 from runner.identity import Identity
-from runner.wire import Wire, connect
+from runner.line import CONNECTION_ERRORS, Line, either, end, lost, open_line
 
 log = structlog.get_logger("runner.link")
 
@@ -36,12 +30,8 @@ RENEW_AFTER_S = 240.0
 """Credentials live 5 minutes."""
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _HELLO_TIMEOUT_S = 2.0
-_LOOK_S = 0.2
 _HELLO_REFUSED_WAIT_S = 15.0
-_DENIED_TIMES = 5
-"""A token is given up after so many refusals in a row (about 4 s): one alone may be a control plane that is just starting."""
 _JITTER = random.SystemRandom()
-CONNECTION_ERRORS = (OSError, nats.errors.Error, nats.js.errors.Error, TimeoutError, asyncio.InvalidStateError)
 
 Receive = Callable[[bytes, str], None]
 
@@ -50,16 +40,6 @@ KEY_REFUSED = (
     "the control plane refuses this runner's key: it was revoked, or its cluster is gone, or the clock here is off by more "
     "than a minute; a new token enrols it again"
 )
-
-
-class EnrolmentRefused(Exception):
-    """The control plane did not take the token. A new one is needed."""
-
-
-@dataclass(slots=True)
-class _Line:
-    client: Client
-    closed: asyncio.Event
 
 
 class Link:
@@ -91,8 +71,10 @@ class Link:
         self._api_clock = api_clock
         self._tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
         self._renew_after_s = renew_after_s
-        self._line: _Line | None = None
+        self._line: Line | None = None
         self._greeted = asyncio.Event()
+        self._mute = False
+        self._other = asyncio.Event()
         self._accepting = True
         self._clock: tuple[timedelta, datetime, float] | None = None
         self.refusal = ""
@@ -163,7 +145,7 @@ class Link:
                 await line.client.flush(timeout=10)
             except CONNECTION_ERRORS as error:
                 log.info("delivery_retried", error=repr(error))
-                await _either(line.closed, 0.5)
+                await either(line.closed, 0.5)
                 continue
             return
 
@@ -184,8 +166,8 @@ class Link:
         greeting = asyncio.create_task(self._greet(), name="hello")
         try:
             while self._line is not None:
-                lost = await _lost(self._line, self._renew_after_s * (0.9 + 0.2 * _JITTER.random()))
-                if lost:
+                ended = await lost(self._line, self._renew_after_s * (0.9 + 0.2 * _JITTER.random()))
+                if ended:
                     self._greeted.clear()
                     log.warning("disconnected", error=repr(self._line.client.last_error))
                     return
@@ -204,14 +186,14 @@ class Link:
             return
         self._line = fresh
         if old is not None:
-            await _end(old)
+            await end(old)
 
     def _proof_time(self) -> datetime:
         """As the control plane has it, or else the API server: with a proof that is a minute off even reads would end."""
         offset = self.clock_offset
         return corrected(self._now(), self._api_clock() if offset is None else offset)
 
-    async def _connect_patiently(self) -> _Line:
+    async def _connect_patiently(self) -> Line:
         attempt = 0
         while True:
             try:
@@ -224,27 +206,43 @@ class Link:
                 log.warning("connect_failed", url=self._url, error=repr(error), again_in_s=round(wait, 2))
                 await asyncio.sleep(wait)
 
-    async def _connect(self) -> _Line:
-        cluster, runner = self._identity.cluster, self._identity.runner
-        line = await open_line(
-            self._url,
-            self._name,
-            lambda: self._identity.auth_token(self._proof_time()),
-            subjects.inbox_prefix(runner),
-            self._tls,
-        )
+    async def _connect(self) -> Line:
+        runner = self._identity.runner
+        inbox = subjects.inbox_prefix(runner)
+        line = await open_line(self._url, self._name, lambda: self._identity.auth_token(self._proof_time()), inbox, self._tls)
         client = line.client
         self.connects += 1
         try:
             untyped: Any = client
-            await untyped.subscribe(subjects.commands(cluster, runner), queue="runner", cb=self._take_command)
-            await untyped.subscribe(subjects.cancel(cluster, runner), queue="runner", cb=self._take_cancel)
+            await untyped.subscribe(subjects.active(runner), cb=self._told_who_is_active)
+            if not self._mute:
+                await self._listen(line)
             await client.flush(timeout=5)
         except BaseException:
-            await _end(line)
+            await end(line)
             raise
         log.info("connected", url=self._url)
         return line
+
+    async def _listen(self, line: Line) -> None:
+        cluster, runner = self._identity.cluster, self._identity.runner
+        client: Any = line.client
+        for subject, take in ((subjects.commands, self._take_command), (subjects.cancel, self._take_cancel)):
+            line.listening.append(await client.subscribe(subject(cluster, runner), queue="runner", cb=take))
+
+    async def _stop_listening(self) -> None:
+        """A process that is not the active one would take its share of the commands and could not answer."""
+        self._mute = True
+        self._greeted.clear()
+        if self._line is not None:
+            listening, self._line.listening = self._line.listening, []
+            with contextlib.suppress(*CONNECTION_ERRORS):
+                for subscription in listening:
+                    await subscription.unsubscribe()
+
+    async def _told_who_is_active(self, message: Msg) -> None:
+        if message.data.decode("ascii", "replace") != self._hello().boot and self._greeted.is_set():
+            self._other.set()
 
     async def _take_command(self, message: Msg) -> None:
         if self._accepting:
@@ -254,24 +252,38 @@ class Link:
         self._on_cancel(message.data.decode("ascii", "replace"))
 
     async def _greet(self) -> None:
-        """Hello until it is answered: the control plane may start after us."""
+        """Hello until it is answered: the control plane may start after us. Again when another start of this runner took our
+        place, in case that one goes."""
         attempt = 0
         while True:
             reply = await self._ask_hello()
             if reply is not None and reply.accepted:
-                self.refusal = ""
-                self._greeted.set()
-                log.info(
-                    "greeted", speaks=reply.use, clock_offset_s=round((self.clock_offset or timedelta()).total_seconds(), 3)
-                )
-                return
-            wait = _BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)]
-            attempt += 1
-            if reply is not None:
+                await self._hold_place(reply)
+                attempt, wait = 0, _HELLO_REFUSED_WAIT_S
+            elif reply is not None:
+                await self._stop_listening()
                 self.refusal = reply.reason or "no reason given"
                 log.error("hello_refused", reason=self.refusal)
                 wait = _HELLO_REFUSED_WAIT_S
+            else:
+                wait = _BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)]
+                attempt += 1
             await asyncio.sleep(wait)
+
+    async def _hold_place(self, reply: HelloReply) -> None:
+        """Until another start of this runner is the active one."""
+        self._other.clear()
+        if self._mute and self._line is not None:
+            self._mute = False
+            with contextlib.suppress(*CONNECTION_ERRORS):
+                await self._listen(self._line)
+        self.refusal = ""
+        self._greeted.set()
+        log.info("greeted", speaks=reply.use, clock_offset_s=round((self.clock_offset or timedelta()).total_seconds(), 3))
+        await self._other.wait()
+        await self._stop_listening()
+        self.refusal = "a later start of this runner is active: two processes share this identity, stop one"
+        log.error("replaced", reason=self.refusal)
 
     async def _ask_hello(self) -> HelloReply | None:
         line = self._line
@@ -296,105 +308,4 @@ class Link:
         self._greeted.clear()
         line, self._line = self._line, None
         if line is not None:
-            await _end(line)
-
-
-async def enrol(
-    url: str, identity: Identity, token: str, *, name: str, now: Callable[[], datetime], ca_file: str | None = None
-) -> EnrolReply:
-    """Exchange the single-use token for this runner's place: cluster and runner ids.
-
-    Waits for a control plane that is not there yet. Raises EnrolmentRefused when it says no.
-    """
-    tls = ssl.create_default_context(cafile=ca_file) if ca_file else None
-    request = EnrolRequest(token=token, public_key=identity.public_key).model_dump_json().encode()
-    attempt = denied = 0
-    while True:
-        try:
-            inbox = subjects.inbox_prefix(enrol_inbox_id(identity.public_key))
-            line = await open_line(url, name, lambda: identity.auth_token(now(), enrol=token), inbox, tls)
-            try:
-                answer = await line.client.request(subjects.ENROL, request, timeout=5)
-            finally:
-                await _end(line)
-            return _enrolled(answer.data)
-        except CONNECTION_ERRORS as error:
-            denied = denied + 1 if "authorization" in str(error).lower() else 0
-            if denied >= _DENIED_TIMES:
-                raise EnrolmentRefused("the token is not valid any more: make a new one and start the runner with it") from None
-            wait = _BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)]
-            attempt += 1
-            log.warning("enrolment_waits", url=url, error=repr(error), again_in_s=wait)
-            await asyncio.sleep(wait)
-
-
-def _enrolled(answer: bytes) -> EnrolReply:
-    """Raises EnrolmentRefused with the control plane's words when it is no EnrolReply."""
-    try:
-        return EnrolReply.model_validate_json(answer)
-    except ValidationError:
-        words = one_line(answer[:1000].decode("utf-8", "replace"))
-        raise EnrolmentRefused(f"the control plane did not take the token: {words}") from None
-
-
-async def open_line(url: str, name: str, token: Callable[[], str], inbox: str, tls: ssl.SSLContext | None) -> _Line:
-    """One client without a reconnect of its own. Raises one of CONNECTION_ERRORS."""
-    ended = asyncio.Event()
-
-    async def closed() -> None:
-        ended.set()
-
-    async def error(problem: Exception) -> None:
-        log.warning("bus_error", error=repr(problem))
-
-    options: dict[str, Any] = {
-        "name": name,
-        "token": token,
-        "inbox_prefix": inbox,
-        "allow_reconnect": False,
-        "max_reconnect_attempts": 1,
-        "reconnect_time_wait": 0,
-        "connect_timeout": 5,
-        "ping_interval": 10,
-        "max_outstanding_pings": 2,
-        "pending_size": 16 * 1024 * 1024,
-        "closed_cb": closed,
-        "error_cb": error,
-    }
-    client = await connect(Wire, url, tls, options)
-    ended.clear()  # an attempt before this one may have ended
-    return _Line(client, ended)
-
-
-async def _end(line: _Line) -> None:
-    """Unsubscribe, send what is pending, close. A cancellation that comes meanwhile is passed on: nats-py keeps it for itself
-    while it drains, and who is cancelled then would go on for ever."""
-    with contextlib.suppress(*CONNECTION_ERRORS):
-        async with asyncio.timeout(3):
-            await line.client.drain()
-    with contextlib.suppress(*CONNECTION_ERRORS):
-        async with asyncio.timeout(2):
-            await line.client.close()
-    current = asyncio.current_task()
-    if current is not None and current.cancelling():
-        raise asyncio.CancelledError
-
-
-async def _lost(line: _Line, seconds: float) -> bool:
-    """True when the connection ended within `seconds`. It is looked at besides, because nats-py does not always call back:
-    when a connection breaks with messages still in its buffer, it fails before that, closed and silent."""
-    end = asyncio.get_running_loop().time() + seconds
-    while (left := end - asyncio.get_running_loop().time()) > 0:
-        if await _either(line.closed, min(left, _LOOK_S)) or line.client.is_closed:
-            return True
-    return False
-
-
-async def _either(event: asyncio.Event, seconds: float) -> bool:
-    """True when the event came within `seconds`."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
+            await end(line)

@@ -11,6 +11,7 @@ import structlog
 
 from runner.clocks import corrected
 from runner.config import KEPT_IN, RunnerConfig
+from runner.enrolment import EnrolmentRefused, enrol
 from runner.health import Face, serve_health
 from runner.holding import Holding
 from runner.identity import Identity, IdentityFile, IdentityStore, digest_of, new_identity
@@ -18,7 +19,6 @@ from runner.key_secret import IdentitySecret
 from runner.kube.access import AccessError, load_access
 from runner.kube.client import KubeClient
 from runner.kube.errors import KubeError
-from runner.link import EnrolmentRefused, enrol
 from runner.parts import Parts
 
 log = structlog.get_logger("runner")

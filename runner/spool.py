@@ -15,7 +15,7 @@ import structlog
 from protocol.bus import WatchBatch
 from protocol.diagnosis import Change, Finding
 from runner.disk import open_file
-from runner.link import CONNECTION_ERRORS
+from runner.line import CONNECTION_ERRORS
 
 log = structlog.get_logger("runner.spool")
 

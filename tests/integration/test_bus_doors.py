@@ -11,8 +11,8 @@ import pytest
 
 from control_plane.bus.link import Link
 from control_plane.bus.server import find_binary
+from runner.enrolment import EnrolmentRefused, enrol
 from runner.identity import load_identity
-from runner.link import EnrolmentRefused, enrol
 from runner.wire import Wire, connect
 from sandbox.tls import certificates
 from tests.integration.plane import Plane, plane

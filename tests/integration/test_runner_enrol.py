@@ -5,20 +5,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from protocol.bus import Hello
 from protocol.commands import CommandResult, CommandStatus
 from runner.clocks import corrected
 from runner.config import RunnerConfig
+from runner.enrolment import EnrolmentRefused, enrol
 from runner.identity import new_identity
 from runner.kube.access import load_access
 from runner.kube.client import KubeClient
-from runner.link import KEY_REFUSED, EnrolmentRefused, Link, enrol
+from runner.link import KEY_REFUSED, Link
 from runner.main import run
 from runner.remediation.fitness import Fitness
 from tests.integration.plane import Plane, plane
-from tests.integration.runner_rig import practice_cluster
+from tests.integration.runner_rig import free_port, practice_cluster
+from tests.integration.waiting import until
 
 
 def configured(here: Plane, folder: Path, kubeconfig: Path, **more: Any) -> RunnerConfig:
@@ -115,6 +118,45 @@ async def test_a_clock_that_is_ten_minutes_off_ends_no_reads(tmp_path: Path) -> 
         runner = (await here.fleet.get(here.cluster.id)).runner
         assert runner is not None
         assert abs(runner.clock_offset_s + 600) < 2
+
+
+async def test_of_two_processes_with_one_identity_the_later_one_serves(tmp_path: Path) -> None:
+    """Without a Lease: nothing is sent to the earlier one any more, which could not answer."""
+    async with practice_cluster(tmp_path / "k") as cluster, plane(tmp_path / "plane", connect=False) as here:
+        token = await here.fleet.enrolment_token(here.cluster.id, by="admin")
+        shared = {"key_file": tmp_path / "identity.json", "enrol_token": token}
+        first = ""
+        ports, stops, tasks = (free_port(), free_port()), (asyncio.Event(), asyncio.Event()), list[asyncio.Task[None]]()
+        try:
+            for at in (0, 1):
+                values = {**shared, "health_port": ports[at]}
+                config = configured(here, tmp_path / f"data-{at}", cluster.kubeconfigs["runner"], **values)
+                tasks.append(asyncio.create_task(run(config, stops[at])))
+                await until_served(here, tasks[at])
+                if at == 0:
+                    first = await active_boot(here)
+            await until(lambda: differs(here, first), "the later one is greeted")
+            await until(lambda: refusal(ports[0]), "the earlier one knows it")
+            results = await asyncio.gather(*(here.run(deadline_s=5) for _ in range(30)))
+            assert {result.status for result in results} == {CommandStatus.OK}
+        finally:
+            for stop in stops:
+                stop.set()
+            await asyncio.wait_for(asyncio.gather(*tasks), 25)
+
+
+async def active_boot(here: Plane) -> str:
+    runner = (await here.fleet.get(here.cluster.id)).runner
+    return runner.boot if runner is not None else ""
+
+
+async def differs(here: Plane, boot: str) -> bool:
+    return await active_boot(here) not in ("", boot)
+
+
+async def refusal(port: int) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/health/ready") as answer:
+        return "a later start of this runner is active" in (await answer.json())["control_plane"]
 
 
 async def until_served(here: Plane, task: asyncio.Task[None]) -> CommandResult:

@@ -15,12 +15,12 @@ import pytest
 import pytest_asyncio
 
 from protocol.commands import CommandStatus
+from runner.enrolment import EnrolmentRefused
 from runner.identity import Identity
 from runner.key_secret import IdentitySecret, SecretRefused
 from runner.kube.access import AccessError, load_access
 from runner.kube.client import KubeClient
 from runner.kube.errors import KubeError
-from runner.link import EnrolmentRefused
 from runner.main import run
 from tests.integration.plane import Plane, plane
 from tests.integration.runner_rig import Cluster, practice_cluster
