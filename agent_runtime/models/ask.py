@@ -74,6 +74,8 @@ class Models:
     """Tells people what is going on while they wait."""
     troubles: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
     """Why each model that failed in this turn did."""
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Waits; may raise when nobody waits for the answer any more."""
     jitter: Callable[[], float] = random.random
     _broken: int = 0
 
@@ -163,7 +165,7 @@ class Models:
         if asked >= SAY_FROM_S:
             why = translate(trouble.why, self.offline.language)
             self.say(phrase("wait", self.offline.language, seconds=f"{asked:.0f}", why=why))
-        await asyncio.sleep(asked)
+        await self.pause(asked)
         return True
 
     def _fault(self, message: AIMessage) -> Trouble | None:

@@ -12,6 +12,10 @@ _THOUGHT = ("</think>", "</thinking>", "</reasoning>", "<|channel|>final<|messag
 _CALL = ("<tool_call>", "<function=", "<function_call>", "<|python_tag|>", "[TOOL_CALLS]", "<|tool_call|>")
 _MARKS = (*_THINK, *_THOUGHT, *_CALL)
 _MARK = re.compile("|".join(map(re.escape, _MARKS)))
+_THOUGHTS = re.compile(
+    "(?:" + "|".join(map(re.escape, _THINK)) + ").*?(?:" + "|".join(map(re.escape, _THOUGHT)) + ")", re.DOTALL
+)
+_LONE = re.compile("|".join(map(re.escape, _THOUGHT)))
 _LONGEST = max(map(len, _MARKS))
 _MAY_BE_A_CALL = ("{", "[{", "```json", "```tool", "```\n{", "```{")
 _UNDECIDED = max(map(len, _MAY_BE_A_CALL))
@@ -62,6 +66,8 @@ class Visible:
 
     def end(self) -> None:
         """Nothing more comes. Thinking that never ended is no answer."""
+        if self._holding and not self.held.startswith(_CALL):
+            self._without_thoughts()
         if not self._thinking and not self._holding:
             rest, self._pending = self._pending, ""
             if not self._begun and rest.lstrip().startswith(_MAY_BE_A_CALL):
@@ -69,6 +75,16 @@ class Visible:
             else:
                 self.text += rest
         self._pending = ""
+
+    def _without_thoughts(self) -> None:
+        """What was held back for its look may have been thinking, or hold some."""
+        held = _THOUGHTS.sub("", self.held)
+        lone = list(_LONE.finditer(held))
+        if not lone:
+            self.held = held
+            return
+        self.text, self.held, self._holding, self._begun = "", "", False, False
+        self.feed(held[lone[-1].end() :])
 
     def _show(self, ready: str) -> str:
         """At its beginning an answer may turn out to be a call in JSON, which nobody should see being written."""

@@ -1,5 +1,6 @@
 """Where LangChain's loop meets the turn: each model call and each tool call passes here, and nothing else of ours is in it."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -72,6 +73,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         self._language: Language = language
         self._hooks = hooks
         self._stop, self._looked_at = False, float("-inf")
+        models.pause = self._pause
         self.limit: Limit | None = None
         """The budget that ended the looking around."""
 
@@ -112,6 +114,14 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
 
         refusal = _unreadable(request) or self._budget.take_tool(name, args, time.monotonic())
         return tool_message(await self._recorder.tool(call_id, name, args, run, refusal=refusal))
+
+    async def _pause(self, seconds: float) -> None:
+        """Raises TurnStopped when somebody presses Stop meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if await self._stopped():
+                raise TurnStopped
+            await asyncio.sleep(min(left, STOP_KNOWN_S))
 
     async def _stopped(self, *, known_for_s: float = 0.0) -> bool:
         now = time.monotonic()

@@ -110,6 +110,22 @@ async def test_a_wait_that_the_endpoint_asks_for_is_waited_and_shown(tmp_path: P
         assert not two.requests
 
 
+async def test_a_stop_ends_the_wait_for_an_endpoint(tmp_path: Path) -> None:
+    replies = (Fail(429, {"Retry-After": "25"}), Say("never"))
+    async with two_models(tmp_path, replies, (Say("never"),)) as (house, one, two):
+        ann = await house.person("ann", Role.OPERATOR)
+        turn = await house.queue(ann, WHY)
+        watching = house.plane.conversations.watch(turn.conversation)
+        await anext(watching)
+        running = asyncio.create_task(house.turns(house.model()).run(turn.id))
+        assert [live async for live in _until_note(watching)]
+        await house.plane.conversations.request_cancel(turn.id, ann)
+        async with asyncio.timeout(10):
+            await running
+        assert (await house.told(turn.id)).turn.state == "cancelled"
+        assert (len(one.requests), len(two.requests)) == (1, 0)
+
+
 async def _until_note(watching: AsyncGenerator[Any]) -> AsyncGenerator[LiveProgress]:
     async with asyncio.timeout(5):
         async for live in watching:
