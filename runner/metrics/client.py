@@ -212,6 +212,18 @@ class Prometheus:
             return bool(read(*await road.ask("/api/v1/query", form, _PROBE_S)).rows())
         return None
 
+    async def _found(self, timeout_s: float) -> _Answering:
+        """The configured server, within this question's own time; another question may be finding it already."""
+        try:
+            async with asyncio.timeout(timeout_s), self._finding:
+                self._using = self._using or await self._configured(min(timeout_s, _PROBE_S))
+        except TimeoutError:
+            message = f"Prometheus did not answer within {timeout_s:.0f} s: ask for a shorter range or fewer series."
+            raise Refusal(CommandStatus.TIMEOUT, message) from None
+        if self._using is None:
+            raise Refusal(CommandStatus.UNAVAILABLE, NOT_CONFIGURED)
+        return self._using
+
     def _of_this_cluster(self, expr: str) -> str:
         """Raises Refusal for an expression that the cluster's labels can't be put into."""
         labels = self._settings.prometheus_labels
@@ -226,12 +238,7 @@ class Prometheus:
     async def _ask(self, what: str, form: dict[str, str], timeout_s: float) -> Reading:
         if not self.configured:
             raise Refusal(CommandStatus.UNAVAILABLE, NOT_CONFIGURED)
-        if self._using is None:
-            async with self._finding:
-                self._using = self._using or await self._configured(min(timeout_s, _PROBE_S))
-        using = self._using
-        if using is None:
-            raise Refusal(CommandStatus.UNAVAILABLE, NOT_CONFIGURED)
+        using = self._using or await self._found(timeout_s)
         try:
             return read(*await using.road.ask(f"/api/v1/{what}", form, timeout_s))
         except NoApi:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge.diagnosis.fields import rows, sub, text
+from protocol.objects import valid_name, valid_namespace
 
 NAMESPACES = (
     "monitoring", "kube-prometheus-stack", "prometheus", "prometheus-operator", "observability", "metrics", "victoria-metrics",
@@ -132,6 +133,8 @@ def _candidate(service: Mapping[str, Any]) -> tuple[int, Candidate] | None:
     if text(spec, "type") == "ExternalName" or not sub(spec, "selector"):
         return None
     name, labels = text(metadata, "name"), sub(metadata, "labels")
+    if not valid_name(name) or not valid_namespace(text(metadata, "namespace")):
+        return None
     for rank, kind in enumerate(KINDS):
         if not kind.names.fullmatch(name) and not any(labels.get(key) == value for key, value in kind.labels):
             continue

@@ -173,6 +173,26 @@ async def test_the_worker_has_none_of_our_secrets(drawer: Drawer, monkeypatch: p
         await fresh.close()
 
 
+async def test_a_crowd_is_turned_away_and_not_kept_waiting(tmp_path: Path) -> None:
+    crowded = Drawer(tmp_path, waiting=2)
+    try:
+        asked = [crowded.draw(order(chart(f"pod-{n}"))) for n in range(5)]
+        results = await asyncio.gather(*asked, return_exceptions=True)
+    finally:
+        await crowded.close()
+    assert [isinstance(result, Unavailable) for result in results] == [False, False, True, True, True]
+
+
+async def test_a_picture_that_nobody_waits_for_does_not_hold_the_stop_up(tmp_path: Path) -> None:
+    stopped = Drawer(tmp_path)
+    drawing = asyncio.create_task(stopped.draw(order(chart("a"))))
+    await until(lambda: stopped.pid, "the worker has started")
+    async with asyncio.timeout(5):
+        await stopped.close()
+    assert isinstance((await asyncio.gather(drawing, return_exceptions=True))[0], ChartFailed)
+    assert stopped.pid is None
+
+
 async def test_a_worker_that_dies_or_hangs_is_replaced(drawer: Drawer) -> None:
     await drawer.draw(order(chart("before")))
     first = drawer.pid

@@ -34,6 +34,7 @@ from tests.integration.metrics_servers import (
     make_keys,
     servers,
 )
+from tests.integration.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -249,6 +250,19 @@ async def test_a_server_that_says_nothing_is_given_up(here: Here) -> None:
     async with asyncio.timeout(10):
         said = await refusal(config(f"{here.door.url}/slow"), timeout_s=0.2)
     assert said.status is CommandStatus.TIMEOUT
+
+
+async def test_a_question_waits_no_longer_than_its_own_time_for_a_server_that_is_being_looked_for(here: Here) -> None:
+    here.door.seen.clear()
+    async with Prometheus(config(f"{here.door.url}/slow")) as client:
+        looking = asyncio.create_task(client.look(()))
+        await until(lambda: here.door.paths("slow"), "the look has begun")
+        async with asyncio.timeout(2):
+            with pytest.raises(Refusal) as caught:
+                await client.vector("1", NOW, timeout_s=0.2)
+        assert caught.value.status is CommandStatus.TIMEOUT
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 async def test_partial_answers_are_limits(here: Here) -> None:

@@ -53,6 +53,7 @@ async def test_the_demo_heals_payments_without_a_person_and_says_so_by_its_exit_
     assert diagnosis["root_causes"][0]["code"] == "memory-limit-too-low"
     assert diagnosis["root_causes"][0]["object"] == "Deployment/shop/payments"
     assert diagnosis["root_causes"][0]["evidence"]
+    assert "limit 256 MiB" in story["charts"][0]["alt"], "the metric of the evidence, against the limit that was too low"
     assert story["healed"] is True
     assert story["actions"][-1]["state"] == "succeeded"
     assert story["actions"][-1]["took_s"] > 0

@@ -62,6 +62,7 @@ def test_well_known_services(found: dict[str, Any], url: str) -> None:
         service("prometheus", 9090, selector={}),
         service("web", 9090),
         {"metadata": {}, "spec": {}},
+        service("prometheus", 9090, namespace="../../secrets"),
     ],
 )
 def test_services_that_are_none(other: dict[str, Any]) -> None:
