@@ -35,6 +35,8 @@ SYSTEM = "system"
 """The actor of what nobody did: time, sweeps, the first start."""
 SIGN_EVERY_S = 15.0
 WHOLE_EVERY = timedelta(hours=6)
+PAUSE_S = 0.1
+"""Between two thousands of the look at the whole chain that nobody asked for."""
 
 _BATCH = 1000
 
@@ -129,11 +131,11 @@ class Audit:
             rows = await session.scalars(query.order_by(AuditEntryRow.seq.desc()).limit(limit))
             return tuple(_row(row) for row in rows)
 
-    async def verify(self, tenant: str = DEFAULT_TENANT) -> int | None:
+    async def verify(self, tenant: str = DEFAULT_TENANT, *, pause_s: float = 0.0) -> int | None:
         """The whole chain, and every signature of ours: the seq of the first row that does not hold (altered, missing, cut off
-        at the end, another one than was signed), or None."""
+        at the end, another one than was signed), or None. `pause_s` is left to others after every thousand rows."""
         async with self._db.read() as session:
-            broken, _, _ = await _walk(session, tenant, 0, GENESIS)
+            broken, _, _ = await _walk(session, tenant, 0, GENESIS, pause_s=pause_s)
             points = await session.scalars(self._points(tenant).order_by(AuditCheckpointRow.seq))
             for point in points.all() if broken is None else ():
                 if not await self._stands(session, point):
@@ -240,7 +242,7 @@ class Audit:
                 await self.sign()
                 if whole_at is None or self._clock() - whole_at > WHOLE_EVERY:
                     whole_at = self._clock()
-                    broken = await self.verify()
+                    broken = await self.verify(pause_s=PAUSE_S)
                     if broken is not None:
                         log.error("the audit does not hold", first_broken=broken)
             except ServiceError as error:
@@ -263,7 +265,7 @@ def _page(tenant: str, seq: int) -> Select[AuditEntryRow]:
     )
 
 
-async def _walk(session: Session, tenant: str, seq: int, previous: str) -> tuple[int | None, int, str]:
+async def _walk(session: Session, tenant: str, seq: int, previous: str, *, pause_s: float = 0.0) -> tuple[int | None, int, str]:
     """From a row that is known to hold up to the head as it stands now: the first row that does not hold, the last that does,
     its digest. Rows that come meanwhile are another look's."""
     head = await session.get(AuditHeadRow, tenant)
@@ -277,7 +279,7 @@ async def _walk(session: Session, tenant: str, seq: int, previous: str) -> tuple
         session.expunge_all()
         if not rows:
             return seq + 1, seq, previous
-        await asyncio.sleep(0)
+        await asyncio.sleep(pause_s)
     return (None if (seq, previous) == (end, digest) else end + 1), seq, previous
 
 
@@ -297,9 +299,7 @@ async def _chain(session: Session, entry: Entry) -> None:
         door=entry.door,
         action=entry.action,
         subject=entry.subject,
-        detail=json.dumps(
-            {key: typed(text, 1000) for key, text in entry.detail.items()}, ensure_ascii=False, sort_keys=True
-        ),
+        detail=json.dumps({key: typed(text, 1000) for key, text in entry.detail.items()}, ensure_ascii=False, sort_keys=True),
         previous=head.digest,
     )
     row.payload_digest = payload_digest(_payload(row))
