@@ -84,6 +84,7 @@ class Stage:
             self.cluster.store.create(resource, obj, manager)
             return
         merged = patches.strategic(clone(old), obj, "service" if resource.kind == "Service" else "")
+        fill(self.cluster, resource, merged)
         self.cluster.store.update(resource, merged, manager)
 
     def _patch(self, change: Obj, manager: str) -> None:

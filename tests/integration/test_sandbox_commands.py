@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from bot.cli.exits import Exit
 from bot.cli.sandbox_commands import sandbox_app
+from sandbox.scenarios import DEFAULT_SCENARIOS
 from tests.contract.cluster import Cluster, practice_cluster, until
 
 
@@ -44,7 +45,7 @@ def test_the_list_needs_no_cluster_and_keeps_the_answers_back() -> None:
 def test_break_status_heal(practice: Cluster) -> None:
     here = ("--kubeconfig", practice.kubeconfig)
     standing = _json("status", *here)
-    assert {row["id"] for row in standing["scenarios"] if row["broken"]} == {"payments-oom", "checkout-configmap"}
+    assert {row["id"] for row in standing["scenarios"] if row["broken"]} == set(DEFAULT_SCENARIOS) - {"search-healthy"}
     assert _json("break", "cart-selector", *here)["broken"]
     code, out = say("status", "cart-selector", *here)
     assert code == Exit.ANSWERED

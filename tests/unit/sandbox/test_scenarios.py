@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.clock import epoch
-from sandbox.objects import Obj, annotations_of, condition, rows, sub, text
+from sandbox.objects import Obj, annotations_of, condition, name_of, rows, sub, text
 from sandbox.scenarios import load
 from tests.unit.sandbox.bench import CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, Bench
 from tests.unit.sandbox.remedies import do
@@ -79,6 +79,19 @@ def test_break_and_heal_on_request(shared: Bench, scenario: str) -> None:
     shared.sandbox.scenarios.heal(scenario)
     shared.pass_time(120)
     assert shared.sandbox.scenarios.status(scenario)["healthy"], shared.sandbox.scenarios.status(scenario)
+
+
+@pytest.mark.parametrize("scenario", ["rates-partner-down", "mailer-config-key", "recommend-gitops", "archive-storage-class"])
+def test_breaking_what_is_broken_changes_nothing_that_runs(scenario: str) -> None:
+    bench = Bench(scenario)
+    pods = {name_of(pod) for pod in bench.get(PODS)["items"]}
+    if scenario == "mailer-config-key":
+        # its steps include a restart of the workload
+        pods = {name for name in pods if not name.startswith("mailer")}
+    bench.sandbox.scenarios.start(scenario)
+    bench.pass_time(60)
+    assert bench.sandbox.scenarios.status(scenario)["broken"]
+    assert {name_of(pod) for pod in bench.get(PODS)["items"]} >= pods
 
 
 def test_payments_has_crashed_for_25_minutes_when_the_cluster_starts() -> None:
