@@ -9,8 +9,6 @@ from functools import cache
 from importlib.resources import files
 from typing import cast
 
-import yaml
-
 from knowledge.wording.codes import texts_of
 
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -41,6 +39,8 @@ def in_english(text: str) -> str:
 
 @cache
 def _terms() -> dict[str, str]:
+    import yaml
+
     raw = cast(
         dict[str, dict[str, str]], yaml.safe_load(files("knowledge.cases").joinpath("terms.yaml").read_text(encoding="utf-8"))
     )

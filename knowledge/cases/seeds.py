@@ -4,8 +4,6 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
-import yaml
-
 from knowledge.cases.case import Case
 
 SEEDS_VERSION = 1
@@ -16,6 +14,8 @@ SEED = "seed."
 
 @cache
 def seeds() -> tuple[Case, ...]:
+    import yaml
+
     found: list[Case] = []
     for source in sorted((files("knowledge") / "seed_cases").iterdir(), key=lambda item: item.name):
         if source.name.endswith(".yaml"):

@@ -19,6 +19,7 @@ from typing import Any, TypeVar, cast
 from knowledge.cases.case import TEXT_LIMIT, Case, tidy
 from knowledge.cases.glossary import in_english
 from knowledge.cases.ranking import LEXICAL_FLOOR, WORDS_FLOOR, Lists, fuse
+from knowledge.cases.seed_vectors import digest, known
 from knowledge.embeddings import Embedder, EmbeddingFailed, LocalEmbedder
 from knowledge.lexical import LexicalIndex, looks_like_identifier
 from protocol.diagnosis import SimilarCase
@@ -78,8 +79,14 @@ class CaseStore:
 
     async def add_many(self, cases: Sequence[Case], *, tenant: str = "default", at_once: int = AT_ONCE) -> None:
         """Like `add`, for many, a few at a time: who searches meanwhile does not wait for all. Raises CasesUnavailable."""
-        for start in range(0, len(cases), at_once):
-            stored = [tidy(case) for case in cases[start : start + at_once]]
+        tidied = [tidy(case) for case in cases]
+        made = known(self._embedder.name) if self._embedder is not None else {}
+        ready = [case for case in tidied if digest(case.text()) in made]
+        if ready:
+            await self._run(lambda: self._write(tenant, ready, [made[digest(case.text())] for case in ready]))
+        rest = [case for case in tidied if digest(case.text()) not in made]
+        for start in range(0, len(rest), at_once):
+            stored = rest[start : start + at_once]
             vectors = await self._vectors([case.text() for case in stored])
             await self._run(lambda stored=stored, vectors=vectors: self._write(tenant, stored, vectors))
 

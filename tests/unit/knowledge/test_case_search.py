@@ -7,7 +7,9 @@ import pytest
 from knowledge.cases import SEED, asks, seeds, tidy
 from knowledge.cases.glossary import in_english
 from knowledge.cases.ranking import Lists, fuse
+from knowledge.cases.seed_vectors import digest, known
 from knowledge.diagnosis.catalogue import CATALOGUE
+from knowledge.embeddings import choose_embedder
 from protocol.diagnosis import Diagnosis, Finding, RootCause, Severity
 from protocol.objects import ObjectRef
 
@@ -64,6 +66,21 @@ def test_seeds_are_sound() -> None:
         near = [tag.removeprefix("near:") for tag in case.tags if tag.startswith("near:")]
         assert near
         assert set(near) <= ids - {case.id}
+
+
+async def test_the_vectors_that_come_with_the_seeds_are_the_models() -> None:
+    """After a seed was changed: scripts/seed-vectors."""
+    embedder = choose_embedder()
+    assert embedder is not None
+    made = known(embedder.name)
+    assert {digest(case.text()) for case in seeds()} == set(made)
+    some = seeds()[::10]
+    fresh = await embedder.embed([case.text() for case in some])
+    for case, vector in zip(some, fresh, strict=True):
+        kept = made[digest(case.text())]
+        assert sum(a * b for a, b in zip(kept, vector, strict=True)) > 0.9999
+    assert known("another model") == {}
+    await embedder.close()
 
 
 def test_near_misses_look_alike_and_differ_in_their_cause_or_their_end() -> None:
