@@ -90,23 +90,6 @@ async def test_commands_go_through_either(two: Replicas) -> None:
             assert "payments" in str(answer["result"]), process.url
 
 
-async def test_a_fix_asked_for_at_one_is_approved_at_the_other_and_runs_once(two: Replicas) -> None:
-    before = await two.generation("cart")
-    async with two.api(two.a) as api, two.api(two.b) as other:
-        conversation, card = await _proposed(two, api, "kubectl scale deployment/cart -n shop --replicas=3")
-        first, second = await asyncio.gather(*(_approve(at, card) for at in (other, api)))
-        assert {first, second} <= {200, 409}
-        ended = await _ended(api, card["id"])
-        assert ended["state"] == "succeeded", ended
-        assert await two.generation("cart") == before + 1
-        await event(other, conversation, "turn_finished")
-        entries = await log_of(other, conversation)
-        _assert_whole(entries)
-        assert _kinds(entries)["action_started"] == _kinds(entries)["action_finished"] == 1
-        rows = await two.rows("SELECT count(*), max(seq) FROM audit_entries")
-        assert rows[0][0] == rows[0][1], "the audit is one chain"
-
-
 async def test_killed_in_a_turn_the_other_finishes_it(two: Replicas) -> None:
     two.model.replies[:] = [LOOK, Silent()]
     async with two.api(two.a) as api:
@@ -133,30 +116,38 @@ async def test_killed_in_a_turn_the_other_finishes_it(two: Replicas) -> None:
 
 
 async def test_killed_in_an_action_the_other_finds_out_and_nothing_runs_twice(two: Replicas) -> None:
-    before = await two.generation("search")
-    async with two.api(two.a) as api:
-        conversation, card = await _proposed(two, api, "kubectl scale deployment/search -n shop --replicas=3")
-        await two.practice.fault("/deployments/search", delay=2, count=1)
-        assert await _approve(api, card) == 200
-        await event(api, conversation, "action_started")
+    """Two fixes, each approved at both replicas at once; one is in the cluster's hands when its replica dies."""
+    before = {name: await two.generation(name) for name in ("cart", "search")}
+    async with two.api(two.a) as api, two.api(two.b) as other:
+        cards: dict[str, dict[str, Any]] = {}
+        for name in before:
+            cards[name] = await _proposed(two, api, f"kubectl scale deployment/{name} -n shop --replicas=3")
+            if name == "search":
+                await two.practice.fault("/deployments/search", delay=2, count=1)
+            answers = await asyncio.gather(*(_approve(at, cards[name]) for at in (other, api)))
+            assert set(answers) <= {200, 409}
+            assert 200 in answers
+            await event(api, cards[name]["conversation"], "action_started")
         # Between the grant that was sent and its result: the command is on the table, without an end.
         sent = "SELECT 1 FROM commands WHERE approval = %s AND kind = 'execute' AND finished_at IS NULL"
 
         async def under_way() -> bool | None:
-            return True if await two.rows(sent, card["id"]) else None
+            return True if await two.rows(sent, cards["search"]["id"]) else None
 
         await until(under_way, "the execution is under way")
-        dead = await two.runs(f"action:{card['id']}")
+        dead = await two.runs(f"action:{cards['search']['id']}")
         await dead.kill()
-    alive = two.other(dead)
-    async with two.api(alive) as api:
-        ended = await _ended(api, card["id"])
-        assert ended["state"] == "succeeded", ended
-        assert await two.generation("search") == before + 1, "exactly once in the cluster"
-        await event(api, conversation, "turn_finished")
-        entries = await log_of(api, conversation)
-    _assert_whole(entries)
-    assert _kinds(entries)["action_started"] == _kinds(entries)["action_finished"] == 1
+    async with two.api(two.other(dead)) as api:
+        for name, card in cards.items():
+            ended = await _ended(api, card["id"])
+            assert ended["state"] == "succeeded", ended
+            assert await two.generation(name) == before[name] + 1, f"{name}: exactly once in the cluster"
+            await event(api, card["conversation"], "turn_finished")
+            entries = await log_of(api, card["conversation"])
+            _assert_whole(entries)
+            assert _kinds(entries)["action_started"] == _kinds(entries)["action_finished"] == 1
+        rows = await two.rows("SELECT count(*), max(seq) FROM audit_entries")
+        assert rows[0][0] == rows[0][1], "the audit is one chain"
     await dead.start()
 
 
@@ -166,14 +157,6 @@ async def test_a_second_process_of_the_same_name_is_told_so(two: Replicas, tmp_p
     said = await _fails_to_start(folder, env)
     assert "executor id replica-a is in use by process" in said
     assert "OPSTHREAD_EXECUTOR_ID" in said
-
-
-async def test_a_replica_with_another_grant_key_is_refused(two: Replicas, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("stranger")
-    env = {key: value for key, value in two.env.items() if key != "OPSTHREAD_GRANT_KEY_FILE"}
-    said = await _fails_to_start(folder, {**env, "OPSTHREAD_EXECUTOR_ID": "replica-c"})
-    assert "signs grants with another key" in said
-    assert "OPSTHREAD_GRANT_KEY_FILE" in said
 
 
 async def _fails_to_start(folder: Any, env: dict[str, str]) -> str:
@@ -191,7 +174,7 @@ async def _fails_to_start(folder: Any, env: dict[str, str]) -> str:
     return done.stderr.decode()
 
 
-async def _proposed(two: Replicas, api: Api, command: str) -> tuple[str, dict[str, Any]]:
+async def _proposed(two: Replicas, api: Api, command: str) -> dict[str, Any]:
     two.model.replies[:] = [Say("That is what became of it.")]
     status, body = await api.call("POST", "/api/v1/conversations", {"cluster": two.cluster})
     assert status == 201, body
@@ -199,7 +182,8 @@ async def _proposed(two: Replicas, api: Api, command: str) -> tuple[str, dict[st
     wanted = {"cluster_id": two.cluster, "command": command, "conversation": conversation}
     status, card = await api.call("POST", "/api/v1/proposals", wanted)
     assert status == 201, card
-    return conversation, card
+    assert card["conversation"] == conversation
+    return card
 
 
 async def _approve(api: Api, card: dict[str, Any]) -> int:

@@ -81,7 +81,9 @@ def test_a_replica_has_a_name_that_stays(tmp_path: Path, host: str, env: dict[st
 
 
 @asynccontextmanager
-async def replica(folder: Path, ttl_s: float, **settings: Any) -> AsyncGenerator[tuple[Replica, Durable, list[str], Database]]:
+async def replica(
+    folder: Path, ttl_s: float, kid: str = "", **settings: Any
+) -> AsyncGenerator[tuple[Replica, Durable, list[str], Database]]:
     """One with a durable function that notes its calls and goes on for ever the first time."""
     chosen = Settings(data_dir=folder, lease_seconds=ttl_s, **settings)
     calls: list[str] = []
@@ -96,7 +98,7 @@ async def replica(folder: Path, ttl_s: float, **settings: Any) -> AsyncGenerator
     durable.register("turn_v1", step)
     await database.start()
     try:
-        here = Replica(database, durable, chosen)
+        here = Replica(database, durable, chosen, kid=kid)
         await here.start()
         try:
             await durable.launch()
@@ -234,3 +236,13 @@ async def test_two_of_one_name_are_told_apart_in_words(postgres: Postgres, tmp_p
         with pytest.raises(Conflict, match="executor id same is in use by process"):
             async with replica(tmp_path / "b", 1.5, **mine):
                 pass
+
+
+async def test_one_that_signs_with_another_key_is_refused(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.new_database()
+    async with replica(tmp_path / "a", 600, kid="k1", database_url=url, executor_id="a"):
+        with pytest.raises(Conflict, match="replica a .* signs grants with another key: .* OPSTHREAD_GRANT_KEY_FILE"):
+            async with replica(tmp_path / "b", 600, kid="k2", database_url=url, executor_id="b"):
+                pass
+        async with replica(tmp_path / "c", 600, kid="k1", database_url=url, executor_id="c"):
+            pass
