@@ -240,9 +240,9 @@ async def test_two_of_one_name_are_told_apart_in_words(postgres: Postgres, tmp_p
 
 async def test_one_that_signs_with_another_key_is_refused(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.new_database()
-    async with replica(tmp_path / "a", 600, kid="k1", database_url=url, executor_id="a"):
-        with pytest.raises(Conflict, match="replica a .* signs grants with another key: .* OPSTHREAD_GRANT_KEY_FILE"):
-            async with replica(tmp_path / "b", 600, kid="k2", database_url=url, executor_id="b"):
+    async with replica(tmp_path / "a", 300, kid="k1", database_url=url, executor_id="a"):
+        with pytest.raises(Conflict, match=r"replica a .* signs grants with another key: .* OPSTHREAD_GRANT_KEY_FILE"):
+            async with replica(tmp_path / "b", 300, kid="k2", database_url=url, executor_id="b"):
                 pass
-        async with replica(tmp_path / "c", 600, kid="k1", database_url=url, executor_id="c"):
+        async with replica(tmp_path / "c", 300, kid="k1", database_url=url, executor_id="c"):
             pass
