@@ -36,14 +36,15 @@ _ENDINGS = (
     "com|net|org|io|dev|sh|ai|cloud|internal|intranet|local|lan|corp|home|example|invalid|"
     "de|fr|uk|us|eu|jp|cn|nl|ch|at|se|pl|it|es|br|au|ca|kr|sg|ru"
 )
-_HOST = rf"(?<![\w.@-])(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:{_ENDINGS})(?![\w-]|\.\w)"
-_RIM = re.compile(f"(?P<ip>{_V4}|{_V6})|(?P<host>{_HOST})", re.IGNORECASE)
+_HOST = rf"(?<![\w.-])(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:{_ENDINGS})(?![\w-]|\.\w)"
+_URL_HOST = r"(?<=://)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
+_RIM = re.compile(f"(?P<ip>{_V4}|{_V6})|(?P<host>{_HOST}|{_URL_HOST})", re.IGNORECASE)
 _PUBLIC = re.compile(
     r"(?:^|\.)(?:kubernetes\.io|k8s\.io|docker\.io|docker\.com|ghcr\.io|quay\.io|gcr\.io|pkg\.dev|prometheus\.io|helm\.sh|"
     r"argoproj\.io|fluxcd\.io|toolkit\.fluxcd\.io|cert-manager\.io|istio\.io|opencontainers\.org|github\.com|cluster\.local)$",
     re.IGNORECASE,
 )
-_NOBODY = frozenset({"127.0.0.1", "0.0.0.0", "::1", "255.255.255.255"})
+_NOBODY = frozenset({"localhost", "127.0.0.1", "0.0.0.0", "::1", "255.255.255.255"})
 
 KEPT_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 """Of every cluster, so they say nothing; the list of plain words has them too."""
@@ -54,6 +55,7 @@ _TOLD: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("node", re.compile(rf"\bNode//({_NAME})")),
     ("app", re.compile(rf"\b[A-Z][A-Za-z]+/(?:{_NAME})?/({_NAME})")),
     ("ns", re.compile(rf"(?:(?<!\w)-n |--namespace[= ]|\b[Nn]amespaces?[:=]\s*\"?)({_NAME})")),
+    ("obj", re.compile(rf"\b(?:secretName|claimName|serviceAccountName):\s*\"?({_NAME})")),
     ("node", re.compile(rf"\b(?:Node:\s+|nodes?/|nodeName: |assigned \S+ to )({_NAME})")),
     (
         "app",
@@ -80,6 +82,10 @@ class Reveal(Protocol):
 class Names(Protocol):
     """How names of objects stand in what a model reads and writes."""
 
+    def learn(self, text: str) -> None:
+        """Take in what names a text tells of, before any text that goes out with it is hidden."""
+        ...
+
     def hide(self, text: str) -> str: ...
     def reveal(self, text: str) -> str: ...
     def stream(self, shown: Callable[[str], None]) -> Reveal: ...
@@ -95,6 +101,9 @@ class Pseudonyms:
         self._done: dict[str, str] = {}
         for name, kind in names.items():
             self._learn(name, kind)
+
+    def learn(self, text: str) -> None:
+        self._learn_from(text)
 
     def hide(self, text: str) -> str:
         """The text with a pseudonym for every name in it."""
@@ -140,13 +149,17 @@ class Pseudonyms:
         out, at = list[str](), 0
         for found in _RIM.finditer(text):
             whole, kind = found.group(), "ip" if found.group("ip") else "host"
-            if kind == "host" and (_PUBLIC.search(whole) or whole.lower().endswith((".svc", ".local"))):
+            if kind == "host" and self._is_ours_or_public(whole.lower()):
                 continue
             if whole in _NOBODY:
                 continue
             out += [self._names_in(text[at : found.start()]), self._alias(whole, kind)]
             at = found.end()
         return "".join([*out, self._names_in(text[at:])])
+
+    def _is_ours_or_public(self, host: str) -> bool:
+        """A Service's address is made of names, which are hidden by themselves; a public registry says nothing."""
+        return bool(_PUBLIC.search(host)) or host.endswith((".svc", ".local")) or host.split(".")[0] in self._kinds
 
     def _names_in(self, text: str) -> str:
         folded = text.lower()
@@ -215,6 +228,9 @@ class _Through:
 
 
 class _Plain:
+    def learn(self, text: str) -> None:
+        del text
+
     def hide(self, text: str) -> str:
         return text
 

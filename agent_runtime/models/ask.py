@@ -72,8 +72,8 @@ class Models:
     timeout_s: float = 60.0
     say: Callable[[str], None] = lambda _: None
     """Tells people what is going on while they wait."""
-    troubles: dict[str, Trouble] = field(default_factory=dict[str, Trouble])
-    """Why each model that failed in this turn did."""
+    troubles: dict[int, Trouble] = field(default_factory=dict[int, Trouble])
+    """Why each model that failed in this turn did, by its place in the chain: two may have the same name."""
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     """Waits; may raise when nobody waits for the answer any more."""
     jitter: Callable[[], float] = random.random
@@ -93,10 +93,10 @@ class Models:
     async def ask(self, send: Send, *, withdrawn: bool, left_s: float, reset: Callable[[], Awaitable[None]]) -> Given:
         """`reset` is called before each further attempt: what was streamed of the last one is void."""
         end = time.monotonic() + max(left_s, LAST_ANSWER_S)
-        for candidate in self.chain:
-            if candidate.name in self.troubles:
+        for place, candidate in enumerate(self.chain):
+            if place in self.troubles:
                 continue
-            message = await self._candidate(candidate, send, end, reset)
+            message = await self._candidate(place, candidate, send, end, reset)
             if message is not None:
                 return Given(message, offline=False, model=candidate.name)
         whys = dict.fromkeys(trouble.why for trouble in self.troubles.values()) or dict.fromkeys([self.offline.note])
@@ -105,12 +105,12 @@ class Models:
         return Given(_only(await send(model, 0)), offline=True)
 
     async def _candidate(
-        self, candidate: Candidate, send: Send, end: float, reset: Callable[[], Awaitable[None]]
+        self, place: int, candidate: Candidate, send: Send, end: float, reset: Callable[[], Awaitable[None]]
     ) -> AIMessage | None:
         closed_s = candidate.breaker.closed_for_s()
         if closed_s > 0:
             words = f"{candidate.breaker.why}; it is not asked again for {closed_s:.0f} s"
-            self.troubles[candidate.name] = Trouble(words)
+            self.troubles[place] = Trouble(words)
             return None
         message, trouble = await self._attempts(candidate, send, end, reset)
         if trouble is None:
@@ -118,7 +118,7 @@ class Models:
             return message
         if trouble.down:
             candidate.breaker.failed(trouble.why, for_s=trouble.wait_s or 0)
-        self.troubles[candidate.name] = trouble
+        self.troubles[place] = trouble
         return None
 
     async def _attempts(

@@ -153,6 +153,8 @@ class Endpoint(BaseChatModel):
     async def respond(self, messages: Sequence[BaseMessage], tools: Sequence[Mapping[str, Any]]) -> AIMessage:
         """What the endpoint does not take is left out, and remembered, and it is asked again."""
         asked = Asked(self.spec.name, messages, tools, self.spec.options)
+        for message in messages:
+            self.hooks.names.learn(str(message.text))
         for attempt in range(ADAPTATIONS + 1):
             manner = self.line.manner
             body = compose(asked, manner, hide=self.hooks.names.hide)

@@ -35,7 +35,7 @@ async def answered(stage: Stage, *, models: tuple[str, ...], why: str = "") -> s
     add = here.plane.conversations.append
     await add(conversation.id, ModelMessage(text=ANSWER, final=True, model=models[0], offline=not models[0]), turn=turn.id)
     used = {"input_tokens": 3200, "output_tokens": 210, "money": 0.0012, "currency": "USD"} if models[0] else {}
-    end = TurnFinished(took_ms=4100, model_calls=1, tool_calls=4, models=models, why=why, **used)
+    end = TurnFinished(took_ms=4100, model_calls=1, tool_calls=4, models=models, why=why).model_copy(update=used)
     await here.plane.conversations.end_turn(turn.id, "finished", end)
     return conversation.id
 

@@ -1,6 +1,7 @@
 """Pseudonyms: nothing of a cluster's names goes out, everything comes back, whatever the chunks."""
 
 import random
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,23 @@ def test_the_same_conversation_gives_the_same_pseudonyms_on_every_replica_and_an
     other = Pseudonyms(conversation_key(b"secret", "conversation2"), NAMES)
     assert here.hide("payments") == there.hide("payments") != other.hide("payments")
     assert there.reveal(here.hide("payments")) == "payments"
+
+
+def test_a_name_that_a_later_text_tells_of_is_hidden_in_the_earlier_ones_too() -> None:
+    names, texts = pseudonyms(), ("the ledger is slow", "Deployment/shop/ledger has 0 of 2 pods; secretName: vault-token")
+    for text in texts:
+        names.learn(text)
+    assert not [word for word in ("ledger", "vault-token") for text in texts if word in names.hide(text)]
+
+
+def test_hosts_in_addresses_of_people_and_urls_are_hidden_and_services_by_their_names() -> None:
+    names = pseudonyms()
+    hidden = names.hide(
+        "by ann@acme-corp.com, http://vault.prod.acme:8200/x, http://payments.shop:80, http://localhost:1, https://ghcr.io/x"
+    )
+    assert not [word for word in ("acme", "vault", "payments", "shop") if word in hidden]
+    assert "http://localhost:1, https://ghcr.io/x" in hidden
+    assert re.search(r"http://app-\w{7}\.ns-\w{7}:80", hidden)
 
 
 def test_what_was_never_given_out_is_not_turned_back() -> None:
