@@ -1,6 +1,7 @@
 """Vectors of the seeds by the local model, made beforehand: a first start has better things to do than to read thirty cases.
 
-`scripts/seed-vectors` writes them anew after a seed was changed. They are found by the text that they stand for, so one that has changed is simply made when it is planted.
+`scripts/seed-vectors` writes them anew after a seed was changed. They are found by the text that they stand for, so one that
+has changed is simply made when it is planted.
 """
 
 import base64
