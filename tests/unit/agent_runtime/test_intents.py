@@ -36,6 +36,11 @@ UTTERANCES: list[tuple[str, Intent]] = [
     ("why did worker get OOMKilled twice today", Intent(D, ("worker",), minutes=720)),
     ("what changed so that checkout fails? why?", Intent(D, ("checkout",))),
     ("why are there errors in the logs of orders", Intent(D, ("orders",))),
+    ("customers get 502 at checkout", Intent(D, ("checkout",))),
+    ("reports does not start", Intent(D, ("reports",))),
+    ("checkout cannot reach payments", Intent(D, ("checkout", "reach", "payments"))),
+    ("I fixed recommend and it broke again", Intent(D, ("recommend", "broke"))),
+    ("what is the root cause of the invoices outage?", Intent(D, ("cause", "invoices", "outage"))),
     # in a namespace, in the cluster
     ("is anything wrong in shop?", Intent(D, (), "shop")),
     ("what's going on in the shop namespace", Intent(D, (), "shop", kind="namespace")),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent_runtime.models.intents import Ask, intent_of
 from knowledge.remedies import recommend
 from sandbox.objects import text
 from sandbox.scenarios import load
@@ -59,3 +60,10 @@ def test_from_the_fault_to_the_cure(scenario: str) -> None:
     bench.pass_time(LONG_ENOUGH)
     assert bench.sandbox.scenarios.status(scenario)["healthy"], bench.sandbox.scenarios.status(scenario)
     assert ask(bench).healthy, ask(bench).summary
+
+
+@pytest.mark.parametrize("scenario", list(load()))
+def test_its_questions_are_understood_without_a_model(scenario: str) -> None:
+    for language, questions in load()[scenario].questions.items():
+        for question in questions:
+            assert intent_of(question, namespaces=("shop",)).ask in (Ask.DIAGNOSE, Ask.CHANGES), (language, question)
