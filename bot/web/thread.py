@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tools.names import DIAGNOSE
+
 View = dict[str, Any]
 
 
@@ -12,6 +14,8 @@ def turns_of(entries: Sequence[View]) -> list[View]:
     for entry in entries:
         turn = turns.setdefault(str(entry["turn"] or f"seq-{entry['seq']}"), _new_turn())
         _take(turn, entry)
+    for turn in turns.values():
+        turn["charts"] = turn["charts"] if turn["measured"] else []
     return list(turns.values())
 
 
@@ -28,6 +32,8 @@ def _new_turn() -> View:
         "ends": [],
         "state": "queued",
         "message": "",
+        "measured": False,
+        "charts": [],
     }
 
 
@@ -44,8 +50,11 @@ def _take(turn: View, entry: View) -> None:
             for step in turn["steps"]:
                 if step["call"] == event["call"]:
                     step.update(status=event["status"], text=event["text"])
+            if event.get("name") == DIAGNOSE and event.get("command"):
+                turn["charts"].append(f"/api/v1/conversations/{entry['conversation']}/charts/{event['command']}/0/chart.svg")
         case "diagnosis":
             turn["diagnosis"] = event
+            turn["measured"] = turn["measured"] or _rests_on_metrics(event)
         case "model_message" if entry.get("tree") and (event["final"] or not event["tool_calls"]):
             turn["answer"] = entry["tree"]
         case "approval_requested" if event["approval"] not in turn["approvals"]:
@@ -66,6 +75,12 @@ def _take(turn: View, entry: View) -> None:
             turn["state"], turn["message"] = "failed", event["message"]
         case _:
             pass
+
+
+def _rests_on_metrics(event: View) -> bool:
+    """Then the step that made it has a chart."""
+    causes: list[View] = event["diagnosis"].get("root_causes", []) if event.get("stage") == "rules" else []
+    return any(item["source"] == "metric" for cause in causes for item in cause["evidence"])
 
 
 def _usage(event: View) -> View:

@@ -152,3 +152,16 @@ async def test_charts_on_a_telephone_in_japanese_and_the_picture_by_itself(stage
         assert await page.evaluate("() => document.documentElement.localName") == "svg"
         assert await page.evaluate("() => document.querySelectorAll('script, foreignObject, image, a, text').length") == 0
         view.expect_silence()
+
+
+async def test_without_scripts_the_picture_is_there_too(stage: Stage) -> None:
+    async with (
+        looked_at(stage) as conversation,
+        stage.page(stage.dana, f"/c/{conversation.id}", scripts=False, dark=True) as view,
+    ):
+        image = view.page.locator("noscript img.chart-image, img.chart-image")
+        await expect(image).to_have_count(1)
+        await expect(image).to_have_js_property("complete", True)
+        assert "theme=dark" in await image.evaluate("(i) => i.currentSrc")
+        assert await image.evaluate("(i) => i.naturalWidth") > 0
+        view.expect_silence()
