@@ -74,8 +74,10 @@ class Feedback:
             row = await log.lock(session, conversation)
             principal = await principal_in(session, principal.account)  # the role counts as it stands now
             asked = await session.get(TurnRow, turn) if is_id(turn) else None
-            if not may_read(row, principal) or asked is None or asked.conversation != conversation:
-                raise NotFound(f"there is no turn {one_line(turn, 40)!r} in this conversation, or it is not yours to read")
+            if not may_read(row, principal):
+                raise NotFound(f"there is no conversation {one_line(conversation, 40)!r}, or it is not yours to read")
+            if asked is None or asked.conversation != conversation:
+                raise NotFound(f"there is no turn {one_line(turn, 40)!r} in this conversation")
             if asked.state in OPEN:
                 raise Conflict("this turn has not ended yet; say it when there is an answer", code="running")
             role = weakest_role(row, principal)

@@ -103,7 +103,7 @@ async def lock(session: Session, conversation: str) -> ConversationRow:
     locked = select(ConversationRow).where(ConversationRow.id == conversation).with_for_update()
     row = await session.scalar(locked.execution_options(populate_existing=True)) if is_id(conversation) else None
     if row is None:
-        raise NotFound(f"there is no conversation {one_line(conversation, 40)!r}")
+        raise NotFound(f"there is no conversation {one_line(conversation, 40)!r}, or it is not yours to read")
     return row
 
 

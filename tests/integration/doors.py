@@ -21,9 +21,10 @@ from control_plane.clock import utc_now
 from control_plane.commands import Commands
 from control_plane.tables.accounts import AccountRow
 from control_plane.tables.safety import NotificationRow
+from knowledge.cases import Case
 from protocol.approval import Role
 from protocol.commands import Kubectl, PreparePlan, PromQuery, ScopeLimit
-from protocol.events import ToolFinished
+from protocol.events import ModelMessage, ToolFinished, TurnFinished
 from protocol.ids import new_id
 from protocol.kubectl import parse
 from protocol.kubectl.calls import WriteCall
@@ -33,7 +34,7 @@ from tests.integration.http_server import Here, Person, http_server, plan_for, r
 WHO = ("nobody", "tenant", "cluster", "namespace", "viewer", "operator", "approver", "admin")
 OUTSIDE = ("tenant", "cluster", "namespace")
 """People of elsewhere: to them what is here must be as if it were not."""
-IDS = ("conversation", "approval", "command", "event", "account", "agent", "freeze", "notification", "cluster", "turn")
+IDS = ("conversation", "approval", "command", "event", "account", "agent", "freeze", "notification", "cluster", "turn", "case")
 _HOLE = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 
@@ -131,6 +132,12 @@ class Scene:
         if "account" in needs:
             made = await plane.accounts.create(f"person-{self.made}", "", (), by="system")
             found["account"] = made.id
+        if "turn" in needs and ended:
+            await plane.conversations.claim_turn(found["turn"])
+            await plane.conversations.append(found["conversation"], ModelMessage(text="so", final=True), turn=found["turn"])
+            await plane.conversations.end_turn(found["turn"], "finished", TurnFinished(took_ms=1))
+        if "case" in needs:
+            found["case"] = await self._case()
         if "freeze" in needs:
             found["freeze"] = await self._freeze()
         if "notification" in needs:
@@ -156,6 +163,14 @@ class Scene:
             admin, cluster=self.here.cluster.id, window=cast(Any, window), reason="holiday"
         )
         return added.id
+
+    async def _case(self) -> str:
+        case = Case(
+            id=new_id(), title=f"heron-{self.made} was killed", explanation="heron is killed at its limit", fix="more memory",
+            code="memory-limit-too-low", outcome="held", cluster=self.here.cluster.id, namespace="aviary",
+        )  # fmt: skip
+        await self.here.plane.cases.bring_in([case], self.people["admin"].principal)
+        return case.id
 
     async def _notification(self) -> str:
         row = NotificationRow(
@@ -187,7 +202,8 @@ class Scene:
         async with asked as answer:
             if answer.content_type in ("text/event-stream", "image/png"):
                 return answer.status, ""
-            return answer.status, _without(await read(answer), things)
+            said = await answer.text() if answer.content_type == "application/x-ndjson" else await read(answer)
+            return answer.status, _without(said, things)
 
 
 def filled_text(text: str, things: dict[str, str]) -> str:
