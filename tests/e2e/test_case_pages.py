@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from knowledge.wording import title
-from protocol.events import CaseEnded, Language
+from protocol.events import ApprovalRequested, CaseEnded, Language
 from tests.e2e import story
 from tests.e2e.browser import PHONE, picture
 from tests.e2e.conftest import Stage
@@ -82,12 +82,16 @@ async def say_wrong(stage: Stage, language: Language, folder: Path) -> None:
 async def test_ends_of_a_soak_on_a_phone_and_without_scripts(stage: Stage, tmp_path: Path) -> None:
     conversation, turn = await answered(stage)
     add = stage.here.plane.conversations.append
+    await add(conversation, ApprovalRequested(approval="x"), turn=turn)
     await add(conversation, ended("held", "Nothing is wrong."), turn=turn)
     await add(conversation, ended("void", "Deployment/shop/payments is not there any more."), turn=turn)
     await add(conversation, ended("relapsed", "<b>It is back</b>"))
     async with stage.page(stage.dana, f"/c/{conversation}", language="ja", size=PHONE, dark=True) as view:
         await expect(view.page.locator(".soak-held")).to_be_visible()
         await expect(view.page.locator("article.relapse")).to_contain_text("<b>It is back</b>")
+        # Where it was said to be healed, it is said as well.
+        await expect(view.page.locator("p.soak-relapsed")).to_be_visible()
+        await expect(view.page.locator("article.relapse")).to_have_count(1)
         await expect(view.page.locator("[data-stop]")).to_be_hidden()
         await sound(view.page)
         await picture(view.page, "relapse-phone", tmp_path)

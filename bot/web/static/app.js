@@ -84,7 +84,10 @@ function chat() {
 
   const stream = new Stream(conversation, {
     state: connection,
-    log: (entry) => plan(take(thread, entry)),
+    log: (entry) => {
+      plan(take(thread, entry));
+      if (entry.event.type === "case_ended") ofApproval(entry.event.approval);
+    },
     approval: (view) => {
       thread.approvals.set(view.id, view);
       ofApproval(view.id);

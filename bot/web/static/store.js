@@ -7,7 +7,7 @@ export function emptyThread() {
 /** Take one log entry. Gives the turn that changed. */
 export function take(thread, entry) {
   const turn = turnOf(thread, entry.turn ?? `seq-${entry.seq}`);
-  STEPS[entry.event.type]?.(turn, entry.event, entry);
+  STEPS[entry.event.type]?.(turn, entry.event, entry, thread);
   if (!(entry.event.type in STEPS)) turn.notes.push({ kind: "unknown", text: entry.event.kind ?? entry.event.type, at: entry.at });
   return turn;
 }
@@ -87,9 +87,13 @@ const STEPS = {
   case_stored(turn, event) {
     turn.notes.push({ kind: "case", text: event.title });
   },
-  case_ended(turn, event, entry) {
+  case_ended(turn, event, entry, thread) {
     if (!turn.question) turn.state = "finished"; // an entry of its own, not the end of a question
     turn.ends.push({ ...event, at: entry.at });
+    for (const fixed of thread.turns.values()) {
+      // Where it says "healed", it also says that it did not stay so.
+      if (fixed !== turn && fixed.approvals.includes(event.approval)) fixed.ends.push({ ...event, at: entry.at, later: true });
+    }
   },
   turn_resumed(turn) {
     turn.notes.push({ kind: "resumed", text: "" });

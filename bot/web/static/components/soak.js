@@ -5,7 +5,7 @@ import { sentences, t, time } from "../i18n.js";
 
 /** `end` is a case_ended event with `at`. */
 export function caseEnd(end) {
-  return end.end === "relapsed" ? relapse(end) : note(end);
+  return end.end === "relapsed" && !end.later ? relapse(end) : note(end);
 }
 
 function relapse(end) {
@@ -22,8 +22,8 @@ function note(end) {
   const good = end.end === "held";
   return h(
     "p", { class: `note soak-${end.end}` },
-    icon(good ? "check" : "clock"),
-    h("span", {}, h("b", {}, t(`soak.${end.end}`)), " · ", t("soak.after", { time: span(end.after_s) }), end.message && !good ? ` · ${end.message}` : ""),
+    icon(good ? "check" : end.later ? "warn" : "clock"),
+    h("span", {}, h("b", {}, t(`soak.${end.end}`)), " · ", t("soak.after", { time: span(end.after_s) }), end.message && !good && !end.later ? ` · ${end.message}` : ""),
   );
 }
 
