@@ -50,6 +50,7 @@ class Replica:
         self.holder = new_id()
         """This start of the process."""
         self._lease: Lease | None = None
+        self._certain = False
         self._lapse: asyncio.TimerHandle | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -62,7 +63,7 @@ class Replica:
     @property
     def held(self) -> bool:
         """Is it certain that nobody else has our lease?"""
-        return self._lapse is not None
+        return self._certain
 
     async def start(self) -> None:
         """Take the lease; waits for one whose holder died until it ends. Raises Conflict when a live replica has the same
@@ -91,9 +92,8 @@ class Replica:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
             self._keeper = None
-        if self._lapse is not None:
-            self._lapse.cancel()
-            self._lapse = None
+        self._disarm()
+        self._certain = False
         lease, self._lease = self._lease, None
         if lease is not None:
             with contextlib.suppress(*_FAILURES):
@@ -134,14 +134,19 @@ class Replica:
         return tuple(held for held in found if held.live and held.holder != self.holder)
 
     def _holds(self, lease: Lease, since: float) -> None:
-        self._lease = lease
+        self._lease, self._certain = lease, True
+        self._disarm()
+        if self._db.dialect != "sqlite":  # there the file lock says it: nobody else opens these tables, however slow they are
+            self._lapse = asyncio.get_running_loop().call_at(since + self._ttl, self._lapsed)
+
+    def _disarm(self) -> None:
         if self._lapse is not None:
             self._lapse.cancel()
-        self._lapse = asyncio.get_running_loop().call_at(since + self._ttl, self._lapsed)
+            self._lapse = None
 
     def _lapsed(self) -> None:
         """From now on another may take the lease: what runs here ends first."""
-        self._lapse = None
+        self._certain = False
         log.error("the lease was not renewed in time: durable work of this replica stops until it is", executor=self.id)
         self._durable.hold()
 
@@ -176,8 +181,8 @@ class Replica:
     def _lost(self) -> None:
         """Taken by another: at once, whatever the timer says."""
         self._lease = None
-        if self._lapse is not None:
-            self._lapse.cancel()
+        self._disarm()
+        if self._certain:
             self._lapsed()
 
     async def _take_over(self) -> None:

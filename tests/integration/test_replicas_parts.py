@@ -110,8 +110,11 @@ async def replica(
         await database.stop()
 
 
-async def test_who_loses_the_lease_stops_and_takes_up_its_work_when_it_has_it_again(tmp_path: Path) -> None:
-    async with replica(tmp_path / "a", 1.5) as (here, durable, calls, database):
+async def test_who_loses_the_lease_stops_and_takes_up_its_work_when_it_has_it_again(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    url = postgres.new_database()
+    async with replica(tmp_path / "a", 1.5, database_url=url) as (here, durable, calls, database):
         await durable.start("turn_v1", "turn:x", "x")
         await until(lambda: calls, "it runs")
         async with database.transaction() as session:
