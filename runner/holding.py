@@ -11,12 +11,14 @@ import structlog
 
 from protocol.ids import new_id
 from protocol.text import one_line
+from runner.clocks import elapsed
 from runner.config import RunnerConfig
 from runner.kube.client import KubeClient
 from runner.lease import Lease, LeaseUnavailable
 
 log = structlog.get_logger("runner.lease")
 
+_AGAIN_S = 2.0
 _ALONE = "a second runner with this identity is kept out by the control plane only"
 
 
@@ -26,6 +28,8 @@ class Holding:
 
     lease: Lease | None
     why_none: str = ""
+    patience_s: float = 30
+    """A right that isn't there may be on its way: manifests are applied one by one."""
 
     @classmethod
     def of(cls, config: RunnerConfig, client: KubeClient, now: Callable[[], datetime]) -> "Holding":
@@ -36,21 +40,26 @@ class Holding:
             return cls(None, f"a runner outside of its cluster uses no Lease: {_ALONE}")
         namespace = config.lease_namespace or client.access.namespace
         holder = f"{one_line(gethostname(), 63)}_{new_id()}"
-        return cls(
-            Lease(
-                client, namespace=namespace, name=config.lease_name, holder=holder, now=now, duration_s=config.lease_duration_s
-            )
+        lease = Lease(
+            client, namespace=namespace, name=config.lease_name, holder=holder, now=now, duration_s=config.lease_duration_s
         )
+        return cls(lease, patience_s=config.lease_duration_s)
 
     async def acquire(self) -> bool:
         """Wait for our turn; at once where no Lease is used. Never False."""
-        if self.lease is not None:
+        give_up_at = elapsed() + self.patience_s
+        while self.lease is not None:
             try:
                 await self.lease.acquire()
             except LeaseUnavailable as reason:
-                self.lease, self.why_none = None, f"{reason}: {_ALONE}"
-        if self.lease is None:
-            log.warning("no_lease", why=self.why_none)
+                log.warning("no_lease_yet", why=str(reason))
+                if elapsed() >= give_up_at and not reason.for_now:
+                    self.lease, self.why_none = None, f"{reason}: {_ALONE}"
+                else:
+                    await asyncio.sleep(_AGAIN_S)
+            else:
+                return True
+        log.warning("no_lease", why=self.why_none)
         return True
 
     async def until_lost(self, replaced: Callable[[], Awaitable[bool]]) -> None:

@@ -34,6 +34,11 @@ Place = Literal["waiting", "active", "unsure"]
 class LeaseUnavailable(Exception):
     """There can be no Lease here. The message says why, for people."""
 
+    def __init__(self, message: str, *, for_now: bool = False) -> None:
+        super().__init__(message)
+        self.for_now = for_now
+        """The account itself was refused (401): that ends or nothing works, and is no reason to go on without a Lease."""
+
 
 class Lease:
     """`acquire`, then `keep` until it returns; `release` at the end. Not shared between tasks but for `left` and `place`."""
@@ -116,7 +121,8 @@ class Lease:
             self._held = await self._taken(found)
         except KubeError as error:
             if error.status in _NO_RIGHT:
-                raise LeaseUnavailable(f"the Lease {self.where} can't be used: {error.message}") from error
+                words = f"the Lease {self.where} can't be used: {error.message}"
+                raise LeaseUnavailable(words, for_now=error.status == 401) from error
             # 409: another one was faster. Anything else may be over in a moment.
             log.info("lease_not_taken", lease=self.where, error=error.message)
             return False
