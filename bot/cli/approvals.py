@@ -37,6 +37,11 @@ def list_approvals(*, states: tuple[str, ...], limit: int, as_json: bool, where:
             )
             table.add_row(*(one_line(str(cell), 120) for cell in cells))
         Console().print(table)
+        for note in cast(list[View], (await client.get("/api/v1/notifications"))["notifications"]):
+            told = (
+                f"{note['by_name']} broke the glass in {note['cluster_name']} at {note['at']}: {note['what']}. {note['reason']}"
+            )
+            Console(highlight=False).print(one_line(told, 600), style="bold red", markup=False, soft_wrap=True)
 
     return with_client(work, **where)
 

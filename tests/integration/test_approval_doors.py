@@ -205,6 +205,8 @@ async def test_breaking_the_glass_needs_the_page_and_others_hear_of_it_at_once(t
             pass
         assert (told[0]["by_name"], told[0]["approval"]) == ("Ann", approval.id)
     assert (await town.ann.call("GET", "/api/v1/notifications"))[1]["notifications"] == []
+    code, listed = await opsthread(town, town.bob, "approvals", "list", "--state", "approved")
+    assert (code, f"Ann broke the glass in {town.here.cluster.name}" in listed) == (0, True)
     note = (await town.bob.call("GET", "/api/v1/notifications"))[1]["notifications"][0]
     far = await town.here.person("far", Role.APPROVER, namespaces=("other",))
     assert (await far.call("POST", f"/api/v1/notifications/{note['id']}/seen"))[0] == 404

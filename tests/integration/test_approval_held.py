@@ -11,6 +11,7 @@ from control_plane.approvals import Approval, Approvals
 from control_plane.clock import utc_now
 from control_plane.principals import Principal
 from protocol.approval import ApprovalState, Decision, Role
+from protocol.commands import Execute
 from protocol.events import ModelMessage, UserMessage
 from protocol.freeze import Once
 from protocol.objects import ObjectRef
@@ -153,3 +154,16 @@ async def test_a_rejection_with_a_reason_is_read_by_the_agent_in_a_turn_that_pro
     assert "**Rejected** by Bob" in told.all(ModelMessage)[-1].text
     assert "approval_requested" not in told.types
     assert house.script.executions == []
+
+
+async def test_the_undo_runs_under_a_grant_of_its_own(house: House) -> None:
+    ann, bob = await house.person("ann", Role.OPERATOR), await house.person("bob", Role.APPROVER)
+    house.script.checks = ["worse"]
+    approval = await house.approve(await asked(house, ann), bob)
+    assert (await run(house, approval)).state is ApprovalState.ROLLED_BACK
+    sent = [job.request.command for job in house.runner.jobs]
+    action, undo = (command.grant.grant for command in sent if isinstance(command, Execute))
+    assert (action.purpose, undo.purpose) == ("action", "undo")
+    assert action.nonce != undo.nonce
+    assert action.plan_hash == undo.plan_hash == approval.plan.plan_hash
+    assert undo.issued_at >= action.issued_at
