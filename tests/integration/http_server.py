@@ -229,7 +229,9 @@ async def http_server(folder: Path, *, pace: Pace = PACE, **settings: Any) -> As
     port = cast(int, listener.getsockname()[1])
     async with control_plane(chosen) as plane, _client() as client:
         app = build_app(plane, AgentRuntime(plane), pace=pace)
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=3)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=3, proxy_headers=False
+        )
         server = _Server(config)
         serving = asyncio.create_task(server.serve([listener]))
         try:
