@@ -8,6 +8,7 @@ is never shortened, and lines that stay are verbatim, so that they can still be 
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from json import dumps
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -52,13 +53,13 @@ def compact(messages: Sequence[BaseMessage], *, tokens: int, cited: Collection[s
     diagnoses quote: their lines stay, even where that is more than fits."""
     room = int(max(tokens - BESIDES, 400) * CHARACTERS_A_TOKEN)
     short = list(messages)
-    if size_of(short) <= room:
+    over = size_of(short) - room
+    if over <= 0:
         return short
     quoted = _lines_of(cited)
-    results = _results(short)
-    for result in results[:-FRESH]:
-        _shorten(short, result, quoted)
-        if size_of(short) <= room:
+    for result in _results(short)[:-FRESH]:
+        over -= _shorten(short, result, quoted)
+        if over <= 0:
             return short
     short = _without_earlier(short, room)
     for result in _results(short)[-FRESH:]:
@@ -68,7 +69,8 @@ def compact(messages: Sequence[BaseMessage], *, tokens: int, cited: Collection[s
     return short
 
 
-def shortened(text: str, call: str, quoted: Collection[str]) -> str:
+@lru_cache(maxsize=256)  # each round of a turn shortens the same old results again
+def shortened(text: str, call: str, quoted: frozenset[str]) -> str:
     """A rendered result with its quoted lines, a few that read like trouble, and how to read it again."""
     head, opened, rest = text.partition(f"{OPEN}\n")
     inner, closed, tail = rest.rpartition(f"\n{CLOSE}")
@@ -121,12 +123,14 @@ def _results(messages: Sequence[BaseMessage]) -> list[_Result]:
     ]
 
 
-def _shorten(messages: list[BaseMessage], result: _Result, quoted: Collection[str]) -> None:
+def _shorten(messages: list[BaseMessage], result: _Result, quoted: frozenset[str]) -> int:
+    """By how many characters."""
     old = messages[result.at]
     text = str(old.text)
     short = shortened(text, result.call, quoted)
     if short != text:
         messages[result.at] = old.model_copy(update={"content": short})
+    return len(text) - len(short)
 
 
 def _without_earlier(messages: list[BaseMessage], room: int) -> list[BaseMessage]:
