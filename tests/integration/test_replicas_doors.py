@@ -1,4 +1,4 @@
-"""Doors that are open to strangers, behind a proxy: the client is counted, not the proxy, and a stranger can't write who they are."""
+"""Doors that are open to strangers, behind a proxy: the client is counted, not the proxy; and nobody writes who they are."""
 
 from pathlib import Path
 
