@@ -10,7 +10,7 @@ from playwright.async_api import expect
 from control_plane.model_requests import packed
 from control_plane.spending import Sent, Spender, Used
 from protocol.approval import Role
-from protocol.events import ModelMessage, TurnFinished
+from protocol.events import LiveProgress, ModelMessage, TurnFinished
 from tests.e2e.browser import picture
 from tests.e2e.conftest import Stage
 from tests.e2e.story import ANSWER, HOSTILE, begin, look
@@ -71,3 +71,14 @@ async def test_others_see_the_cost_alone_and_rules_cost_nothing(stage: Stage) ->
         view.expect_silence()
     async with stage.page(stage.dana, f"/c/{with_model}", scripts=False) as view:
         await expect(view.page.locator(".usage-line")).to_contain_text("3,410 tokens (3,200 in, 210 out) · 0.0012 USD · big-1")
+
+
+async def test_a_wait_for_the_model_is_shown_while_it_lasts(stage: Stage) -> None:
+    here = stage.here
+    conversation, turn = await begin(here, stage.dana)
+    async with stage.page(stage.dana, f"/c/{conversation.id}") as view:
+        await expect(view.page.locator(".note.waiting")).to_contain_text("Thinking")
+        note = LiveProgress(turn=turn.id, note="The model asks us to wait 5 s: the endpoint is overloaded (529).")
+        await here.plane.conversations.publish_live(conversation.id, note)
+        await expect(view.page.locator(".note.waiting")).to_contain_text("wait 5 s")
+        view.expect_silence()
