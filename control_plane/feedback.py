@@ -15,7 +15,7 @@ from control_plane.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from control_plane.principals import Principal
 from control_plane.readers import may_read, weakest_role
 from control_plane.tables.cases import FeedbackRow
-from control_plane.tables.conversations import LogEntryRow, TurnRow
+from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
 from control_plane.turns import OPEN
 from knowledge.diagnosis.catalogue import CATALOGUE
 from knowledge.weights import Vote
@@ -110,6 +110,17 @@ class Feedback:
         query = select(FeedbackRow).where(FeedbackRow.conversation == conversation, FeedbackRow.account == principal.account)
         async with self._db.read() as session:
             return tuple(_given(row) for row in await session.scalars(query.order_by(FeedbackRow.created_at)))
+
+    async def seen_by(self, conversation: str, principal: Principal) -> tuple[FeedbackGiven, ...]:
+        """Everybody's for an approver of the whole conversation; for others what they have said themselves. Raises NotFound."""
+        async with self._db.read() as session:
+            row = await session.get(ConversationRow, conversation) if is_id(conversation) else None
+            if row is None or not may_read(row, principal):
+                raise NotFound(f"there is no conversation {one_line(conversation, 40)!r}, or it is not yours to read")
+            role = weakest_role(row, principal)
+        if role is not None and role_at_least(role, Role.APPROVER):
+            return await self.of_conversation(conversation)
+        return await self.mine(conversation, principal)
 
     async def of_conversation(self, conversation: str) -> tuple[FeedbackGiven, ...]:
         """Everybody's. Whoever asks has checked that the conversation may be read."""

@@ -46,14 +46,15 @@ async def list_root_causes(me: Me, reader: Reader) -> dict[str, Any]:
 
 @router.get("/conversations/{conversation}/feedback")
 async def list_feedback(conversation: ConversationId, me: Me, plane: Plane) -> dict[str, Any]:
-    """What you have said about its answers, and how many found each right or wrong."""
-    await plane.conversations.get(conversation, me.principal)
+    """What you have said about its answers, and how many found each right or wrong. An approver also reads what others said
+    (`all`)."""
+    seen = await plane.feedback.seen_by(conversation, me.principal)
     counts: dict[str, dict[str, int]] = {}
     for one in await plane.feedback.of_conversation(conversation):
         tally = counts.setdefault(one.turn, {"right": 0, "wrong": 0})
         tally[one.verdict] += 1
-    mine = await plane.feedback.mine(conversation, me.principal)
-    return {**listing("feedback", [feedback_view(one) for one in mine]), "counts": counts}
+    mine = [feedback_view(one) for one in seen if one.account == me.account]
+    return {**listing("feedback", mine), "counts": counts, "all": [feedback_view(one) for one in seen]}
 
 
 @router.post("/conversations/{conversation}/turns/{turn}/feedback")

@@ -102,7 +102,7 @@ def reset_weights(yes: Yes = False, url: Url = None, token: Token = None, data_d
 
 
 def feedback(
-    verdict: Annotated[str, typer.Argument(help="right, wrong, or causes: lists what an actual cause can be.")],
+    verdict: Annotated[str, typer.Argument(help="right or wrong; list: what was said; causes: what an actual cause can be.")],
     actual: Annotated[str, typer.Option(help="With wrong: what it was, by its code.")] = "",
     note: Annotated[str, typer.Option(help="In your own words; secrets in it are blacked out.")] = "",
     conversation: Annotated[str | None, typer.Option(help="Which; the newest when absent.")] = None,
@@ -113,11 +113,13 @@ def feedback(
     as_json: Json = False,
 ) -> None:
     """Say whether an answer was right. Everybody's word is kept; an approver's moves what is suspected first."""
-    from bot.cli.feedback import give, list_causes
+    from bot.cli.feedback import give, list_causes, list_said
 
     where = {"url": url, "token": token, "data_dir": data_dir}
     if verdict == "causes":
         raise SystemExit(list_causes(as_json=as_json, where=where))
+    if verdict == "list":
+        raise SystemExit(list_said(conversation=conversation, as_json=as_json, where=where))
     if verdict not in ("right", "wrong"):
-        raise typer.BadParameter("say right, wrong or causes", param_hint="VERDICT")
+        raise typer.BadParameter("say right, wrong, list or causes", param_hint="VERDICT")
     raise SystemExit(give(verdict, conversation=conversation, turn=turn, actual=actual, note=note, where=where))

@@ -42,7 +42,7 @@ def list_cases(*, filters: dict[str, str], limit: int, as_json: bool, where: Whe
         for name in ("id", "cause", "object", "where", "outcome", "from"):
             table.add_column(name, no_wrap=name == "id", overflow="fold")
         for case in cases:
-            table.add_row(*(_cell(text) for text in _row(case)))
+            table.add_row(*(cell(text) for text in _row(case)))
         console = Console()
         console.print(table)
         if body["next"]:
@@ -136,7 +136,7 @@ def show_weights(*, history: bool, as_json: bool, where: Where) -> Exit:
             Table("version", "what", "before", "after", "why", "when") if history else Table("what", "cause", "weight", "votes")
         )
         for row in rows:
-            table.add_row(*(_cell(text) for text in (_change(row) if history else _weight(row))))
+            table.add_row(*(cell(text) for text in (_change(row) if history else _weight(row))))
         console.print(table)
 
     return with_client(work, **where)
@@ -231,5 +231,6 @@ def _change(row: dict[str, Any]) -> tuple[str, ...]:
     return str(row["version"]), row["key"], f"{row['before']:g}", f"{row['after']:g}", row["why"], row["at"]
 
 
-def _cell(text: object) -> str:
+def cell(text: object) -> str:
+    """Anybody's text in a table, on one line and without its markup."""
     return one_line(str(text), 200).replace("[", "\\[")

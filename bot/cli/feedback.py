@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bot.cli.calling import with_client
-from bot.cli.cases import Where
+from bot.cli.cases import Where, cell
 from bot.cli.client import ApiError, Client
 from bot.cli.exits import Exit
 from bot.cli.screen import Screen
@@ -37,6 +37,24 @@ def list_causes(*, as_json: bool, where: Where) -> Exit:
         table = Table("code", "what it is", "group")
         for cause in causes:
             table.add_row(str(cause["code"]), str(cause["title"]), str(cause["group"]))
+        Console().print(table)
+
+    return with_client(work, **where)
+
+
+def list_said(*, conversation: str | None, as_json: bool, where: Where) -> Exit:
+    """Of the newest conversation unless it is named: one's own, and for an approver everybody's."""
+
+    async def work(client: Client) -> None:
+        chosen = conversation or (await newest(client, None, None))[0]
+        said = cast(list[dict[str, Any]], (await client.get(f"/api/v1/conversations/{chosen}/feedback"))["all"])
+        if as_json:
+            print(json.dumps(said, ensure_ascii=False, indent=2))
+            return
+        table = Table("who", "verdict", "the answer said", "actual cause", "in their words", "counts")
+        for one in said:
+            words = (one["account_name"], one["verdict"], one["code"] or "-", one["actual"] or "-", one["note"] or "-")
+            table.add_row(*(cell(word) for word in words), "yes" if one["counted"] else "no")
         Console().print(table)
 
     return with_client(work, **where)

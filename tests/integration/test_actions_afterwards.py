@@ -103,6 +103,12 @@ async def test_the_next_process_finds_it_and_concludes(house: House) -> None:
             return bool(asked) and asked[0] in finished and await house.plane.approvals.unconcluded() == ()
 
         await until(concluded, "the next process concludes", 60)
+
+        async def looked_at() -> bool:
+            soak = await house.plane.soaks.get(approval.id)
+            return soak is not None and (soak.attempts > 0 or bool(soak.mark))
+
+        await until(looked_at, "the process sees to soaks", 30)
     finally:
         await runtime.stop()
     assert (await count(house, approval))[:2] == (1, 1)

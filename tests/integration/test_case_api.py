@@ -173,6 +173,9 @@ async def test_feedback_by_rest(stage: Stage) -> None:
     _, seen = await stage.alex.call("GET", f"/api/v1/conversations/{conversation}/feedback")
     assert seen["counts"] == {turn: {"right": 0, "wrong": 2}}
     assert [one["account_name"] for one in seen["feedback"]] == ["Alex"]
+    assert [one["account_name"] for one in seen["all"]] == ["Dana", "Alex"]
+    _, seen = await stage.dana.call("GET", f"/api/v1/conversations/{conversation}/feedback")
+    assert [one["account_name"] for one in seen["all"]] == ["Dana"]
     _, weights = await stage.dana.call("GET", "/api/v1/weights?lang=zh")
     assert {row["key"]: row["weight"] for row in weights["weights"]} == {"disk-full": 0.917, "node-pressure": 1.091}
     for who, expected in ((stage.shop_viewer, 404), (stage.shop_admin, 404)):

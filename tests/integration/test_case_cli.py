@@ -115,6 +115,8 @@ async def test_feedback_and_weights(terminal: Terminal) -> None:
     assert code == 0
     code, out = await terminal.type("weights", "show")
     assert (code, "node-pressure" in out) == (0, True)
+    code, out = await terminal.type("feedback", "list", "--conversation", conversation)
+    assert (code, "the node" in out, "Alex" in out) == (0, True, True)
     code, out = await terminal.type("feedback", "causes")
     assert (code, "memory-limit-too-low" in out) == (0, True)
     assert (await terminal.type("feedback", "maybe"))[0] == 2
