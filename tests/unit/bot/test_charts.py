@@ -99,7 +99,7 @@ def test_a_range_query_becomes_a_chart() -> None:
     assert table_of(chart)[0] == {"label": "p11", "first": "1", "min": "1", "max": "12", "last": "12"}
 
 
-NOTHING: tuple[Any, ...] = (
+NOTHING: tuple[dict[str, Any] | None, ...] = (
     None,
     {},
     {"series": []},
