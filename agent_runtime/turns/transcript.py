@@ -59,7 +59,7 @@ def _earlier(entries: Sequence[LogEntry], limit: int) -> list[BaseMessage]:
     if diagnosis is not None:
         causes = ", ".join(f"{c.code} at {c.object} ({c.confidence:.2f})" for c in diagnosis.root_causes[:2])
         lines.append(f"[diagnosis: {causes or ('healthy' if diagnosis.healthy else 'not known')}]")
-        lines += _quoted(diagnosis, entries)
+        lines += _quoted(diagnosis, entries, QUOTED if limit == EARLIER_TEXT else 1)
     lines += [line for e in entries if (line := _became_of(e)) is not None]
     metadata: dict[str, Any] = {DIAGNOSIS_KEY: diagnosis.model_dump(mode="json")} if diagnosis is not None else {}
     return [
@@ -68,10 +68,10 @@ def _earlier(entries: Sequence[LogEntry], limit: int) -> list[BaseMessage]:
     ]
 
 
-def _quoted(diagnosis: Diagnosis, entries: Sequence[LogEntry]) -> list[str]:
+def _quoted(diagnosis: Diagnosis, entries: Sequence[LogEntry], most: int) -> list[str]:
     """The evidence of an earlier diagnosis, and the call that it came from. To be quoted again it must be read again."""
     titles = {e.event.call: e.event.title for e in entries if isinstance(e.event, ToolStarted)}
-    first = diagnosis.root_causes[0].evidence[:QUOTED] if diagnosis.root_causes else ()
+    first = diagnosis.root_causes[0].evidence[:most] if diagnosis.root_causes else ()
     return [
         f"[evidence then: {fenced_words(one_line(piece.excerpt, 160))} at {piece.object}"
         + (f"; read it again with {one_line(titles[piece.tool_result], 160)}]" if piece.tool_result in titles else "]")

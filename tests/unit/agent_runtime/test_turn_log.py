@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from agent_runtime.models.view import DIAGNOSIS_KEY, view_of
-from agent_runtime.turns.transcript import EARLIER_TURNS, history, this_turn
+from agent_runtime.turns.transcript import EARLIER_TURNS, OLD_TURNS, history, this_turn
 from agent_runtime.turns.turn_log import opening_call, read_turn_log
 from protocol.approval import ApprovalState
 from protocol.diagnosis import Diagnosis
@@ -121,12 +121,13 @@ def test_what_the_cluster_said_of_an_action_is_marked_as_data() -> None:
 
 def test_history_is_capped_in_turns_and_in_text() -> None:
     log: list[LogEntry] = []
-    for n in range(EARLIER_TURNS + 5):
+    for n in range(EARLIER_TURNS + OLD_TURNS + 5):
         text = ModelMessage(text="x" * 50_000, final=True)
         log += entries(UserMessage(text="y" * 50_000, by="a", by_name="A"), text, turn=f"turn{n:012d}", first=2 * n + 1)
     messages = history(log, before=TURN)
-    assert len(messages) == 2 * EARLIER_TURNS
-    assert sum(len(str(m.text)) for m in messages) < 12_000
+    assert len(messages) == 2 * (EARLIER_TURNS + OLD_TURNS)
+    assert sum(len(str(m.text)) for m in messages[2 * OLD_TURNS :]) < 12_000
+    assert sum(len(str(m.text)) for m in messages[: 2 * OLD_TURNS]) < 6_000
 
 
 def test_a_turn_without_an_answer_leaves_no_dangling_call_in_the_history() -> None:
