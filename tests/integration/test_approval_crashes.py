@@ -4,9 +4,11 @@ takes it up from the tables alone. Whatever the point: the cluster is written to
 """
 
 import asyncio
-import inspect
+import json
+import signal
+import sys
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,65 +17,22 @@ import pytest
 
 from agent_runtime.actions.step import ActionStep
 from control_plane.approvals import Approval
+from control_plane.assembly import control_plane
 from control_plane.clock import utc_now
 from control_plane.principals import Principal
 from control_plane.services import ControlPlane
+from control_plane.settings import Settings
 from protocol.approval import ApprovalState, Role, Trigger
+from protocol.bus import RunnerMode
 from protocol.grant import GRANT_SECONDS
 from protocol.objects import ObjectRef
 from protocol.remediation import SetResources
-from tests.integration.agent_house import House, agent_house
+from tests.integration.agent_house import ClusterScript, House, agent_house
+from tests.integration.fake_runner import FakeRunner
+from tests.integration.fuses import Fuse, Killed, fused
 
 S = ApprovalState
 MOST_POINTS = 60
-
-
-class Killed(BaseException):
-    """As SIGKILL: nothing of the process's own code runs after it."""
-
-
-@dataclass
-class Fuse:
-    """Lets so many moments pass, and kills at the next: right before or right after a call that leaves the process."""
-
-    left: int
-    burnt: str = ""
-    dead: bool = False
-    seen: list[str] = field(default_factory=list[str])
-
-    def moment(self, name: str) -> None:
-        if self.dead:
-            raise Killed
-        self.seen.append(name)
-        if self.left == 0:
-            self.dead, self.burnt = True, name
-            raise Killed
-        self.left -= 1
-
-
-class Fused:
-    """A service whose every call is two moments."""
-
-    def __init__(self, service: Any, fuse: Fuse, name: str) -> None:
-        self._service, self._fuse, self._name = service, fuse, name
-
-    def __getattr__(self, called: str) -> Any:
-        real = getattr(self._service, called)
-        if not inspect.iscoroutinefunction(real):
-            return real
-
-        async def call(*args: Any, **more: Any) -> Any:
-            self._fuse.moment(f"before {self._name}.{called}")
-            result = await real(*args, **more)
-            self._fuse.moment(f"after {self._name}.{called}")
-            return result
-
-        return call
-
-
-def fused(plane: ControlPlane, fuse: Fuse) -> ControlPlane:
-    parts: dict[str, Any] = {name: Fused(getattr(plane, name), fuse, name) for name in ("approvals", "commands")}
-    return replace(plane, **parts)
 
 
 @pytest.fixture
@@ -218,3 +177,41 @@ async def test_a_process_that_starts_does_nothing_with_what_was_not_approved(
     await step(house).run(approval.id)
     assert (await house.plane.approvals.get(approval.id)).state is state
     assert house.script.executions == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "count", "checks", "writes", "state"),
+    [
+        ("before commands.execute", 1, "healthy", [], S.FAILED),
+        ("after commands.execute", 1, "healthy", ["action"], S.SUCCEEDED),
+        ("after commands.execute", 2, "worse", ["action", "undo"], S.ROLLED_BACK),
+    ],
+    ids=["before it is sent", "between the write and its result", "after the undo"],
+)
+async def test_a_real_process_is_killed_and_the_next_one_finds_out(
+    tmp_path: Path, moment: str, count: int, checks: Any, writes: list[str], state: ApprovalState
+) -> None:
+    """SIGKILL, on the same data directory: what was committed is all that the next process has."""
+    line = [sys.executable, "-m", "tests.integration.killed_action", str(tmp_path), moment, str(count), checks]
+    child = await asyncio.create_subprocess_exec(*line, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
+    async with asyncio.timeout(60):
+        assert await child.wait() == -signal.SIGKILL
+    facts = json.loads((tmp_path / "facts.json").read_text())
+    written = (tmp_path / "written").read_text().split()
+    assert written == writes
+    async with control_plane(Settings(data_dir=tmp_path / "data")) as plane:
+        before = await plane.approvals.get(facts["approval"])
+        assert before.state is S.RUNNING
+        script = ClusterScript(cluster=facts["cluster"], checks=[checks], executions=list(written))
+        runner = FakeRunner(
+            plane.bus.url, seed=bytes.fromhex(facts["seed"]), mode=RunnerMode(writes=True), answer=script.answer
+        )
+        runner.cluster, runner.runner = facts["cluster"], facts["runner"]
+        try:
+            assert (await runner.connect()).accepted
+            step = ActionStep(plane, now=much_later, answer_wait_s=0.2, ask_every_s=0.01, check_every_s=0.01)
+            await step.run(before.id)
+        finally:
+            await runner.close()
+        assert (await plane.approvals.get(before.id)).state is state
+        assert script.executions == writes, "nothing was sent again"
