@@ -165,10 +165,13 @@ class Plane:
 
     async def _hello(self, message: Msg) -> None:
         if self.answering:
-            self.hellos.append(Hello.model_validate_json(message.data))
-            await message.respond(
-                HelloReply(accepted=True, clock=datetime.now(UTC) + self.clock_off).model_dump_json().encode()
-            )
+            hello = Hello.model_validate_json(message.data)
+            # As the real one: an earlier start than the greeted one is refused.
+            earlier = bool(self.hellos) and hello.started_at < self.hellos[-1].started_at
+            if not earlier:
+                self.hellos.append(hello)
+            reply = HelloReply(accepted=not earlier, clock=datetime.now(UTC) + self.clock_off)
+            await message.respond(reply.model_dump_json().encode())
 
     async def _beat(self, message: Msg) -> None:
         self.beats.append(Heartbeat.model_validate_json(message.data))
