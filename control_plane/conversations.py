@@ -166,16 +166,13 @@ class Conversations:
         async with self._db.transaction() as session:
             return await log.append(session, conversation, event, at=self._clock(), turn=turn)
 
-    async def append_all(
-        self, conversation: str, events: Sequence[AgentEvent], *, turn: Turn | None = None
-    ) -> tuple[LogEntry, ...]:
-        """What belongs together, in one transaction. With the Turn that `claim_turn` gave, only as long as nobody has claimed
-        it since: Superseded then. Raises NotFound."""
-        if not events:
-            return ()
-        of, fence = (turn.id, turn.fence or None) if turn is not None else (None, None)
+    async def append_all(self, claim: Turn, events: Sequence[AgentEvent]) -> bool:
+        """What belongs together, in one transaction, by who holds the claim that `claim_turn` gave: Superseded when somebody
+        has claimed the turn since. Has somebody pressed Stop? `events` is not empty. Raises NotFound."""
         async with self._db.transaction() as session:
-            return await log.append_all(session, conversation, events, at=self._clock(), turn=of, fence=fence)
+            at, fence = self._clock(), claim.fence or None
+            await log.append_all(session, claim.conversation, events, at=at, turn=claim.id, fence=fence)
+            return bool(await session.scalar(_stop_of(claim.id)))
 
     async def log(self, conversation: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]:
         query = select(LogEntryRow).where(LogEntryRow.conversation == conversation, LogEntryRow.seq > after)
@@ -194,9 +191,8 @@ class Conversations:
 
     async def stop_requested(self, turn: str) -> bool:
         """Has somebody pressed Stop? False for a turn that is not there."""
-        query = select(TurnRow.cancel_requested).where(TurnRow.id == turn)
         async with self._db.read() as session:
-            return bool(await session.scalar(query))
+            return bool(await session.scalar(_stop_of(turn)))
 
     async def claim_turn(self, turn: str) -> Turn | None:
         """queued → running when no other turn of the conversation runs and none that is older waits; running stays running
@@ -268,6 +264,10 @@ class Conversations:
         async with self._db.read() as session:
             seq = await session.scalar(select(ConversationRow.last_seq).where(ConversationRow.id == conversation))
         return Wake(seq=seq) if seq is not None and seq > seen else None
+
+
+def _stop_of(turn: str) -> Select[bool]:
+    return select(TurnRow.cancel_requested).where(TurnRow.id == turn)
 
 
 def _with_counts() -> Select[ConversationRow, int, int]:

@@ -25,7 +25,7 @@ from agent_runtime.turns.live import LiveText
 from agent_runtime.turns.recorder import Recorder
 from agent_runtime.turns.transcript import this_turn, tool_message
 from agent_runtime.turns.turn_log import opening_call
-from control_plane.conversations import Conversations, Turn
+from control_plane.conversations import Turn
 from knowledge.wording import translate
 from prompts import prompt
 from protocol.commands import CommandStatus
@@ -54,7 +54,6 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         self,
         *,
         turn: Turn,
-        conversations: Conversations,
         recorder: Recorder,
         models: Models,
         budget: Budget,
@@ -65,7 +64,6 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
         super().__init__()
         self.tools = []
         self._turn = turn
-        self._conversations = conversations
         self._recorder = recorder
         self._models = models
         self._budget = budget
@@ -126,7 +124,7 @@ class TurnMiddleware(AgentMiddleware[Any, Any]):
     async def _stopped(self, *, known_for_s: float = 0.0) -> bool:
         now = time.monotonic()
         if now - self._looked_at >= known_for_s:
-            self._looked_at, self._stop = now, await self._conversations.stop_requested(self._turn.id)
+            self._looked_at, self._stop = now, await self._recorder.stop_requested()
         return self._stop
 
     async def _log_message(self, given: Given) -> AIMessage:

@@ -2,9 +2,9 @@
 
 What is logged as a tool's text is exactly what the model is given; a tool that raises becomes an answer that says so.
 
-Events are written beside the turn, those of a few milliseconds together in one transaction, in their order. Nobody waits for
-the disk but who must: a proposal (its approval names the call) and the end of the turn. A process that dies within those
-milliseconds asks the model again, or a read again, and neither changes anything.
+Events are written beside the turn, those of a few milliseconds together in one transaction, in their order. Who waits for the
+disk: a model call (what a model is given is in the log; the same transaction tells of a Stop), a proposal (its approval names
+the call) and the end of the turn. A process that dies before has asked for a read, and asks for it again.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from tools.titles import title_of
 
 log = structlog.get_logger(__name__)
 
-TOGETHER_S = 0.008
+TOGETHER_S = 0.02
 """So long an event waits for company."""
 CLOSE_S = 5.0
 TOOL_SECONDS = 120
@@ -47,6 +47,7 @@ class Recorder:
         self._unwritten: list[AgentEvent] = []
         self._writer: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
+        self._stop = False
 
     @property
     def results(self) -> tuple[ToolResult, ...]:
@@ -68,6 +69,15 @@ class Recorder:
             await asyncio.wait({self._writer})
         self._raise_again()
 
+    async def stop_requested(self) -> bool:
+        """Has somebody pressed Stop, as of now? What waits is in the log when this returns. Raises as `append` does."""
+        if self._writer is None or self._writer.done():
+            self._raise_again()
+            self._stop = await self._conversations.stop_requested(self._turn.id)
+        else:
+            await self.flush()
+        return self._stop
+
     async def close(self) -> None:
         """What is left is written; a failure of that is only told, for what goes on elsewhere."""
         if self._writer is not None:
@@ -84,7 +94,7 @@ class Recorder:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), TOGETHER_S)
             events, self._unwritten = self._unwritten, []
-            await self._conversations.append_all(self._turn.conversation, events, turn=self._turn)
+            self._stop = await self._conversations.append_all(self._turn, events)
 
     def _raise_again(self) -> None:
         error = self._writer.exception() if self._writer is not None and self._writer.done() else None

@@ -188,7 +188,6 @@ class _OneTurn:
         )
         middleware = TurnMiddleware(
             turn=turn,
-            conversations=self._plane.conversations,
             recorder=recorder,
             models=models,
             budget=_budget(settings, state),

@@ -110,9 +110,7 @@ async def replica(
         await database.stop()
 
 
-async def test_who_loses_the_lease_stops_and_takes_up_its_work_when_it_has_it_again(
-    postgres: Postgres, tmp_path: Path
-) -> None:
+async def test_who_loses_the_lease_stops_and_takes_up_its_work_when_it_has_it_again(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.new_database()
     async with replica(tmp_path / "a", 1.5, database_url=url) as (here, durable, calls, database):
         await durable.start("turn_v1", "turn:x", "x")
@@ -141,13 +139,13 @@ async def test_a_claim_after_it_ends_what_an_older_one_may_write(any_desk: Desk)
     old = await any_desk.conversations.claim_turn(turn.id)
     assert old is not None
     told = [ModelMessage(text=str(n)) for n in range(3)]
-    await any_desk.conversations.append_all(conversation.id, told, turn=old)
+    assert await any_desk.conversations.append_all(old, told) is False
 
     async def write() -> int:
         written = 0
         while True:
             try:
-                await any_desk.conversations.append_all(conversation.id, [ModelMessage(text="late")], turn=old)
+                await any_desk.conversations.append_all(old, [ModelMessage(text="late")])
             except Superseded:
                 return written
             written += 1
