@@ -90,8 +90,12 @@ class SoakStep:
     async def _look(self, soak: Soak, seen: "str | Look") -> Look:
         if isinstance(seen, Look):
             return seen
+        look = await self._diagnosed(soak)
         if soak.mark and seen != soak.mark:
-            return Look("gone", f"{soak.object} was replaced or rolled out anew since the fix, so the soak says nothing.")
+            return replaced(soak.object, look)
+        return look
+
+    async def _diagnosed(self, soak: Soak) -> Look:
         target = ObjectRef.parse(soak.object)
         result = await self._ask(soak, Diagnose(target=target, namespace=target.namespace or None))
         if not result.good or result.data is None or "diagnosis" not in result.data:
@@ -155,6 +159,15 @@ class SoakStep:
         except ServiceError as error:
             # The entry in the log says it already; only the look that follows is missing.
             log.warning("the thread could not be reopened", approval=soak.approval, why=error.message)
+
+
+def replaced(about: str, look: Look) -> Look:
+    """Somebody's change decides now, not the fix. That the trouble is back with it (an owner that reverts the fix) is worth
+    saying all the same. Pure."""
+    changed = f"{about} was replaced or rolled out anew since the fix"
+    if look.verdict == "back":
+        return Look("gone", f"{changed}, and the trouble is back: {look.message}")
+    return Look("gone", f"{changed}, so the soak says nothing.")
 
 
 def judge(found: Diagnosis, code: str, about: set[str]) -> Look:

@@ -222,7 +222,9 @@ async def test_an_object_that_others_touched_says_nothing(on_probation: Probatio
     here.clock.move(minutes=31)
     await here.step.run_due()
     assert ((await here.soak()).state, (await here.case()).outcome) == ("void", "provisional")
-    assert [end.end for end in await here.ends()] == ["void"]
+    (end,) = await here.ends()
+    assert end.end == "void"
+    assert ("the trouble is back" in end.message) == (how != "deleted")
     assert await here.reopened() == []
 
 

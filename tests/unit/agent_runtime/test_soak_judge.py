@@ -2,7 +2,9 @@
 
 import pytest
 
-from agent_runtime.actions.soak import MARKS, judge
+from agent_runtime.actions.soak import MARKS, Look, Verdict, judge, replaced
+from knowledge.wording import Language
+from knowledge.wording.translate import is_ours
 from protocol.diagnosis import Diagnosis, RootCause
 from protocol.kubectl import parse
 from protocol.kubectl.calls import GetCall
@@ -42,6 +44,19 @@ def test_a_look(diagnosis: Diagnosis, code: str, about: set[str], verdict: str) 
     look = judge(diagnosis, code, about)
     assert look.verdict == verdict
     assert look.message
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"), [("back", "the trouble is back: it is killed"), ("well", "says nothing"), ("unknown", "says nothing")]
+)
+@pytest.mark.parametrize("language", ["zh", "ja"])
+def test_an_object_that_others_changed_is_no_relapse_and_its_trouble_is_said(
+    verdict: Verdict, words: str, language: Language
+) -> None:
+    look = replaced("Deployment/shop/payments", Look(verdict, "it is killed"))
+    assert look.verdict == "gone"
+    assert words in look.message
+    assert is_ours(look.message, language)
 
 
 @pytest.mark.parametrize("kind", sorted(MARKS))

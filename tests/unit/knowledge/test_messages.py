@@ -109,6 +109,9 @@ PIECES = frozenset(
         " It could not be undone: 3.",
         # For programmers: no way leads them to a person.
         "3 does not read",
+        "3 was replaced or rolled out anew since the fix",
+        "3, so the soak says nothing.",
+        "3, and the trouble is back: 3",
         "seed taken out",
         "not ours",
         "unreachable: the last attempt returns or raises",
