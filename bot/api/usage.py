@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from bot.api.access import Me, Plane
+from bot.api.access import Caller, Me, Plane
 from control_plane.errors import Invalid
 from control_plane.principals import Principal
 from control_plane.services import ControlPlane
@@ -32,8 +32,14 @@ async def usage(me: Me, plane: Plane) -> dict[str, Any]:
 
 
 @router.put("/budgets")
-async def set_budget(body: NewBudget, me: Me, plane: Plane) -> dict[str, Any]:
+async def put_budget(body: NewBudget, me: Me, plane: Plane) -> dict[str, Any]:
     """Set a budget of a cluster or a person. What is used up then is answered by the fallback or the rules."""
+    await set_budget(body, me, plane)
+    return (await plane.usage.read(me.principal)).model_dump(mode="json")
+
+
+async def set_budget(body: NewBudget, me: Caller, plane: ControlPlane) -> None:
+    """From whichever door. Raises Forbidden, Invalid, NotFound."""
     await plane.usage.set_budget(
         me.principal,
         kind=body.kind,
@@ -42,7 +48,6 @@ async def set_budget(body: NewBudget, me: Me, plane: Plane) -> dict[str, Any]:
         budget=None if body.configured else Budget(tokens=body.tokens, money=body.money),
         door=me.door,
     )
-    return (await plane.usage.read(me.principal)).model_dump(mode="json")
 
 
 async def _subject(plane: ControlPlane, principal: Principal, body: NewBudget) -> str:

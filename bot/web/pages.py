@@ -15,7 +15,7 @@ from bot.api.problems import Problem
 from bot.api.stream import StreamsOf
 from bot.api.throttle import Door
 from bot.api.views import View, cluster_view, conversation_view, entry_view
-from bot.web import changes, sign_in
+from bot.web import changes, sign_in, usage
 from bot.web.assets import asset, build
 from bot.web.render import page
 from bot.web.thread import turns_of
@@ -40,6 +40,7 @@ def install(app: FastAPI) -> None:
     app.state.sign_in_door = Door("sign-in", plane.limits, SIGN_INS, SIGN_IN_WINDOW_S)
     app.include_router(sign_in.router)
     app.include_router(changes.router)
+    app.include_router(usage.router)
     app.include_router(router)
 
 
@@ -109,6 +110,13 @@ async def inbox(request: Request) -> Response:
         others=[v for v in views if v["state"] != ApprovalState.PENDING],
         single=None,
     )
+
+
+@router.get("/usage")
+async def usage_page(request: Request) -> Response:
+    """What models cost, and the budgets."""
+    who = await authenticate(request)
+    return await _with_frame(request, who, "usage.html", page="usage", **await usage.usage_view(request, who))
 
 
 @router.get("/changes")

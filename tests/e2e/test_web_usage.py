@@ -82,3 +82,25 @@ async def test_a_wait_for_the_model_is_shown_while_it_lasts(stage: Stage) -> Non
         await here.plane.conversations.publish_live(conversation.id, note)
         await expect(view.page.locator(".note.waiting")).to_contain_text("wait 5 s")
         view.expect_silence()
+
+
+async def test_an_admin_sees_who_spent_what_and_sets_a_budget(stage: Stage, tmp_path: Path) -> None:
+    await answered(stage, models=("big-1",))
+    root = await stage.here.person("root", Role.ADMIN, display="Root")
+    async with stage.page(root, "/usage") as view:
+        page = view.page
+        await expect(page.locator("tbody tr")).to_have_count(4)
+        await page.get_by_label("Who").select_option("person:dana")
+        await page.get_by_label("Tokens").fill("3,000")
+        await page.get_by_role("button", name="Set the budget").click()
+        await expect(page.locator(".rows .row")).to_contain_text("Person dana · day: 3,000 Tokens")
+        await expect(page.locator("tr.used-up")).to_contain_text("used up")
+        await picture(page, "usage-page", tmp_path)
+        await page.get_by_label("Who").select_option("person:dana")
+        await page.get_by_role("button", name="Set the budget").click()
+        await expect(page.locator(".rows .row")).to_have_count(0)
+        view.expect_silence()
+    async with stage.page(stage.dana, "/usage", language="zh") as view:
+        await expect(view.page.locator("tbody tr")).to_have_count(2)
+        await expect(view.page.get_by_role("button", name="设置预算")).to_have_count(0)
+        view.expect_silence()
