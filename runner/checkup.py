@@ -231,7 +231,7 @@ def _metrics(runner: Patient) -> list[CheckRow]:
     if status.how == "off":
         found = status.told + (f"; {status.error}" if status.error else "")
         mend = f"{where}=http://prometheus-server.monitoring.svc   # in the runner's ConfigMap"
-        if status.others:
+        if status.others and not status.error:
             spaces = sorted({other.split("/")[1] for other in status.others})
             mend = f"OPSTHREAD_RUNNER_PROMETHEUS_NAMESPACES={','.join(spaces)}   # if these Services are to be believed"
         return [warn("metrics", "server", found, mend)]
