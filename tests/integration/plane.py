@@ -57,13 +57,15 @@ class Plane:
 
 
 @asynccontextmanager
-async def plane(folder: Path, *, connect: bool = True, **settings: Any) -> AsyncGenerator[Plane]:
+async def plane(
+    folder: Path, *, connect: bool = True, grant_keys: dict[str, str] | None = None, **settings: Any
+) -> AsyncGenerator[Plane]:
     """`connect=False` leaves the fake runner out, for tests that bring a real one."""
     chosen = Settings(data_dir=folder / "data", **settings)
     chosen.data_dir.mkdir(parents=True, exist_ok=True)
     bus = Bus(chosen)
     database = Database(chosen.database, bus)
-    fleet = Fleet(database, bus)
+    fleet = Fleet(database, bus, grant_keys=grant_keys)
     commands = Commands(database, bus, fleet)
     started: list[Any] = []
     try:

@@ -7,9 +7,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+from nacl.signing import SigningKey
 
 from protocol.bus import Hello
-from protocol.commands import CommandResult, CommandStatus
+from protocol.canonical import digest
+from protocol.commands import CommandResult, CommandStatus, Execute
+from protocol.grant import Grant, sign
+from protocol.ids import new_id
+from protocol.objects import ObjectRef
+from protocol.remediation import PlanBody, ScaleWorkload
 from runner.clocks import corrected
 from runner.config import RunnerConfig
 from runner.enrolment import EnrolmentRefused, enrol
@@ -60,6 +66,43 @@ async def test_a_used_token_is_refused(tmp_path: Path) -> None:
             await asyncio.wait_for(
                 run(configured(here, tmp_path / "two", cluster.kubeconfigs["runner"], enrol_token=token), asyncio.Event()), 20
             )
+
+
+async def test_a_key_that_only_the_bus_offers_signs_nothing(tmp_path: Path) -> None:
+    """The keys are those of the installation; what comes with the enrolment is compared, and obeyed never."""
+    pinned, offered = SigningKey(b"p" * 32), SigningKey(b"o" * 32)
+    offers = {"k1": offered.verify_key.encode().hex(), "k2": offered.verify_key.encode().hex()}
+    async with practice_cluster(tmp_path / "k") as cluster, plane(tmp_path / "plane", connect=False, grant_keys=offers) as here:
+        token = await here.fleet.enrolment_token(here.cluster.id, by="admin")
+        mode = {"mode": "writes", "remediations": ("all",), "grant_keys": {"k1": pinned.verify_key.encode().hex()}}
+        config = configured(here, tmp_path / "runner", cluster.kubeconfigs["runner"], enrol_token=token, **mode)
+        stop = asyncio.Event()
+        task = asyncio.create_task(run(config, stop))
+        try:
+            await until_served(here, task)
+            action = ScaleWorkload(target=ObjectRef.parse("Deployment/shop/web"), replicas=0)
+            body = PlanBody(cluster=here.cluster.id, action=action, undo=None, target_uid="none", fields_hash="none")
+            boot = await active_boot(here)
+            codes: list[str] = []
+            for kid, key in (("k2", offered), ("k1", offered), ("k1", pinned)):
+                approval, now = new_id(), datetime.now(UTC)
+                grant = Grant(
+                    cluster=here.cluster.id,
+                    runner_boot=boot,
+                    plan_hash=digest(body),
+                    purpose="action",
+                    authority=f"approval:{approval}",
+                    kid=kid,
+                    nonce=new_id(),
+                    issued_at=now,
+                    expires_at=now + timedelta(seconds=60),
+                )
+                command = Execute(body=body, grant=sign(grant, key))
+                codes.append((await here.commands.execute(here.cluster.id, command, approval=approval)).execution().code)
+            assert codes == ["unknown_key", "bad_signature", "object_changed"]
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 25)
 
 
 async def test_a_clock_that_is_ten_minutes_off_ends_no_reads(tmp_path: Path) -> None:
