@@ -16,6 +16,7 @@ from protocol.events import ToolStarted
 from protocol.kubectl import parse
 from protocol.kubectl.calls import WriteCall
 from protocol.remediation import Remediation
+from tests.integration.desk import Desk
 from tests.integration.fake_runner import FakeRunner
 from tests.integration.http_server import Here, Person, http_server
 from tests.integration.waiting import until
@@ -227,3 +228,22 @@ async def test_what_a_cluster_tells_somebody_of_one_namespace(here: Here, owner:
         assert refused[1]["detail"] == unreal[1]["detail"].replace("nosuch", "bank")
     finally:
         await runner.close()
+
+
+async def test_lists_are_filtered_alike_on_both_databases(any_desk: Desk) -> None:
+    ann = await any_desk.person("ann", Role.OPERATOR)
+    made = {
+        scope: await any_desk.conversations.create(ann, cluster=any_desk.cluster.id, namespaces=scope or None)
+        for scope in SCOPES
+    }
+    plans = [any_desk.plan(action=scale(f"web-{namespace}", namespace)) for namespace in ("shop", "bank", "zoo")]
+    for plan in plans:
+        await any_desk.propose(ann, plan)
+    for namespaces, scopes in ((("shop",), {("shop",)}), (("bank", "shop"), {("shop",), ("bank",), ("bank", "shop")})):
+        reader = await any_desk.person(f"reader-{len(namespaces)}", Role.VIEWER, clusters=("shop",), namespaces=namespaces)
+        listed, following = await any_desk.conversations.list(reader)
+        assert ({c.id for c in listed}, following) == ({made[scope].id for scope in scopes}, None)
+        assert {a.namespace for a in await any_desk.approvals.list(reader)} == set(namespaces)
+    nobody = await any_desk.person("nobody", Role.ADMIN, clusters=("another",))
+    assert await any_desk.conversations.list(nobody) == ((), None)
+    assert await any_desk.approvals.list(nobody) == ()
