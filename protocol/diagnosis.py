@@ -96,6 +96,11 @@ class SimilarCase(Value):
     score: float = Field(ge=0, le=1)
     at: Utc | None = None
 
+    @property
+    def example(self) -> bool:
+        """It comes with Opsthread: no cluster of anybody's had it."""
+        return self.id.startswith("seed.")
+
 
 Verdict = Literal["healthy", "root_cause", "not_enough_evidence"]
 SURE = 0.6

@@ -1,7 +1,7 @@
 """past_cases: closed incidents like this one, only from where the asker may look. Case text is data, like cluster text."""
 
 from control_plane.principals import Principal, narrower
-from knowledge.cases import SEED, Case, CaseStore, CasesUnavailable
+from knowledge.cases import Case, CaseStore, CasesUnavailable
 from knowledge.diagnosis.catalogue import CATALOGUE
 from protocol.commands import CommandStatus, ScopeLimit
 from protocol.diagnosis import ELSEWHERE, SimilarCase
@@ -93,5 +93,5 @@ def _covers(scope: ScopeLimit, cluster: str, row: Case) -> bool:
 def _line(case: SimilarCase) -> str:
     at = f" ({case.at:%Y-%m-%d})" if case.at else ""
     fix = one_line(case.fix, 300) if case.fix else "none"
-    known = "an example that comes with Opsthread; " if case.id.startswith(SEED) else ""
+    known = "an example that comes with Opsthread; " if case.example else ""
     return f"{one_line(case.title, 200)}{at}: {one_line(case.root_cause, 300)}; fix: {fix}; {known}{_OUTCOMES[case.outcome]}"

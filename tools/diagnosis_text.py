@@ -1,7 +1,7 @@
 """A Diagnosis as the model reads it: short enough for a first request, exact enough to quote from."""
 
 from protocol.canonical import canonical_json
-from protocol.diagnosis import Diagnosis, Evidence, RootCause
+from protocol.diagnosis import Diagnosis, Evidence, RootCause, SimilarCase
 from protocol.text import one_line
 from tools.answer import quoted
 
@@ -19,7 +19,7 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
     lines += _section("recent changes", [_change(c.model_dump(mode="json")) for c in diagnosis.changes], CHANGES)
     lines += _section(
         "similar cases",
-        [f"{one_line(c.title, 100)}: {c.outcome}, fix {c.fix or 'none'}" for c in diagnosis.similar_cases],
+        [_similar(case) for case in diagnosis.similar_cases],
         CASES,
     )
     lines += _section("looked at", list(diagnosis.checked), 8)
@@ -49,6 +49,11 @@ def _evidence(evidence: Evidence) -> str:
     where = f"{evidence.source} {evidence.object}" + (f" {one_line(evidence.field, 120)}" if evidence.field else "")
     at = f" at {evidence.at:%Y-%m-%dT%H:%M:%SZ}" if evidence.at else ""
     return f"{where}{at}: {one_line(evidence.excerpt, 240)}"
+
+
+def _similar(case: SimilarCase) -> str:
+    known = "example from elsewhere, " if case.example else ""
+    return f"{one_line(case.title, 100)}: {known}{case.outcome}, fix {case.fix or 'none'}"
 
 
 def _change(change: dict[str, str | None]) -> str:

@@ -18,6 +18,7 @@ TEXTS = Texts(
         "effect": "Expected",
         "checked": "Looked at",
         "limits": "Could not be seen",
+        "example": "an example, not from here",
         "similar": "Similar cases",
         "healthy": "Nothing is wrong with {subject}.",
         "unknown": "I don't know what is wrong with {subject}.",

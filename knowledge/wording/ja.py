@@ -18,6 +18,7 @@ TEXTS = Texts(
         "effect": "期待される効果",
         "checked": "確認したもの",
         "limits": "確認できなかったもの",
+        "example": "付属の例",
         "similar": "類似の事例",
         "healthy": "{subject} に問題はありません。",
         "unknown": "{subject} の何が問題なのか分かりません。",

@@ -8,7 +8,7 @@ from knowledge.wording.codes import texts_of, title
 from knowledge.wording.localize import localized
 from knowledge.wording.texts import Texts
 from knowledge.wording.translate import Language, translate
-from protocol.diagnosis import Change, Diagnosis, Evidence, Recommendation, RootCause
+from protocol.diagnosis import Change, Diagnosis, Evidence, Recommendation, RootCause, SimilarCase
 from protocol.objects import ObjectRef
 from protocol.remediation import Remediation
 
@@ -68,7 +68,7 @@ def say(diagnosis: Diagnosis, lang: Language = "en") -> str:
     elif lang != "en":
         parts += [texts.codes[cause.code].remedy for cause in diagnosis.root_causes[:3] if cause.code in texts.codes]
     if diagnosis.similar_cases:
-        rows = [f"- {_code(case.title)} ({texts.phrases[f'outcome_{case.outcome}']})" for case in diagnosis.similar_cases[:3]]
+        rows = [_similar(case, texts) for case in diagnosis.similar_cases[:3]]
         parts.append(f"**{texts.phrases['similar']}**\n" + "\n".join(rows))
     if diagnosis.checked:
         parts.append(f"{texts.phrases['checked']}{colon}{texts.phrases['comma'].join(diagnosis.checked)}")
@@ -112,6 +112,11 @@ def _advice(number: int, one: Recommendation, lang: Language) -> str:
     said = f"{number}. {remedy_text(one, lang)} ({risk}{about})"
     why, effect = (f"{texts.phrases[key]}{texts.phrases['colon']}" for key in ("why", "effect"))
     return f"{said}\n   {why}{one.why} {effect}{one.expected_effect}"
+
+
+def _similar(case: SimilarCase, texts: Texts) -> str:
+    example = f"{texts.phrases['example']}{texts.phrases['comma']}" if case.example else ""
+    return f"- {_code(case.title)} ({example}{texts.phrases[f'outcome_{case.outcome}']})"
 
 
 def _settings(fields: dict[str, Any]) -> Iterator[str]:

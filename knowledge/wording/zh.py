@@ -18,6 +18,7 @@ TEXTS = Texts(
         "effect": "预期效果",
         "checked": "已检查",
         "limits": "未能看到的内容",
+        "example": "示例，并非本集群",
         "similar": "相似案例",
         "healthy": "{subject} 没有问题。",
         "unknown": "我不知道 {subject} 出了什么问题。",

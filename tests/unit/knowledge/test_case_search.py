@@ -10,7 +10,7 @@ from knowledge.cases.ranking import Lists, fuse
 from knowledge.cases.seed_vectors import digest, known
 from knowledge.diagnosis.catalogue import CATALOGUE
 from knowledge.embeddings import choose_embedder
-from protocol.diagnosis import Diagnosis, Finding, RootCause, Severity
+from protocol.diagnosis import Diagnosis, Finding, RootCause, Severity, SimilarCase
 from protocol.objects import ObjectRef
 
 
@@ -54,6 +54,7 @@ def test_seeds_are_sound() -> None:
     assert len(ids) == len(seeds()) == 30
     for case in seeds():
         assert case.id.startswith(SEED)
+        assert SimilarCase(id=case.id, title="t", root_cause=case.code, outcome="held", score=1).example
         assert case.code in CATALOGUE
         ObjectRef.parse(case.object)
         assert len(case.symptoms) >= 2

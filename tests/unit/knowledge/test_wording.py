@@ -87,6 +87,14 @@ def test_actions_in_words() -> None:
     assert action_text(RestartWorkload(target=PAYMENTS), "zh") == "重启 Deployment payments"
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "an example, not from here"), ("zh", "示例"), ("ja", "付属の例")])
+def test_a_case_that_comes_with_us_is_called_an_example(language: Language, words: str) -> None:
+    case = SimilarCase(id="seed.quota", title="quota", root_cause="quota-exceeded", outcome="held", score=0.8)
+    own = case.model_copy(update={"id": "approval.x"})
+    assert words in say(Diagnosis(summary="s", healthy=False, similar_cases=(case,)), language)
+    assert words not in say(Diagnosis(summary="s", healthy=False, similar_cases=(own,)), language)
+
+
 def test_similar_cases_say_whether_they_held() -> None:
     case = SimilarCase(id="1", title="payments again", root_cause="x", outcome="relapsed", score=0.5)
     change = Change(object=PAYMENTS, path="spec.replicas", before=None, after="2", at=NOW, by="ann")
