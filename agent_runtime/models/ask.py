@@ -8,7 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -139,7 +139,12 @@ class Models:
             elif trouble.wait_s is not None and waits < WAITS and await self._wait(trouble, waits, end):
                 waits += 1
             else:
-                return None, trouble
+                return None, self._too_long_a_wait(trouble)
+
+    def _too_long_a_wait(self, trouble: Trouble) -> Trouble:
+        if (trouble.wait_s or 0) <= self.wait_s:
+            return trouble
+        return replace(trouble, why=f"{trouble.why}; it asks to wait {trouble.wait_s:.0f} s")
 
     async def _once(self, candidate: Candidate, send: Send, tokens: int, end: float) -> tuple[AIMessage | None, Trouble | None]:
         # The client's time-out is between bytes; a model that writes steadily may take longer, but not for ever. What one

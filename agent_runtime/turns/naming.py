@@ -12,7 +12,9 @@ KINDS = (
     "deployments,statefulsets,daemonsets,replicasets,jobs,cronjobs,services,configmaps,ingresses,persistentvolumeclaims,"
     "horizontalpodautoscalers,serviceaccounts,pods"
 )
+NODES = "{.items[*].spec.nodeName}"
 MOST_NAMESPACES = 40
+"""A scope of more can't be listed in time, so that no model is asked."""
 DEADLINE_S = 10.0
 
 
@@ -26,11 +28,19 @@ async def names_for(context: ToolContext, cluster: Cluster) -> Names:
     if not {"*", cluster.id, cluster.name} & set(wanted):
         return PLAIN
     scope = context.conversation.scope.namespaces
-    where = ["-A"] if scope is None else [f"-n {namespace}" for namespace in scope[:MOST_NAMESPACES]]
+    where = ["-A"] if scope is None else [f"-n {namespace}" for namespace in scope]
+    if len(where) > MOST_NAMESPACES:
+        raise NamesUnknown(f"{len(where)} namespaces are too many to list the names of")
     listed: list[str] = []
     for place in where:
         listed += await _list(context, f"get {KINDS} {place} -o name", needed=True)
-    listed += await _list(context, "get nodes,persistentvolumes,storageclasses -o name", needed=scope is None)
+    if scope is None:
+        listed += await _list(context, "get nodes,persistentvolumes,storageclasses -o name", needed=True)
+    else:
+        # Who may not list nodes still meets their names, beside the pods that run there.
+        for place in where:
+            found = await _list(context, f"get pods {place} -o jsonpath={NODES}", needed=True)
+            listed += [f"node/{name}" for line in found for name in line.split()]
     namespaces = {*cluster.summary.namespaces, *(scope or ())}
     key = conversation_key(context.plane.grant_key.encode(), context.conversation.id)
     return Pseudonyms(key, known_names(listed, sorted(namespaces), (cluster.name,)))

@@ -11,9 +11,10 @@ from control_plane.model_requests import packed
 from control_plane.spending import Sent, Spender, Used
 from protocol.approval import Role
 from protocol.events import LiveProgress, ModelMessage, TurnFinished
-from tests.e2e.browser import picture
+from tests.e2e.browser import PHONE, picture
 from tests.e2e.conftest import Stage
 from tests.e2e.story import ANSWER, HOSTILE, begin, look
+from tests.e2e.test_web_pages import sound
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -95,12 +96,14 @@ async def test_an_admin_sees_who_spent_what_and_sets_a_budget(stage: Stage, tmp_
         await page.get_by_role("button", name="Set the budget").click()
         await expect(page.locator(".rows .row")).to_contain_text("Person dana · day: 3,000 Tokens")
         await expect(page.locator("tr.used-up")).to_contain_text("used up")
+        await sound(page)
         await picture(page, "usage-page", tmp_path)
         await page.get_by_label("Who").select_option("person:dana")
         await page.get_by_role("button", name="Set the budget").click()
         await expect(page.locator(".rows .row")).to_have_count(0)
         view.expect_silence()
-    async with stage.page(stage.dana, "/usage", language="zh") as view:
+    async with stage.page(stage.dana, "/usage", language="zh", size=PHONE) as view:
+        await sound(view.page)
         await expect(view.page.locator("tbody tr")).to_have_count(2)
         await expect(view.page.get_by_role("button", name="设置预算")).to_have_count(0)
         view.expect_silence()

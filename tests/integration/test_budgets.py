@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 from sqlalchemy import select
 
 from agent_runtime.models.breaker import FAILURES
-from agent_runtime.turns.naming import KINDS
+from agent_runtime.turns.naming import KINDS, NODES
 from control_plane.database import Database
 from control_plane.errors import Forbidden, Invalid, NotFound
 from control_plane.model_requests import ModelRequests, packed
@@ -141,7 +141,7 @@ HALF_A_CALL = {"index": 0, "function": {"name": "kubectl", "arguments": '{"comm'
 @pytest.mark.parametrize(
     ("failure", "why"),
     [
-        (Fail(429, {"Retry-After": "3600"}), "429"),
+        (Fail(429, {"Retry-After": "3600"}), "(429); it asks to wait 3600 s"),
         (Fail(529), "529"),
         (Raw(b"<html>sign in</html>", "text/html"), "web page"),
         (Raw(b'{"error": {"message": "upstream died", "code": 502}}', "application/json"), "upstream died"),
@@ -334,6 +334,21 @@ async def test_a_model_under_pseudonyms_sees_no_name_and_its_evidence_holds(tmp_
                 for name in (b"payments", b"shop", b"10.9.8.7", b"corp.internal"):
                     assert name not in request
             assert b"memory-limit-too-low" in server.requests[0]
+
+
+async def test_who_sees_one_namespace_hides_the_nodes_that_its_pods_run_on(tmp_path: Path) -> None:
+    replies = (Calls(("kubectl", {"command": "get pods -n shop -o wide"})), Say("Well."))
+    async with two_models(tmp_path, replies, (Say("never"),), pseudonyms=("*",)) as (house, one, _):
+        lines = house.script.lines
+        lines[render(_read(f"get {KINDS} -n shop -o name"))] = "pod/payments-7c9-abc\ndeployment.apps/payments"
+        lines[render(_read("get pods -n shop -o jsonpath=" + NODES))] = "rack7-blue rack7-blue"
+        lines["kubectl get pods -n shop -o wide"] = "payments-7c9-abc 0/1 Error 9 3d 10.1.2.3 rack7-blue"
+        ann = await house.person("ann", Role.OPERATOR, namespaces=("shop",))
+        told = await house.ask(ann, WHY, model=house.model())
+        assert told.all(ToolFinished)[1].status == "ok"
+        assert "rack7-blue" in told.all(ToolFinished)[1].text
+        assert len(one.requests) == 2
+        assert not [request for request in one.requests if b"rack7" in request or b"payments" in request]
 
 
 async def test_when_names_can_t_be_read_nothing_goes_to_a_model(tmp_path: Path) -> None:
