@@ -24,6 +24,8 @@ _KUSTOMIZE, _HELM_TOOLKIT = "kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.
 _FLUX_MANAGERS = {_KUSTOMIZE: ("kustomize-controller", "gotk-kustomize-controller"), _HELM_TOOLKIT: ("helm-controller",)}
 _HELM_RELEASE, _HELM_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 _HELM_MANAGERS = ("helm",)
+_NOBODYS = frozenset({"Pod", "Node"})
+"""A pod's labels are its template's, and whoever made it makes another one; nodes come from no manifest."""
 _FOR_GIT_TOO = frozenset({"argocd", "flux", "helm"})
 
 
@@ -67,6 +69,8 @@ def owner_of(action: Remediation, before: Obj | None, after: Obj | None, around:
     """The strongest owner: one that takes the change back at once comes before one that does it some day."""
     if before is None:
         return _of_a_new_one(action, after, around)
+    if action.target.kind in _NOBODYS:
+        return Owner()
     change = _Change(action, before, after, around)
     found = _autoscaler(change) or _controller(change) or _keeper(change) or _unnamed(change)
     if found is None:
@@ -159,8 +163,8 @@ def _left_alone(vpa: Obj, container: str) -> bool:
 
 
 def _controller(change: _Change) -> Owner | None:
-    """Pods are meant to have a controller; a workload that has one belongs to somebody else's loop."""
-    if change.before.get("kind") == "Pod" or not change.around.above:
+    """A workload that has a controller belongs to somebody else's loop."""
+    if not change.around.above:
         return None
     nearest, top = change.around.above[0], change.around.above[-1]
     who = _named(nearest)

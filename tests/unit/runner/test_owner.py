@@ -10,6 +10,7 @@ import yaml
 from protocol.remediation import (
     AdjustHpa,
     CreateConfigMap,
+    DeletePod,
     PatchConfigMap,
     Remediation,
     RestartWorkload,
@@ -22,7 +23,7 @@ from protocol.remediation import (
 from runner.remediation.owner import Keeper, Surroundings, keeper_of, owner_of
 from runner.remediation.rows import row_of
 from runner.remediation.types import Obj, Situation
-from tests.unit.runner.test_git_patch import DEPLOYMENT, NIGHTLY, SCALER, SETTINGS, planned
+from tests.unit.runner.test_git_patch import DEPLOYMENT, NIGHTLY, SCALER, SETTINGS, live, planned
 from tests.unit.runner.test_remediation_rows import CONFIG, CRON, HPA, NOW, WEB
 
 IMAGE = SetImage(target=WEB, container="app", image="registry.example:5000/web:2")
@@ -234,6 +235,16 @@ def test_controllers_above(above: tuple[Obj, ...], words: str) -> None:
     found = owner(IMAGE, kept(DEPLOYMENT, {}), above=above)
     assert (found.kind, found.reverts, found.name) == ("operator", True, f"{above[0]['kind']}/{above[0]['metadata']['name']}")
     assert words in found.detail
+
+
+def test_a_pods_labels_are_its_templates() -> None:
+    """Argo CD and Helm label templates too; a deleted pod comes back by design, and nothing is overridden."""
+    ref = ObjectRef.parse("Pod/shop/web-1")
+    marks = {"labels": {"argocd.argoproj.io/instance": "shop"}, **{"annotations": HELM["annotations"]}}
+    owners = [{"kind": "ReplicaSet", "name": "web-7d9", "controller": True}]
+    pod = kept(live(ref), {**marks, "ownerReferences": owners})
+    above = (controlled("ReplicaSet", "web-7d9", "apps/v1"),)
+    assert owner_of(DeletePod(target=ref), pod, None, Surroundings(above=above)).kind == "none"
 
 
 def test_an_operator_without_owner_references_is_known_by_what_it_wrote() -> None:
