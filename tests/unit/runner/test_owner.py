@@ -7,6 +7,7 @@ import orjson
 import pytest
 import yaml
 
+from protocol.objects import ObjectRef
 from protocol.remediation import (
     AdjustHpa,
     CreateConfigMap,
