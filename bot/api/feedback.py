@@ -77,7 +77,7 @@ def group_of(code: str) -> str:
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("image", ("image-",)),
     ("configuration", ("configmap-", "secret-", "env-", "service-account-", "permission-", "authentication-", "certificate-")),
-    ("network", ("service-", "dependency-", "upstream-", "ingress-", "port-")),
+    ("network", ("service-", "network-", "dependency-", "upstream-", "ingress-", "port-")),
     ("storage", ("pvc-", "storage-", "volume-", "disk-")),
     (
         "scheduling",
