@@ -2,40 +2,28 @@
 
 import asyncio
 import hashlib
-import json
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
-from sqlalchemy import select
 
 from agent_runtime.models.breaker import FAILURES
 from agent_runtime.turns.naming import KINDS, NODES
-from control_plane.database import Database
-from control_plane.errors import Forbidden, Invalid, NotFound
-from control_plane.model_requests import ModelRequests, packed
-from control_plane.principals import Principal
-from control_plane.settings import Settings
-from control_plane.spending import STALE, Budget, OverBudget, Sent, Spender, Spending, Used
-from control_plane.tables import ModelCallRow
-from control_plane.usage import UsageBook
+from control_plane.errors import Forbidden, NotFound
 from protocol.approval import Role
 from protocol.commands import CommandStatus
 from protocol.events import LiveProgress, ModelMessage, ToolFinished, TurnFinished
 from protocol.kubectl import ReadCall, WriteCall, parse, render
 from sandbox.tls import certificates
 from tests.integration.agent_house import House, Told, agent_house
-from tests.integration.postgres import Postgres
 from tests.integration.scripted_model import Calls, Fail, Raw, Reply, Say, ScriptedModel, deltas, scripted_model
 
 WHY = "why does payments keep restarting?"
 GET = ("kubectl", {"command": "get pods -A"})
-NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
 
 
 @asynccontextmanager
@@ -365,116 +353,3 @@ def _read(line: str) -> ReadCall:
     call = parse(line)
     assert not isinstance(call, WriteCall)
     return call
-
-
-# The rows themselves, on both databases.
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/opsthread.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.new_database()
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncGenerator[Database]:
-    here = Database(url)
-    await here.start()
-    yield here
-    await here.stop()
-
-
-WHO = Spender(cluster="c1", account="a1", conversation="v1", turn="t1")
-ROOT = Principal(account="root", name="Root", admin=True)
-
-
-def sent(body: bytes = b"{}") -> Sent:
-    return Sent("m", "http://m/v1", hashlib.sha256(body).hexdigest(), len(body), packed(body))
-
-
-def at(moment: datetime) -> Callable[[], datetime]:
-    return lambda: moment
-
-
-async def test_replicas_that_race_for_the_last_tokens_do_not_go_over(database: Database) -> None:
-    settings = Settings(cluster_tokens_per_day=1000)
-    replicas = [Spending(database, settings, clock=at(NOW)) for _ in range(2)]
-
-    async def one(n: int) -> bool:
-        try:
-            call = await replicas[n % 2].begin(WHO, sent(), tokens=100, money=0)
-        except OverBudget:
-            return False
-        await replicas[n % 2].end(call, Used("an answer", 60, 40))
-        return True
-
-    assert sum(await asyncio.gather(*(one(n) for n in range(24)))) == 10
-    (line, *_) = (await UsageBook(database, settings, replicas[0], clock=at(NOW)).read(ROOT)).lines
-    assert (line.tokens, line.reserved_tokens, line.calls) == (1000, 0, 10)
-
-
-async def test_settling_twice_counts_once_and_a_dead_reservation_is_given_back(database: Database) -> None:
-    settings = Settings(person_tokens_per_day=100)
-    spending = Spending(database, settings, clock=at(NOW))
-    call = await spending.begin(WHO, sent(), tokens=90, money=0)
-    with pytest.raises(OverBudget):
-        await spending.begin(WHO, sent(), tokens=90, money=0)
-    later = Spending(database, settings, clock=at(NOW + STALE + timedelta(seconds=1)))
-    other = await later.begin(WHO, sent(), tokens=90, money=0)
-    for _ in range(2):
-        await later.end(other, Used("an answer", 5, 5))
-    await later.end(call, Used("too late", 50, 40))
-    line = next(
-        found
-        for found in (await UsageBook(database, settings, later, clock=at(NOW)).read(ROOT)).lines
-        if found.kind == "person"
-    )
-    assert (line.tokens, line.reserved_tokens) == (10, 0)
-
-
-async def test_days_and_months_are_those_of_the_time_zone(database: Database) -> None:
-    settings = Settings(budget_timezone="Asia/Tokyo", person_tokens_per_day=100)
-    assert Spending(database, settings, clock=at(NOW)).spans() == ("2026-11-21", "2026-11")
-    today = Spending(database, settings, clock=at(NOW))
-    await today.end(await today.begin(WHO, sent(), tokens=90, money=0), Used("an answer", 50, 40))
-    with pytest.raises(OverBudget):
-        await Spending(database, settings, clock=at(NOW + timedelta(hours=16))).begin(WHO, sent(), tokens=90, money=0)
-    await Spending(database, settings, clock=at(NOW + timedelta(hours=17))).begin(WHO, sent(), tokens=90, money=0)
-    with pytest.raises(Invalid):
-        Spending(database, Settings(budget_timezone="Mars/Olympus"))
-
-
-async def test_an_admin_s_budget_wins_over_the_configured_one_and_is_audited(tmp_path: Path) -> None:
-    async with agent_house(tmp_path, cluster_tokens_per_day=10) as house:
-        admin, ann = await house.person("root", Role.ADMIN), await house.person("ann", Role.OPERATOR)
-        plane, cluster = house.plane, house.cluster.id
-        who = Spender(cluster=cluster, account=ann.account, conversation="v", turn="t")
-        with pytest.raises(OverBudget):
-            await plane.spending.begin(who, sent(), tokens=50, money=0)
-        how: dict[str, Any] = {"kind": "cluster", "subject": cluster, "period": "day", "door": "rest"}
-        with pytest.raises(Forbidden):
-            await plane.usage.set_budget(ann, **how, budget=Budget(tokens=60))
-        await plane.usage.set_budget(admin, **how, budget=Budget(tokens=60))
-        await plane.spending.begin(who, sent(), tokens=50, money=0)
-        assert [row.detail["tokens"] for row in await plane.audit.list(admin) if row.action == "budget.set"] == ["60"]
-        own = (await plane.usage.read(ann)).lines
-        assert {line.kind for line in own} == {"person"}, "a person sees what is their own"
-        await plane.usage.set_budget(admin, **how, budget=None)
-        with pytest.raises(OverBudget):
-            await plane.spending.begin(who, sent(), tokens=1, money=0)
-
-
-async def test_old_bytes_go_and_so_do_the_oldest_when_there_are_too_many(database: Database) -> None:
-    settings = Settings(model_requests_days=7, model_requests_mb=1)
-    days: list[datetime] = [NOW - timedelta(days=8), NOW - timedelta(days=2), NOW - timedelta(days=1)]
-    for moment in days:
-        spending = Spending(database, settings, clock=at(moment))
-        noise = "".join(hashlib.sha256(f"{moment}{n}".encode()).hexdigest() for n in range(19_000)).encode()
-        call = await spending.begin(WHO, sent(json.dumps(noise.decode()).encode()), tokens=1, money=0)
-        await spending.end(call, Used("an answer"))
-    await ModelRequests(database, settings, clock=at(NOW)).tidy()
-    async with database.read() as session:
-        kept = (await session.scalars(select(ModelCallRow.kept).order_by(ModelCallRow.at))).all()
-    assert [size > 0 for size in kept] == [False, False, True]
