@@ -9,6 +9,7 @@ from control_plane import log, transitions
 from control_plane.audit import Entry, record
 from control_plane.database import Session
 from control_plane.errors import Conflict, Forbidden, Invalid, TooMany
+from control_plane.freezes import OpenFreeze, open_freeze
 from control_plane.principals import Principal, narrower
 from control_plane.readers import may_read
 from control_plane.settings import Settings
@@ -50,7 +51,8 @@ async def open_approval(
     # Alone: two plans for one object must see each other.
     cluster = await transitions.cluster_at_rest(session, plan.body.cluster, alone=True)
     scope = await _conversation_scope(session, conversation, turn, requester, cluster)
-    role = _judge(plan, requester, scope)
+    freeze = await open_freeze(session, cluster.tenant_id, cluster.id, now)
+    role = _judge(plan, requester, scope, frozen=freeze is not None)
     there = await _make_room(session, plan, conversation, requester, now)
     if there is not None:
         return there
@@ -61,7 +63,7 @@ async def open_approval(
     row.why, row.case_code = cap(clean(redact(why).text), 4000), one_line(case_code, 100)
     session.add(row)
     await session.flush()
-    record(session, _audit_entry(row, plan, role, now))
+    record(session, _audit_entry(row, plan, role, freeze, now))
     if conversation is not None:
         await log.append(session, conversation, ApprovalRequested(approval=row.id), at=now, turn=turn)
     session.wake(LISTS)
@@ -103,12 +105,13 @@ async def _conversation_scope(
     return narrower(seen, ScopeLimit.model_validate_json(row.scope))
 
 
-def _judge(plan: Plan, requester: Principal, scope: ScopeLimit) -> Role:
+def _judge(plan: Plan, requester: Principal, scope: ScopeLimit, *, frozen: bool) -> Role:
+    """A freeze window lets a question be asked; it holds the decision and the start."""
     body = plan.body
     role = requester.role_in(body.cluster, body.action.target.namespace or None)
     if role is None:
         raise Forbidden(f"your roles do not cover {body.action.target}; ask an admin", code="scope")
-    verdict = judge(body.action, PolicyContext(scope=scope, role=role))
+    verdict = judge(body.action, PolicyContext(scope=scope, role=role, frozen=frozen))
     if verdict.decision is Decided.DENY:
         raise Forbidden(verdict.reason)
     return role
@@ -204,7 +207,7 @@ def _line(action: Remediation) -> str:
     return redact(describe_remediation(action)).text
 
 
-def _audit_entry(row: ApprovalRow, plan: Plan, role: Role, now: datetime) -> Entry:
+def _audit_entry(row: ApprovalRow, plan: Plan, role: Role, freeze: OpenFreeze | None, now: datetime) -> Entry:
     return Entry(
         actor=row.requester,
         actor_name=row.requester_name,
@@ -221,6 +224,7 @@ def _audit_entry(row: ApprovalRow, plan: Plan, role: Role, now: datetime) -> Ent
             "diff": plan.diff,
             "role": role.value,
             "quorum": json.dumps(json.loads(row.quorum), sort_keys=True),
+            "frozen_until": freeze.until.isoformat() if freeze is not None else "",
             "cannot_run": plan.cannot_run or "",
         },
     )

@@ -316,7 +316,7 @@ def _proposal(action: Remediation, context: PolicyContext) -> Verdict:
         refusal = f"proposing a change needs the role {Role.OPERATOR}; yours is {context.role}"
     if refusal:
         return _deny(refusal, risk)
-    hindrance = runner_may(context.mode, action) or _frozen(context)
+    hindrance = _frozen(context) or runner_may(context.mode, action)
     reason = f"{why}; it needs an approval" + (f". It can't run now: {hindrance}" if hindrance else "")
     return Verdict(decision=Decided.APPROVE, risk=risk, reason=reason)
 

@@ -37,6 +37,8 @@ async def test_in_a_freeze_a_card_opens_says_until_when_and_can_not_be_approved(
     assert await refused(desk.decide(approval, bob)) == "frozen"
     assert (await desk.approvals.get(approval.id)).state is ApprovalState.PENDING
     assert (await desk.decide(approval, bob, "reject")).state is ApprovalState.REJECTED, "a no is always possible"
+    asked = (await desk.audit.list(root, subject=f"approval:{approval.id}"))[-1]
+    assert asked.detail["frozen_until"] == "2026-03-01T14:00:00+00:00"
 
 
 async def test_a_freeze_of_another_cluster_does_not_hold_this_one(desk: Desk) -> None:
