@@ -12,7 +12,10 @@ from protocol.commands import ScopeLimit
 from protocol.kubectl import GrammarError, parse, render
 from protocol.policy import Decided, PolicyContext, judge
 
-TABLE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "lines.yaml").read_text(encoding="utf-8"))
+FILES = ("lines.yaml", "lines_scopes_and_holes.yaml")
+TABLE: dict[str, Any] = {}
+for name in FILES:
+    TABLE.update(yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8")))
 Row = tuple[str, str, str]
 
 ANYWHERE = PolicyContext(scope=ScopeLimit(), role=Role.OPERATOR, mode=RunnerMode(writes=True))
