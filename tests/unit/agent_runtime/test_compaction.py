@@ -102,11 +102,11 @@ def test_a_shortened_result_says_how_to_read_the_rest_again() -> None:
     text = "[r3] " + render(
         ToolAnswer("kubectl logs x", body="\n".join(["first", *("noise" * 9 for _ in range(99)), "ERROR last"]))
     )
-    short = shortened(text, 'kubectl {"command": "logs x"}', frozenset())
+    short = shortened(text, 'kubectl {"command": "logs x"}', frozenset[str]())
     assert body(short).splitlines() == ["first", "ERROR last"]
     assert short.startswith("[r3] kubectl logs x: ok")
     assert '2 of 101 lines are left. To read it again: kubectl {"command": "logs x"}' in short
-    assert shortened(short, "again", frozenset()) == short
+    assert shortened(short, "again", frozenset[str]()) == short
 
 
 def test_a_quotation_over_several_lines_keeps_all_of_them() -> None:
