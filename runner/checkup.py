@@ -19,6 +19,7 @@ from runner.commands.answer import Answer
 from runner.commands.ask import Ask, gather_bounded
 from runner.commands.cluster import review
 from runner.config import RunnerConfig
+from runner.holding import Holding
 from runner.kube.client import KubeClient
 from runner.kube.errors import KubeError
 from runner.kube.resources import BUILT_IN
@@ -60,6 +61,7 @@ class Patient:
     prometheus: Prometheus
     spool: Spool
     clock_offset: timedelta | None
+    holding: Holding
 
 
 async def self_check(ask: Ask, runner: Patient) -> Answer:
@@ -73,7 +75,8 @@ async def self_check(ask: Ask, runner: Patient) -> Answer:
     )
     rows = [row for part in parts for row in part]
     rows += await asyncio.to_thread(look_at_files, runner.config, ask.now())
-    rows += [*_spool(runner.spool), *_cache(runner.cache), *_clock(runner.clock_offset), *_metrics(runner)]
+    rows += [*_spool(runner.spool), *_cache(runner.cache), *_clock(runner.clock_offset)]
+    rows += [place(runner.holding), *_metrics(runner)]
     words = "\n".join(f"{row.health:5} {row.area:8} {row.name}: {row.found}" for row in rows) + "\n"
     return Answer(text=words, data={"checks": [row.model_dump(mode="json") for row in rows]})
 
@@ -214,6 +217,20 @@ def _cache(cache: LiveCache) -> list[CheckRow]:
             return [warn("cluster", "live cache", said, "What is forbidden is listed under rights.")]
         case state:
             return [fail("cluster", "live cache", f"{state}: {said}", "Look into the runner's log for watch errors.")]
+
+
+def place(holding: Holding) -> CheckRow:
+    """Is this pod surely its cluster's active one?"""
+    if holding.lease is None and holding.refused:
+        mend = "kubectl auth can-i update leases.coordination.k8s.io   # the role opsthread-runner-own gives it"
+        return warn("cluster", "lease", holding.told, mend)
+    if holding.lease is None:
+        return skip("cluster", "lease", holding.told)
+    if holding.left() > 0:
+        return ok("cluster", "lease", holding.told)
+    return warn(
+        "cluster", "lease", f"{holding.told}: writes are refused", "Look at the API server: the Lease can't be renewed."
+    )
 
 
 def _clock(offset: timedelta | None) -> list[CheckRow]:

@@ -28,6 +28,8 @@ class Holding:
 
     lease: Lease | None
     why_none: str = ""
+    refused: bool = False
+    """There should be one, and the account may not use it."""
     patience_s: float = 30
     """A right that isn't there may be on its way: manifests are applied one by one."""
 
@@ -54,7 +56,7 @@ class Holding:
             except LeaseUnavailable as reason:
                 log.warning("no_lease_yet", why=str(reason))
                 if elapsed() >= give_up_at and not reason.for_now:
-                    self.lease, self.why_none = None, f"{reason}: {_ALONE}"
+                    self.lease, self.refused, self.why_none = None, True, f"{reason}: {_ALONE}"
                 else:
                     await asyncio.sleep(_AGAIN_S)
             else:

@@ -154,7 +154,8 @@ class Parts:
         log.info("stopped")
 
     async def _check_self(self, ask: Ask) -> Answer:
-        return await self_check(ask, Patient(self.config, self.cache, self.prometheus, self.spool, self.link.clock_offset))
+        offset = self.link.clock_offset
+        return await self_check(ask, Patient(self.config, self.cache, self.prometheus, self.spool, offset, self.holding))
 
     def _touched(self) -> None:
         self.findings.touch()

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from protocol.commands import CommandRequest, Execute
+from protocol.commands import CommandRequest, Execute, SelfCheck
 from protocol.ids import new_id
 from protocol.objects import ObjectRef
 from protocol.remediation import ScaleWorkload
@@ -300,3 +300,6 @@ async def test_without_a_lease_it_says_what_that_means(tmp_path: Path) -> None:
             _, said = await health(values)
             assert "can't be used" in said["lease"]
             assert "kept out by the control plane only" in said["lease"]
+            checks = (await here.plane.ask(SelfCheck())).checks()
+            row = next(check for check in checks if check.name == "lease")
+            assert (row.health, "update leases" in row.mend) == ("warn", True)
