@@ -119,6 +119,8 @@ def proposed(title: str, approval: Approval, *, command: str | None = None) -> T
         facts.append(f"{CANNOT_RUN} {quoted(one_line(plan.cannot_run, 300))}\nPeople see the card with the diff all the same.")
     else:
         facts.append(f"Who may approve: {who_may_approve(approval.quorum)}. It expires at {approval.expires_at:%H:%M:%S} UTC.")
+    if approval.freeze is not None:
+        facts.append(f"A freeze window holds it until {approval.freeze.until:%Y-%m-%d %H:%M} UTC; say so.")
     if plan.owner.reverts:
         facts.append(f"{plan.owner.kind} {quoted(one_line(plan.owner.name, 80))} would revert it; the card says so.")
     return ToolAnswer(title, body=plan.diff, note=" ".join(facts), command=command, approval=approval.id)
