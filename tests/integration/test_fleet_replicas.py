@@ -47,6 +47,7 @@ async def shared(folder: Path) -> AsyncGenerator[tuple[NatsServer, Settings]]:
                 data_dir=folder,
                 nats_url=f"nats://cp:{server.secrets.app_password}@{address}",
                 nats_auth_url=f"nats://auth:{server.secrets.auth_password}@{address}",
+                nats_system_url=f"nats://sys:{server.secrets.sys_password}@{address}",
                 nats_issuer_seed_file=seed,
             ),
         )
@@ -87,6 +88,19 @@ async def test_what_one_replica_revokes_the_other_refuses(tmp_path: Path) -> Non
         async with replica(settings):
             with pytest.raises((nats.errors.Error, OSError)):
                 await runner.connect()
+
+
+async def test_a_revoked_runner_is_cut_whichever_replica_had_admitted_it(tmp_path: Path) -> None:
+    async with shared(tmp_path) as (server, settings), replica(settings) as one, replica(settings) as other:
+        for n in range(4):  # who admits is chance
+            name = f"shop{n}"
+            await one[0].create(name, by="admin")
+            runner = FakeRunner(server.url)
+            assert await runner.enrol(await other[0].enrolment_token(name, by="admin")) == ""
+            assert (await runner.connect()).accepted
+            await (one, other)[n % 2][0].revoke_runner(runner.runner, by="admin")
+            await until(runner.closed.is_set, "its connection is cut", 5)
+            await runner.close()
 
 
 async def test_an_external_nats_that_comes_late_is_waited_for(tmp_path: Path) -> None:
