@@ -115,9 +115,38 @@ def _unavailable_in_words() -> Generator[None]:
     except PoolTimeout as error:
         raise Unavailable("the database is too busy to answer; try again in a moment") from error
     except DBAPIError as error:
+        if words := _words_of(error):
+            raise Unavailable(words) from error
         if error.connection_invalidated or (isinstance(error, OperationalError) and error.statement is None):
             raise Unavailable("the database does not answer; check that its server runs, and try again") from error
         raise
+
+
+_LOCKED = "another program holds the database; let go of it (a backup, a database shell), and try again"
+_FULL = "the database can't be written to: its disk is full or fails; free some space, and try again"
+_WORDS = {
+    "SQLITE_BUSY": _LOCKED,
+    "SQLITE_LOCKED": _LOCKED,
+    "SQLITE_FULL": _FULL,
+    "SQLITE_IOERR": _FULL,
+    "SQLITE_READONLY": _FULL,
+    "SQLITE_CANTOPEN": _FULL,
+    "53100": _FULL,  # PostgreSQL's disk_full
+    "55P03": _LOCKED,  # and lock_not_available
+}
+
+
+def _words_of(error: DBAPIError) -> str | None:
+    """What is wrong around the database, by its own code; None when the statement itself is. A code may be a kind of another,
+    as SQLITE_IOERR_WRITE is of SQLITE_IOERR."""
+    cause: BaseException | None = error.orig
+    while cause is not None:
+        code = str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or "")
+        found = next((words for name, words in _WORDS.items() if code == name or code.startswith(f"{name}_")), None)
+        if found is not None:
+            return found
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _open(url: str, dialect: str) -> AsyncEngine:

@@ -46,6 +46,20 @@ def cap(text: str, limit: int) -> str:
     return text[: max(0, limit - len(note))] + note
 
 
+def cap_middle(text: str, limit: int) -> str:
+    """At most `limit` characters, cut between lines where there are some: a third from the head, where columns are named, the
+    rest from the end, where logs and events are newest. What was cut is said at the cut."""
+    if len(text) <= limit:
+        return text
+    if limit < 3 * _NOTE_ROOM:
+        return cap(text, limit)
+    room = limit - _NOTE_ROOM
+    head, tail = text[: room // 3], text[-(room - room // 3) :]
+    head = head[: head.rfind("\n") + 1] or head
+    whole = tail[tail.find("\n") + 1 :] if "\n" in tail[:-1] else tail
+    return f"{head}… [cut: {len(text) - len(head) - len(whole)} characters here]\n{whole}"
+
+
 def one_line(text: str, limit: int = 300) -> str:
     """Cleaned, white space folded, capped: for titles, table cells and log fields."""
     return cap(" ".join(clean(text).split()), limit)

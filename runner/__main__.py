@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from runner.config import RunnerConfig
 from runner.enrolment import EnrolmentRefused
 from runner.kube.access import warm_up
+from runner.lines import Lines
 from runner.main import run
 
 
@@ -54,7 +55,7 @@ def configure_logs(level: str) -> None:
             structlog.processors.JSONRenderer(default=str),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, Lines(sys.stderr.fileno()))),
         cache_logger_on_first_use=True,
     )
 

@@ -20,6 +20,13 @@ class PracticeAdmin:
     async def post(self, what: str, body: dict[str, Any]) -> Any:
         return await self._call("POST", f"/_sandbox/{what}", body)
 
+    async def post_to(self, path: str, body: dict[str, Any]) -> Any:
+        """To the Kubernetes API itself."""
+        return await self._call("POST", path, body)
+
+    async def delete(self, what: str) -> Any:
+        return await self._call("DELETE", f"/_sandbox/{what}", None)
+
     async def get(self, path: str) -> Any:
         return await self._call("GET", path, None)
 

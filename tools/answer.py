@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from protocol.commands import CommandResult, CommandStatus
 from protocol.diagnosis import Diagnosis
-from protocol.text import cap, clean
+from protocol.text import cap, cap_middle, clean
 
 TEXT_LIMIT = 12_000
 """Characters of a tool's text; a result is cut before it costs a turn."""
@@ -73,7 +73,7 @@ def refused(title: str, why: str, status: CommandStatus = CommandStatus.DENIED) 
 
 def render(answer: ToolAnswer, *, limit: int = TEXT_LIMIT) -> str:
     """The text that the model sees, at most about `limit` characters of it the cluster's."""
-    lines = [f"{_unforged(answer.title)}: {answer.status}"]
+    lines = [f"{unforged(answer.title)}: {answer.status}"]
     if answer.note:
         lines.append(_note(answer.note))
     if answer.body:
@@ -81,18 +81,18 @@ def render(answer: ToolAnswer, *, limit: int = TEXT_LIMIT) -> str:
     elif answer.status == CommandStatus.EMPTY.value and not answer.note:
         lines.append("It worked and there is nothing to show.")
     if answer.cut:
-        lines.append(f"Cut: {_unforged(answer.cut)}")
+        lines.append(f"Cut: {unforged(answer.cut)}")
     return "\n".join(lines)
 
 
 def fence(text: str, *, limit: int = TEXT_LIMIT) -> str:
     """Cluster text between marks that it cannot forge."""
-    return f"{OPEN}\n{cap(_unforged(text), limit)}\n{CLOSE}"
+    return f"{OPEN}\n{cap_middle(unforged(text), limit)}\n{CLOSE}"
 
 
 def fenced_words(text: str) -> str:
     """A few words of the cluster within a line of ours."""
-    return f"{OPEN}{_unforged(text)}{CLOSE}"
+    return f"{OPEN}{unforged(text)}{CLOSE}"
 
 
 def quoted(text: str) -> str:
@@ -109,13 +109,13 @@ def own_words(text: str) -> str:
 
 def _note(note: str) -> str:
     """At most about 2,000 characters; a quotation that is cut is closed all the same."""
-    text = cap(_unforged(note), NOTE_LIMIT)
+    text = cap(unforged(note), NOTE_LIMIT)
     if text.rfind(_QUOTE) > text.rfind(_UNQUOTE):
         text += _UNQUOTE
     return text.replace(_QUOTE, OPEN).replace(_UNQUOTE, CLOSE)
 
 
-def _unforged(text: str) -> str:
+def unforged(text: str) -> str:
     """Without anything that reads as our marks. Outside of them too: error texts and arguments repeat what others wrote."""
     return _FENCE.sub(r"‹\1", clean(text))
 

@@ -1,17 +1,21 @@
 """Logging of our processes: structlog as JSON lines, to a file or to stderr."""
 
 import logging
+import os
 import sys
 from pathlib import Path
+from typing import TextIO, cast
 
 import structlog
+
+from runner.lines import Lines
 
 
 def configure(level: str, file: Path | None = None) -> None:
     """JSON lines with time, level and the ids bound in context. `file` None writes to stderr."""
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-    stream = file.open("a", buffering=1) if file is not None else sys.stderr
+    stream = cast(TextIO, Lines(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if file else sys.stderr.fileno()))
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[

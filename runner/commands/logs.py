@@ -14,6 +14,7 @@ from runner.kube.resources import POD
 DEFAULT_TAIL = 200
 MAX_TAIL = 50_000
 MAX_SOURCES = 20
+MAX_LINE = 16_000
 _AT_ONCE = 6
 
 
@@ -58,9 +59,8 @@ async def logs(call: LogsCall, ask: Ask) -> Answer:
 async def read_log(call: LogsCall, ask: Ask, source: Source, limit_bytes: int) -> Piece | KubeError:
     """One container's log; an API error is returned, so that the others' logs are not lost with it."""
     tail = min(call.tail if call.tail is not None and call.tail >= 0 else DEFAULT_TAIL, MAX_TAIL)
-    params: dict[str, str | int | bool] = {"container": source.container, "tailLines": tail}
-    # limitBytes cuts the newest lines off, so it only guards against a giant line; the real cut keeps the end.
-    params["limitBytes"] = min(call.limit_bytes or max(limit_bytes * 4, 1 << 20), 16 << 20)
+    most = min(call.limit_bytes or max(limit_bytes * 4, 1 << 20), 16 << 20)
+    params: dict[str, str | int | bool] = {"container": source.container, "tailLines": tail, "limitBytes": most}
     if call.previous:
         params["previous"] = True
     if call.since_seconds is not None:
@@ -70,15 +70,33 @@ async def read_log(call: LogsCall, ask: Ask, source: Source, limit_bytes: int) -
     if call.timestamps:
         params["timestamps"] = True
     try:
-        raw = await ask.client.get_bytes(
-            POD.path(source.namespace, source.pod, "log"), params, accept="text/plain, */*", timeout=20
-        )
+        raw = await _newest(ask, source, params, most)
     except KubeError as error:
         return error
-    text = raw[-limit_bytes:].decode("utf-8", "replace")
-    if len(raw) > limit_bytes:
-        text = text.partition("\n")[2] or text
-    return Piece(source, text=text, full=raw.count(b"\n") >= tail > 0 or len(raw) > limit_bytes)
+    text = "".join(map(_bounded, raw.decode("utf-8", "replace").splitlines(keepends=True)))
+    long = len(text) > limit_bytes
+    if long:
+        text = text[-limit_bytes:].partition("\n")[2] or text[-limit_bytes:]
+    return Piece(source, text=text, full=raw.count(b"\n") >= int(params["tailLines"]) > 0 or long)
+
+
+async def _newest(ask: Ask, source: Source, params: dict[str, str | int | bool], most: int) -> bytes:
+    """At most `most` bytes of the end. The API's own limitBytes cuts the newest lines off, so where it did, fewer lines are
+    asked for: `params["tailLines"]` says in the end how many. Raises KubeError."""
+    path = POD.path(source.namespace, source.pod, "log")
+    while True:
+        raw = await ask.client.get_bytes(path, params, accept="text/plain, */*", timeout=20)
+        lines = int(params["tailLines"])
+        if len(raw) < most or lines <= 1:
+            return raw
+        params["tailLines"] = max(1, min(lines // 2, raw.count(b"\n") // 2))
+
+
+def _bounded(line: str) -> str:
+    """A line of a log as people read it; a giant one would push everything else out."""
+    if len(line) <= MAX_LINE:
+        return line
+    return f"{line[:MAX_LINE]}… [cut: {len(line) - MAX_LINE} more characters of this line]\n"
 
 
 async def _sources(call: LogsCall, ask: Ask) -> tuple[list[Source], list[str], list[str]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from protocol.events import LogEntry, ToolStarted, Unknown, UserMessage, read_event
 from protocol.fence import fence
 from protocol.kubectl import jsonpath, selectors
-from protocol.text import cap, clean, one_line
+from protocol.text import cap, cap_middle, clean, one_line
 
 # Cleaning
 
@@ -246,3 +246,16 @@ def test_a_message_of_a_newer_version_is_read() -> None:
         {"v": 2, "conversation": "c", "seq": 1, "at": AT, "mood": "good", "event": {"type": "turn_resumed"}}
     )
     assert entry.v == 2
+
+
+def test_the_middle_is_cut_between_lines_and_the_newest_stays() -> None:
+    text = "HEADER\n" + "".join(f"line {n}\n" for n in range(10_000)) + "the newest line"
+    short = cap_middle(text, 2_000)
+    assert len(short) <= 2_000
+    assert short.startswith("HEADER\nline 0\n")
+    assert short.endswith("line 9999\nthe newest line")
+    kept, _, rest = short.partition("… [cut: ")
+    assert int(rest.split(" ", 1)[0]) == len(text) - len(kept) - len(rest.partition("]\n")[2])
+    assert cap_middle("short", 2_000) == "short"
+    assert len(cap_middle("x" * 5_000, 2_000)) <= 2_000
+    assert len(cap_middle("x" * 5_000, 50)) <= 50

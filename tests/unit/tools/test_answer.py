@@ -34,7 +34,7 @@ def test_what_is_in_the_fence_can_be_quoted_and_nothing_else() -> None:
 def test_a_long_result_is_cut_and_says_so() -> None:
     text = render(ToolAnswer("kubectl logs", body="x" * 50_000, cut="100 of 900 lines shown"))
     assert len(text) < TEXT_LIMIT + 500
-    assert "more characters" in text
+    assert "characters here]" in text
     assert "Cut: 100 of 900 lines shown" in text
 
 
