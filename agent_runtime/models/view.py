@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from protocol.diagnosis import Diagnosis
 from tools.answer import GOOD, ToolAnswer, body
 from tools.names import DIAGNOSE, PROPOSE
+from tools.pasted import without_marks
 
 DIAGNOSIS_KEY = "opsthread_diagnosis"
 """In the response_metadata of an earlier turn's answer: its diagnosis. Never sent to a model endpoint."""
@@ -89,7 +90,7 @@ def view_of(messages: Sequence[BaseMessage]) -> View:
             ]
     kwargs = cast(dict[str, Any], question.additional_kwargs)
     return View(
-        question=str(question.text),
+        question=without_marks(str(question.text)),
         conclude=cast("Mapping[str, str] | None", kwargs.get(CONCLUDE_KEY)),
         earlier=_earlier(messages[: max(start, 0)]),
         seen=tuple(seen),

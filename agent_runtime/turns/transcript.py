@@ -15,6 +15,7 @@ from protocol.events import ActionFinished, ApprovalDecided, DiagnosisMade, LogE
 from protocol.text import cap, clean, one_line
 from tools.answer import GOOD, ToolAnswer, fenced_words, own_words
 from tools.names import DIAGNOSE
+from tools.pasted import asked
 
 EARLIER_TURNS = 6
 EARLIER_TEXT = 900
@@ -63,7 +64,7 @@ def _earlier(entries: Sequence[LogEntry], limit: int) -> list[BaseMessage]:
     lines += [line for e in entries if (line := _became_of(e)) is not None]
     metadata: dict[str, Any] = {DIAGNOSIS_KEY: diagnosis.model_dump(mode="json")} if diagnosis is not None else {}
     return [
-        HumanMessage(cap(clean(question.text), limit)),
+        HumanMessage(asked(cap(clean(question.text), limit))),
         AIMessage("\n".join(lines), response_metadata=metadata),
     ]
 
@@ -104,6 +105,8 @@ def this_turn(log: TurnLog, *, opening: str, conclude: dict[str, str] | None = N
     A message whose calls are not all finished is left out by its caller finishing them first: no call stays without a result.
     """
     text = clean(log.question.text) if log.question else ""
+    if log.question is not None and log.question.door != "action":
+        text = asked(text)
     if conclude and conclude.get("message"):
         # What the check saw is the cluster's text, in a question that is ours.
         text = text.replace(conclude["message"], fenced_words(conclude["message"]), 1)
