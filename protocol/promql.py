@@ -22,6 +22,7 @@ _TOKEN = re.compile(
 
 _GROUPING = frozenset(("by", "without", "on", "ignoring", "group_left", "group_right"))
 _OPERATORS = frozenset(("and", "or", "unless", "atan2", "bool", "offset"))
+_COMPARISONS = frozenset(("==", "!=", ">=", "<=", ">", "<"))
 _NUMBERS = frozenset(("inf", "nan"))
 _FUNCTION_NAMES = """
 sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio
@@ -67,9 +68,8 @@ def confine(expression: str, namespaces: Collection[str]) -> None:
             selectors += 1
         elif token.kind == "ident":
             at = _word(tokens, at, following)
-        elif token.text == "}" or (token.kind == "op" and token.text in ("=~", "!~", "=")):
-            raise NotConfined(f"{token.text!r} is not where PromQL has it")
         else:
+            _refuse_misplaced(tokens, at)
             at += 1
 
 
@@ -90,36 +90,61 @@ def with_matchers(expression: str, matchers: str) -> str:
     that was overlooked would answer for more than was meant."""
     tokens = _lex(expression)
     written: list[str] = []
-    at = depth = 0
+    at = 0
     while at < len(tokens):
         token, following = tokens[at], tokens[at + 1].text if at + 1 < len(tokens) else ""
-        if token.kind == "ident" and not depth and token.text.lower() in _GROUPING and following == "(":
+        word = token.text.lower() if token.kind == "ident" else ""
+        end = at + 1
+        if token.text == "{" and token.kind == "op":
+            end, _ = _braces(tokens, at, "{...}")
+            comma = "" if tokens[end - 2].text in ("{", ",") else ","
+            written += [*(one.text for one in tokens[at : end - 1]), f"{comma}{matchers}", "}"]
+        elif word in _GROUPING and following == "(":
             end = _grouping(tokens, at + 2)
             written += [one.text for one in tokens[at:end]]
-            at = end
-            continue
-        if token.kind == "op" and token.text in "{}":
-            depth += 1 if token.text == "{" else -1
-            if depth not in (0, 1):
-                raise NotConfined("braces within braces are not understood here")
-            if token.text == "}":
-                written.append(matchers if tokens[at - 1].text in ("{", ",") else f",{matchers}")
-        written.append(token.text)
-        if not depth and _is_bare_metric(token, following):
-            written.append(f"{{{matchers}}}")
-        at += 1
-    if depth:
-        raise NotConfined("a brace is not closed")
+        else:
+            _refuse_misplaced(tokens, at)
+            if word == "info" and following == "(":
+                raise NotConfined("the function 'info' joins series that the expression does not name")
+            written.append(token.text)
+            if word and _is_bare_metric(token, following):
+                written.append(f"{{{matchers}}}")
+        at = end
     return " ".join(written)
 
 
 def _is_bare_metric(token: Token, following: str) -> bool:
     """A name that is neither an operator nor a function nor followed by its own braces."""
     word = token.text.lower()
-    if token.kind != "ident" or following in ("{", "("):
+    if following in ("{", "("):
         return False
     grouped = following.lower() in ("by", "without") and word in FUNCTIONS
     return not grouped and word not in _OPERATORS and word not in _NUMBERS and word not in _GROUPING
+
+
+def _refuse_misplaced(tokens: list[Token], at: int) -> None:
+    """Raises NotConfined for a sign or keyword where PromQL has none: servers take a keyword there for the name of a metric."""
+    token, before = tokens[at], tokens[at - 1] if at else Token("op", "(")
+    word = token.text.lower()
+    fits = True
+    if token.kind == "op":
+        fits = token.text not in ("}", "=~", "!~", "=")
+    elif token.kind != "ident":
+        return
+    elif word == "bool":
+        fits = before.text in _COMPARISONS
+    elif word in _OPERATORS:
+        fits = before.kind in ("number", "string", "range") or before.text in (")", "}") or _is_name(before)
+    elif word in ("group_left", "group_right"):
+        fits = before.text == ")"
+    elif word in _GROUPING:
+        fits = at + 1 < len(tokens) and tokens[at + 1].text == "("
+    if not fits:
+        raise NotConfined(f"{token.text!r} is not where PromQL has it")
+
+
+def _is_name(token: Token) -> bool:
+    return token.kind == "ident" and token.text.lower() not in _OPERATORS | _GROUPING
 
 
 def _lex(expression: str) -> list[Token]:
@@ -138,6 +163,7 @@ def _lex(expression: str) -> list[Token]:
 def _word(tokens: list[Token], at: int, following: str) -> int:
     """An identifier without braces: a grouping clause, an operator, a function, or a metric without matchers."""
     word = tokens[at].text.lower()
+    _refuse_misplaced(tokens, at)
     if word in _GROUPING and following == "(":
         return _grouping(tokens, at + 2)
     if word in _OPERATORS or word in _NUMBERS or word in ("group_left", "group_right"):
@@ -167,22 +193,29 @@ def _grouping(tokens: list[Token], at: int) -> int:
 
 
 def _selector(tokens: list[Token], at: int, namespaces: Collection[str], metric: str) -> int:
-    """From the opening brace to behind the closing one. Only `label op "value"` and a quoted metric name, with commas."""
+    """From the opening brace to behind the closing one."""
+    end, matchers = _braces(tokens, at, metric)
+    if not any(name == "namespace" and _pins(operator, value, namespaces) for name, operator, value in matchers):
+        raise NotConfined(f"{metric!r} has no namespace matcher")
+    return end
+
+
+def _braces(tokens: list[Token], at: int, metric: str) -> tuple[int, list[tuple[str, str, str]]]:
+    """Where they end, and the matchers in them: only `label op "value"` and a quoted metric name, with commas."""
     at += 1
-    pinned = False
+    matchers: list[tuple[str, str, str]] = []
     while at < len(tokens):
         if _is(tokens, at, "}"):
-            if not pinned:
-                raise NotConfined(f"{metric!r} has no namespace matcher")
-            return at + 1
+            return at + 1, matchers
         first = tokens[at]
         if first.kind == "string" and (_is(tokens, at + 1, ",") or _is(tokens, at + 1, "}")):
             at += 1
         elif first.kind in ("ident", "string") and at + 2 < len(tokens) and tokens[at + 2].kind == "string":
-            if tokens[at + 1].text not in ("=", "!=", "=~", "!~"):
-                raise NotConfined(f"{tokens[at + 1].text!r} is not a matcher")
+            operator = tokens[at + 1].text
+            if operator not in ("=", "!=", "=~", "!~"):
+                raise NotConfined(f"{operator!r} is not a matcher")
             name = first.text[1:-1] if first.kind == "string" else first.text
-            pinned = pinned or (name == "namespace" and _pins(tokens[at + 1].text, tokens[at + 2].text[1:-1], namespaces))
+            matchers.append((name, operator, tokens[at + 2].text[1:-1]))
             at += 3
         else:
             raise NotConfined(f"{first.text!r} in the braces of {metric!r} is not a matcher")

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from protocol.commands import CommandStatus
-from protocol.promql import NotConfined, shut_exported, with_matchers
+from protocol.promql import NotConfined, confine, shut_exported, with_matchers
 from runner.commands.answer import Refusal
 from runner.config import RunnerConfig
 from runner.metrics.dialect import DIALECTS, NEEDED, Dialect, missing
@@ -216,13 +216,34 @@ def test_every_selector_is_shut_against_other_exported_namespaces(expr: str, ask
         ("vector(1) + time()", "vector ( 1 ) + time ( )"),
         ("Inf == NaN", "Inf == NaN"),
         ("sum", 'sum {c="1"}'),
+        ("x{} and ignoring (a) y OR z", 'x { c="1" } and ignoring ( a ) y {c="1"} OR z {c="1"}'),
+        ("a * on (b) group_left c", 'a {c="1"} * on ( b ) group_left c {c="1"}'),
+        ("x @ 5 offset -5m and 1 atan2 y", 'x {c="1"} @ 5 offset - 5m and 1 atan2 y {c="1"}'),
     ],
 )
 def test_every_selector_gets_the_clusters_labels(expr: str, asked: str) -> None:
     assert with_matchers(expr, 'c="1"') == asked
 
 
-@pytest.mark.parametrize("expr", ["up{", "{{}}", "up}", "sum by (pod", "`a` ~ b", "up{a='\n'}"])
+NOT_UNDERSTOOD = (
+    "up{", "{{}}", "up}", "sum by (pod", "`a` ~ b", "up{a='\n'}", "up{a}",
+    # VictoriaMetrics: the label would go into the last alternative alone, and a template could stand for a selector.
+    '{a="b" or d="e"}', 'up{a="b" or d="e"}', 'up{a="b", or d="e"}',
+    'WITH (x = {c="2"}) up{x}', "WITH (x() = up) x()",
+    # Servers take a keyword for the name of a metric where an operand is due.
+    "and", "sum(offset)", "1 + unless", "sum(by)", "by", "group_left", "x + bool",
+    # target_info of whatever cluster has the same job and instance
+    "info(up)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("expr", NOT_UNDERSTOOD)
 def test_what_is_not_understood_is_not_asked(expr: str) -> None:
     with pytest.raises(NotConfined):
         with_matchers(expr, 'c="1"')
+
+
+@pytest.mark.parametrize("expr", ["and", "sum(offset)", "group_left", "or + unless", 'up{namespace="a"} + offset'])
+def test_a_keyword_is_no_metric_of_every_namespace(expr: str) -> None:
+    with pytest.raises(NotConfined):
+        confine(expr, ("a",))
