@@ -251,8 +251,9 @@ class Prometheus:
 
 
 async def _probe(road: Road, timeout_s: float = _PROBE_S) -> str:
-    """What kind of server speaks the API at `road`. Raises Refusal when none does."""
-    read(*await road.ask("/api/v1/query", {"query": "1"}, timeout_s))
+    """What kind of server speaks the API at `road`. Raises Refusal when none does, or what answers can't count to one."""
+    if not read(*await road.ask("/api/v1/query", {"query": "1"}, timeout_s)).rows():
+        raise NoApi(CommandStatus.UNAVAILABLE, "What answers at the metrics URL is no Prometheus API: it gives 1 no value.")
     with contextlib.suppress(Refusal):
         return _flavour(read(*await road.ask("/api/v1/status/buildinfo", {}, _PROBE_S)).data)
     return ""

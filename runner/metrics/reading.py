@@ -26,11 +26,22 @@ class Reading:
     limits: tuple[str, ...] = ()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Series of a matrix or vector; a scalar is one row without labels."""
-        kind, result = self.data.get("resultType"), self.data.get("result")
-        if kind in ("scalar", "string"):
+        """Series of a matrix or vector; a scalar is one row without labels. What is no series is left out."""
+        data = cast(dict[str, Any], self.data) if isinstance(self.data, dict) else {}
+        result: Any = data.get("result")
+        if not isinstance(result, list):
+            return []
+        if data.get("resultType") in ("scalar", "string"):
             return [{"metric": {}, "value": result}]
-        return [row for row in cast(list[Any], result or []) if isinstance(row, dict)]
+        return [row for row in cast(list[Any], result) if _is_series(row)]
+
+
+def _is_series(row: Any) -> bool:
+    if not isinstance(row, dict):
+        return False
+    series = cast(dict[str, Any], row)
+    sample: Any = series.get("value") or [0, "NaN"]
+    return isinstance(series.get("metric", {}), dict) and isinstance(sample, list) and len(cast(list[Any], sample)) == 2
 
 
 def read(status: int, raw: bytes) -> Reading:

@@ -154,6 +154,8 @@ class Door:
                 raise web.HTTPTemporaryRedirect(f"/circle{rest}")
             case "login":
                 return web.Response(text="<html>Sign in</html>", content_type="text/html")
+            case "odd":
+                return web.json_response({"status": "success", "data": [1, {"result": 5}]})
             case "slow":
                 await asyncio.Event().wait()
             case "busy":

@@ -234,6 +234,7 @@ async def test_credentials_follow_no_redirect_to_another_origin(here: Here) -> N
     ("kind", "status", "word"),
     [
         ("login", CommandStatus.UNAVAILABLE, "no Prometheus API"),
+        ("odd", CommandStatus.UNAVAILABLE, "no Prometheus API"),
         ("busy", CommandStatus.UNAVAILABLE, "503"),
         ("huge", CommandStatus.INVALID, "too long"),
     ],
@@ -241,6 +242,13 @@ async def test_credentials_follow_no_redirect_to_another_origin(here: Here) -> N
 async def test_what_does_not_answer_well(here: Here, kind: str, status: CommandStatus, word: str) -> None:
     said = await refusal(config(f"{here.door.url}/{kind}"))
     assert (said.status, word in said.message) == (status, True), said.message
+
+
+async def test_something_that_only_looks_like_one_is_not_used(here: Here) -> None:
+    """The runner looks once a minute: what answers there must not end it."""
+    async with Prometheus(config(f"{here.door.url}/odd")) as client:
+        status = await client.look(())
+        assert (status.answers, "no Prometheus API" in status.error) == (False, True), status
 
 
 async def test_a_server_that_says_nothing_is_given_up(here: Here) -> None:
