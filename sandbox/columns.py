@@ -218,7 +218,7 @@ def _capacity(obj: Obj, _now: float) -> str:
 
 def _claim_of(obj: Obj, _now: float) -> str:
     ref = sub(obj, "spec", "claimRef")
-    return f"{ref['namespace']}/{ref['name']}" if ref else ""
+    return f"{text(ref, 'namespace')}/{text(ref, 'name')}" if ref else ""
 
 
 def _hosts(obj: Obj, _now: float) -> str:

@@ -4,7 +4,7 @@ from sandbox.objects import Obj
 from sandbox.resources import Resource
 
 _REF = "#/components/schemas/"
-_TYPES: dict[str, dict[str, str]] = {
+TYPES: dict[str, dict[str, str]] = {
     "ObjectMeta": {
         "name": "string", "namespace": "string", "labels": "object", "annotations": "object", "ownerReferences": "[]object",
         "finalizers": "[]string", "uid": "string", "resourceVersion": "string", "generation": "integer",
@@ -57,7 +57,7 @@ _TYPES: dict[str, dict[str, str]] = {
         "behavior": "object",
     },
 }  # fmt: skip
-_WITHOUT_SPEC: dict[str, dict[str, str]] = {
+WITHOUT_SPEC: dict[str, dict[str, str]] = {
     "ConfigMap": {"data": "object", "binaryData": "object", "immutable": "boolean"},
     "Secret": {"data": "object", "stringData": "object", "type": "string", "immutable": "boolean"},
     "Event": {"involvedObject": "object", "reason": "string", "message": "string", "type": "string", "count": "integer"},
@@ -71,10 +71,10 @@ _WITHOUT_SPEC: dict[str, dict[str, str]] = {
 
 def schemas(resources: list[Resource]) -> Obj:
     """components/schemas of a group version's document."""
-    found: Obj = {name: _object(fields, f"{name} of the Kubernetes API.") for name, fields in _TYPES.items()}
+    found: Obj = {name: _object(fields, f"{name} of the Kubernetes API.") for name, fields in TYPES.items()}
     for resource in resources:
         fields = {"apiVersion": "string", "kind": "string", "metadata": "ObjectMeta"}
-        fields |= _WITHOUT_SPEC.get(resource.kind) or {"spec": _spec(resource.kind), "status": "object"}
+        fields |= WITHOUT_SPEC.get(resource.kind) or {"spec": _spec(resource.kind), "status": "object"}
         schema = _object(fields, f"{resource.kind} as the practice cluster serves it.")
         known = {"group": resource.group, "version": resource.version, "kind": resource.kind}
         found[f"kind.{resource.kind}"] = {**schema, "x-kubernetes-group-version-kind": [known]}
@@ -82,7 +82,7 @@ def schemas(resources: list[Resource]) -> Obj:
 
 
 def _spec(kind: str) -> str:
-    return f"{kind}Spec" if f"{kind}Spec" in _TYPES else "object"
+    return f"{kind}Spec" if f"{kind}Spec" in TYPES else "object"
 
 
 def _object(fields: dict[str, str], description: str) -> Obj:
@@ -96,6 +96,6 @@ def _object(fields: dict[str, str], description: str) -> Obj:
 def _typed(form: str) -> Obj:
     if form.startswith("[]"):
         return {"type": "array", "items": _typed(form[2:])}
-    if form in _TYPES:
+    if form in TYPES:
         return {"allOf": [{"$ref": f"{_REF}{form}"}], "default": {}}
     return {"type": form, "format": "int32"} if form == "integer" else {"type": form}

@@ -1,6 +1,7 @@
 """The HTTP face: Kubernetes API, Prometheus API and the admin endpoints in one Starlette application."""
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import AsyncIterator
@@ -64,6 +65,11 @@ async def _guarded(sandbox: Sandbox, request: Request, handler: Any) -> Response
         return _json(error.status(), error.code, headers)
     except ClientDisconnect:
         return Response(status_code=499)
+    except Exception:
+        # a request that nobody foresaw is answered as an API server does, and the next one finds the cluster well
+        logging.exception("the practice cluster failed at %s %s", request.method, request.url.path)
+        failed = ApiError(500, "an error on the server has prevented the request from succeeding", reason="InternalError")
+        return _json(failed.status(), 500)
 
 
 def _identity(sandbox: Sandbox, request: Request) -> Identity:

@@ -13,12 +13,13 @@ from sandbox.objects import Obj, being_deleted, clone, name_of, namespace_of, ro
 from sandbox.removal import without
 from sandbox.requests import Call
 from sandbox.resources import DEPLOYMENT, JOB, NAMESPACE, POD, REPLICA_SET, Resource
+from sandbox.shapes import decoded
 from sandbox.validation import check
 
 
 def create(cluster: Cluster, resource: Resource, namespace: str, call: Call, body: Obj | None = None) -> Obj:
     """Store a new object. Raises ApiError 400, 404, 409 or 422."""
-    obj = clone(body if body is not None else call.obj())
+    obj = decoded(resource, clone(body if body is not None else call.obj()))
     meta = _identify(resource, namespace, obj)
     if not meta.get("name") and meta.get("generateName"):
         meta["name"] = f"{meta['generateName']}{cluster.suffix()}"
@@ -66,7 +67,7 @@ def update(
     cluster: Cluster, resource: Resource, namespace: str, name: str, call: Call, body: Obj, subresource: str = ""
 ) -> Obj:
     """Replace an object (or its status). Raises ApiError 400, 404, 409 or 422."""
-    obj = clone(body)
+    obj = decoded(resource, clone(body))
     meta = _identify(resource, namespace, obj)
     if meta.setdefault("name", name) != name:
         raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
@@ -99,8 +100,9 @@ def _write(cluster: Cluster, resource: Resource, old: Obj, obj: Obj, call: Call,
         obj = {**old, "metadata": meta, "status": obj.get("status", {})}
     elif "status" in resource.subresources and "status" in old:
         obj["status"] = old["status"]
-    if not sub(obj, "metadata").get("managedFields") and "managedFields" in old["metadata"]:
-        obj["metadata"]["managedFields"] = old["metadata"]["managedFields"]
+    obj = decoded(resource, obj)
+    # who owns what is for this server to say, whatever the client sends back
+    obj["metadata"]["managedFields"] = old["metadata"].get("managedFields", [])
     for field in ("deletionTimestamp", "deletionGracePeriodSeconds"):
         if field in old["metadata"]:
             obj["metadata"][field] = old["metadata"][field]
@@ -121,7 +123,7 @@ def apply(cluster: Cluster, resource: Resource, namespace: str, name: str, call:
     """
     if not call.query.get("fieldManager"):
         raise bad_request('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch')
-    body = call.obj()
+    body = decoded(resource, call.obj())
     _identify(resource, namespace, body)
     body["metadata"].setdefault("name", name)
     wanted = fields.leaves(body)

@@ -63,7 +63,8 @@ class Deployments:
 
     def _roll(self, deployment: Obj) -> None:
         sets = self._sets(deployment)
-        current = next((s for s in sets if _same_template(deployment, s)), None)
+        # of two with this template, the one with the newest revision: the other is old like any other
+        current = next((s for s in reversed(sets) if _same_template(deployment, s)), None)
         old = [s for s in sets if s is not current]
         if text(deployment, "spec", "strategy", "type") == "Recreate":
             self._recreate(deployment, current, old)
@@ -101,7 +102,7 @@ class Deployments:
                 room -= drop
         spare = available - (wanted - unavailable)
         for replica_set in self._sets(deployment):
-            if _same_template(deployment, replica_set) or spare <= 0:
+            if name_of(replica_set) == name_of(current) or spare <= 0:
                 continue
             drop = min(_size(replica_set), spare)
             self._scale(deployment, replica_set, _size(replica_set) - drop)
@@ -199,7 +200,7 @@ class Deployments:
 
     def _report(self, deployment: Obj) -> None:
         sets = self._sets(deployment)
-        current = first(sets, lambda s: _same_template(deployment, s))
+        current = first(reversed(sets), lambda s: _same_template(deployment, s))
         wanted = number(deployment, "spec", "replicas", default=1)
         total = sum(number(s, "status", "replicas") for s in sets)
         updated = number(current, "status", "replicas")
