@@ -34,6 +34,8 @@ CATCH_UP = 64
 NO_VECTOR = [1.0]
 """The cases' own collection is searched by words; ChromaDB wants some vector."""
 LEXICAL_MOST = 20_000
+SCOPES_KEPT = 16
+"""Scopes whose words are kept in memory."""
 AT_ONCE = 2
 """Cases that are embedded and written together."""
 NEAREST = 20
@@ -278,13 +280,16 @@ class CaseStore:
         return [(cases[one], 1.0 - float(distance)) for one, distance in zip(ids, distances, strict=True) if one in cases]
 
     def _index(self, tenant: str, where: dict[str, Any] | None) -> tuple[list[Case], LexicalIndex]:
-        """The words of a scope's cases, kept until a case of the tenant changes."""
+        """The words of a scope's cases, kept until a case of the tenant changes, for the scopes that were asked about last."""
         key = (tenant, repr(where))
-        known = self._lexical.get(key)
+        known = self._lexical.pop(key, None)
         if known is None:
             found: Any = self._collection(tenant).get(where=where, include=["metadatas"], limit=LEXICAL_MOST)
             cases = _cases(found.get("metadatas"))
-            known = self._lexical[key] = (cases, LexicalIndex([case.text() for case in cases]))
+            known = (cases, LexicalIndex([case.text() for case in cases]))
+        self._lexical[key] = known
+        while len(self._lexical) > SCOPES_KEPT:
+            self._lexical.pop(next(iter(self._lexical)))
         return known
 
     def _forget_index(self, tenant: str) -> None:

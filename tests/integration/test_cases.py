@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from knowledge.cases import Case, CaseStore, CasesUnavailable
+from knowledge.cases.store import SCOPES_KEPT
 from knowledge.embeddings import EmbeddingFailed, choose_embedder
 
 CASES = [
@@ -117,6 +119,13 @@ async def test_text_is_cleaned_redacted_and_capped(store: CaseStore) -> None:
     assert len(stored.explanation) <= 4000
     assert len(stored.evidence) == 20
     assert await store.get("evil") == stored
+
+
+async def test_words_of_many_scopes_take_bounded_memory(store: CaseStore) -> None:
+    for n in range(SCOPES_KEPT * 3):
+        await store.search("payments", namespaces=[f"team-{n}", "shop"])
+    assert len(cast(dict[str, object], vars(store)["_lexical"])) <= SCOPES_KEPT
+    assert (await store.search("payments keeps restarting", namespaces=["team-0", "shop"]))[0].id == "oom"
 
 
 async def test_nothing_like_it_finds_nothing(store: CaseStore) -> None:
