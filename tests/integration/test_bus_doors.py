@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ async def with_doors(folder: Path, *, websocket: int = 0) -> AsyncGenerator[tupl
     (folder / "bus.pem").write_text(made.certificate)
     (folder / "bus.key").write_text(made.key)
     (folder / "ca.pem").write_text(made.authority)
-    settings = {"nats_tls_cert_file": folder / "bus.pem", "nats_tls_key_file": folder / "bus.key"}
+    settings: dict[str, Any] = {"nats_tls_cert_file": folder / "bus.pem", "nats_tls_key_file": folder / "bus.key"}
     async with plane(folder, connect=False, nats_websocket_port=websocket, **settings) as here:
         yield here, str(folder / "ca.pem")
 
