@@ -42,7 +42,7 @@ async def test_no_door_stores_what_looks_like_a_secret(here: Scene) -> None:
         ("POST", f"/approvals/{things['approval']}/decide", verdict),
         ("POST", f"/approvals/{second['approval']}/withdraw", {"reason": PASTED}),
         ("POST", "/proposals", {"cluster_id": "practice", "command": line, "why": PASTED}),
-        ("POST", "/commands", {"cluster_id": "practice", "action": "get", "args": ["pods", "-A", "-l", f"password={PASSWORD}"]}),
+        ("POST", "/commands", {"cluster_id": "practice", "action": "get", "args": ["pods", "-l", f"password={PASSWORD}"]}),
         ("POST", "/commands", {"cluster_id": "practice", "tool": "prometheus", "action": f'up{{password="{PASSWORD}"}}'}),
         ("PUT", "/clusters/practice/kill-switch", {"on": True, "reason": PASTED}),
         ("PUT", "/clusters/practice/kill-switch", {"on": False, "reason": PASTED}),
