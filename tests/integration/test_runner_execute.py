@@ -47,6 +47,8 @@ from tests.integration.runner_rig import (
 
 PAYMENTS = ObjectRef.parse("Deployment/shop/payments")
 MORE_MEMORY = SetResources(target=PAYMENTS, container="payments", limits={"memory": "512Mi"}, requests={"memory": "512Mi"})
+SCALE_CATALOG = ScaleWorkload(target=ObjectRef.parse("Deployment/shop/catalog"), replicas=3)
+"""No autoscaler sets it again, as one does with web."""
 SCALE_WEB = ScaleWorkload(target=ObjectRef.parse("Deployment/shop/web"), replicas=3)
 
 
@@ -100,24 +102,24 @@ async def test_a_rollback_heals_payments_and_names_its_revision(tmp_path: Path) 
 
 async def test_the_undo_brings_back_what_was(tmp_path: Path) -> None:
     async with stand(tmp_path) as here:
-        plan = await here.plane.plan(SCALE_WEB)
-        before = await replicas(here, "web")
+        plan = await here.plane.plan(SCALE_CATALOG)
+        before = await replicas(here, "catalog")
         authority = f"approval:{new_id()}"
         assert (await here.plane.execute(plan, here.plane.grant(plan, authority=authority))).execution().outcome == "applied"
-        assert await replicas(here, "web") == "3"
+        assert await replicas(here, "catalog") == "3"
         undo = here.plane.grant(plan, authority=authority, purpose="undo")
         assert (await here.plane.execute(plan, undo)).execution().outcome == "applied"
-        assert await replicas(here, "web") == before
+        assert await replicas(here, "catalog") == before
 
 
 async def test_an_undo_of_what_somebody_changed_since_is_refused(tmp_path: Path) -> None:
     async with stand(tmp_path) as here:
-        plan = await here.plane.plan(SCALE_WEB)
+        plan = await here.plane.plan(SCALE_CATALOG)
         await here.plane.execute(plan)
-        await here.plane.execute(await here.plane.plan(ScaleWorkload(target=SCALE_WEB.target, replicas=4)))
+        await here.plane.execute(await here.plane.plan(ScaleWorkload(target=SCALE_CATALOG.target, replicas=4)))
         refused = await here.plane.execute(plan, here.plane.grant(plan, purpose="undo"))
         assert refused.execution().code == "object_changed"
-        assert await replicas(here, "web") == "4"
+        assert await replicas(here, "catalog") == "4"
 
 
 async def test_config_maps_are_patched_created_and_restored(tmp_path: Path) -> None:
@@ -291,11 +293,11 @@ async def test_a_grant_for_one_plan_does_not_run_another(tmp_path: Path) -> None
 
 async def test_an_object_that_changed_since_is_refused(tmp_path: Path) -> None:
     async with stand(tmp_path) as here:
-        plan = await here.plane.plan(SCALE_WEB)
-        await here.plane.execute(await here.plane.plan(ScaleWorkload(target=SCALE_WEB.target, replicas=5)))
+        plan = await here.plane.plan(SCALE_CATALOG)
+        await here.plane.execute(await here.plane.plan(ScaleWorkload(target=SCALE_CATALOG.target, replicas=5)))
         refused = await here.plane.execute(plan)
         assert refused.execution().code == "object_changed"
-        assert await replicas(here, "web") == "5"
+        assert await replicas(here, "catalog") == "5"
 
 
 async def test_a_clock_that_is_off_is_said_and_reads_go_on(tmp_path: Path) -> None:
@@ -353,10 +355,10 @@ async def test_a_runner_killed_between_its_write_and_its_answer_tells_the_next_s
     """The journal is on the disk before the answer leaves: the true outcome, and no second write."""
     async with empty_stand(tmp_path) as here:
         async with runner_process(here.plane, here.values) as process:
-            plan = await here.plane.plan(SCALE_WEB)
+            plan = await here.plane.plan(SCALE_CATALOG)
             grant = here.plane.grant(plan)
-            await here.cluster.fault("deployments/web", delay=0)
-            await here.cluster.fault("deployments/web", delay=1)
+            await here.cluster.fault("deployments/catalog", delay=0)
+            await here.cluster.fault("deployments/catalog", delay=1)
             await here.plane.start(_request(plan, grant))
             await _until_started(here)
             await here.bus.stop()  # the answer has nowhere to go
@@ -367,7 +369,7 @@ async def test_a_runner_killed_between_its_write_and_its_answer_tells_the_next_s
         async with running_runner(here.plane, here.values):
             status = await here.plane.ask(GrantStatus(authority=grant.grant.authority))
             assert status.execution().outcome == "applied"
-            assert await replicas(here, "web") == "3"
+            assert await replicas(here, "catalog") == "3"
             again = await here.plane.execute(plan, here.plane.grant(plan, authority=grant.grant.authority))
             assert again.execution().code == "ran_already"
 
