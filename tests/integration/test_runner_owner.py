@@ -60,7 +60,7 @@ async def test_argo_cd_takes_a_naive_fix_back_and_its_patch_heals(tmp_path: Path
 
 
 async def test_who_looks_after_what(tmp_path: Path) -> None:
-    async with stand(tmp_path, "recommend-gitops") as here:
+    async with stand(tmp_path, "recommend-gitops", speed=10) as here:
         restart = await here.plane.plan(RestartWorkload(target=RECOMMEND))
         assert (restart.owner.kind, restart.owner.reverts, restart.owner.git_patch) == ("argocd", False, None)
         assert "leaves this field alone" in restart.owner.detail
@@ -72,3 +72,10 @@ async def test_who_looks_after_what(tmp_path: Path) -> None:
         child = ObjectRef.parse(f"ReplicaSet/shop/{names[0].partition('/')[2]}")
         below = await here.plane.plan(ScaleWorkload(target=child, replicas=5))
         assert (below.owner.kind, below.owner.name, below.owner.reverts) == ("operator", "Deployment/web", True)
+
+        web = await here.plane.plan(ScaleWorkload(target=ObjectRef.parse("Deployment/shop/web"), replicas=6))
+        assert (web.owner.kind, web.owner.reverts) == ("hpa", True)
+        started = datetime.now(UTC)
+        assert (await here.plane.execute(web)).execution().outcome == "applied"
+        seen = await checked(here.plane, web, started)
+        assert seen.code == REVERTED, seen.message
