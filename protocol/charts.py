@@ -1,19 +1,28 @@
 """Chart: a few series with what they are to be read against. Data only: every surface draws it in its own way."""
 
+from typing import Annotated
+
+from pydantic import Field, FiniteFloat
+
 from protocol.base import Utc, Value
+
+LAST_MOMENT = 253_402_300_799
+"""The end of the year 9999, after which there are no dates."""
+Moment = Annotated[float, Field(ge=0, le=LAST_MOMENT)]
+"""Unix seconds."""
 
 
 class ChartLine(Value):
     label: str
     """Untrusted, like every label."""
-    points: tuple[tuple[float, float], ...]
+    points: tuple[tuple[Moment, FiniteFloat], ...]
     """(unix seconds, value), oldest first, finite."""
 
 
 class ChartThreshold(Value):
     label: str
     """`limit`, `request`."""
-    value: float
+    value: FiniteFloat
 
 
 class ChartMark(Value):

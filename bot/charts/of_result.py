@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from bot.charts.look import Format, Order, Theme
 from bot.charts.units import Kind, kind_of, told, unit_for
 from knowledge.wording import Language, translate
-from protocol.charts import Chart, ChartLine
+from protocol.charts import LAST_MOMENT, Chart, ChartLine
 from protocol.commands import CommandResult
 from protocol.text import one_line
 
@@ -82,7 +82,7 @@ def _line(row: Mapping[str, Any]) -> ChartLine | None:
             at, value = float(pair[0]), float(pair[1])
         except (TypeError, ValueError, IndexError):
             continue
-        if math.isfinite(at) and math.isfinite(value):
+        if 0 <= at <= LAST_MOMENT and math.isfinite(value):
             points.append((at, value))
     return ChartLine(label=_label(row.get("metric")), points=tuple(points))
 

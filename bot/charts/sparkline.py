@@ -1,5 +1,6 @@
 """A line of a chart as one row of blocks, for terminals and chat. Pure."""
 
+import math
 from collections.abc import Sequence
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -22,4 +23,6 @@ def sparkline(points: Sequence[tuple[float, float]], width: int = 40) -> str:
 
 
 def _level(above: float, span: float) -> int:
-    return 3 if span <= 0 else max(0, min(len(_BLOCKS) - 1, round(above / span * (len(_BLOCKS) - 1))))
+    return (
+        3 if span <= 0 or not math.isfinite(span) else max(0, min(len(_BLOCKS) - 1, round(above / span * (len(_BLOCKS) - 1))))
+    )

@@ -24,7 +24,7 @@ def main() -> int:
     while (frame := _read(sys.stdin.buffer)) is not None:
         try:
             answer = b"+" + draw(Order.model_validate_json(frame))
-        except (ValueError, TypeError, OverflowError, RuntimeError, MemoryError) as error:
+        except (ArithmeticError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
             answer = b"-" + f"{type(error).__name__}: {error}"[:500].encode("utf-8", "replace")
         sys.stdout.buffer.write(_LENGTH.pack(len(answer)) + answer)
         sys.stdout.buffer.flush()

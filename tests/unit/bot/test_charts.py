@@ -85,7 +85,15 @@ def test_a_unit_for_nothing_at_all() -> None:
 
 @pytest.mark.parametrize(
     ("values", "blocks"),
-    [([], ""), ([1], "▄"), ([1, 1, 1], "▄▄▄"), ([0, 7], "▁█"), ([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█"), ([-7, 0], "▁█")],
+    [
+        ([], ""),
+        ([1], "▄"),
+        ([-1.7e308, 1.7e308], "▄▄"),
+        ([1, 1, 1], "▄▄▄"),
+        ([0, 7], "▁█"),
+        ([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█"),
+        ([-7, 0], "▁█"),
+    ],
 )
 def test_a_row_of_blocks(values: list[float], blocks: str) -> None:
     assert sparkline([(float(at), value) for at, value in enumerate(values)]) == blocks
@@ -131,6 +139,9 @@ NOTHING: tuple[dict[str, Any] | None, ...] = (
     {"charts": []},
     {"charts": [{"lines": 3}, None, "x"]},
     {"charts": [{"title": "no lines"}]},
+    {"charts": [{"title": "no number", "lines": [{"label": "l", "points": [[1, "nan"], [2, "inf"]]}]}]},
+    {"charts": [{"title": "no time", "lines": [{"label": "l", "points": [[1, 1], [1e300, 2]]}]}]},
+    {"series": [{"metric": {}, "values": [[1, "1"], [-1e300, "2"]]}]},
     {"diagnosis": {}},
 )
 
