@@ -116,6 +116,7 @@ class Drawer:
         errors = await asyncio.to_thread(self._log)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # whoever can write to the folder that serve was started in must not bring modules of his own
             "-m",
             "bot.charts.worker",
             stdin=asyncio.subprocess.PIPE,
@@ -153,5 +154,7 @@ class Drawer:
 
 def _environment(cache_dir: Path) -> dict[str, str]:
     """None of our settings, and so none of our secrets. The cache keeps the list of fonts, which takes seconds to make."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH", "SYSTEMROOT", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT", "TMPDIR") if name in os.environ}
+    ours = str(Path(__file__).parents[2])
+    kept["PYTHONPATH"] = os.pathsep.join(path for path in (ours, os.environ.get("PYTHONPATH")) if path)
     return kept | {"MPLCONFIGDIR": str(cache_dir), "MPLBACKEND": "agg", "OPENBLAS_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}

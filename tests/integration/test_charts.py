@@ -155,9 +155,11 @@ async def test_odd_series_are_drawn(drawer: Drawer, odd: Chart) -> None:
 
 
 async def test_what_cannot_be_drawn_costs_that_picture_alone(drawer: Drawer) -> None:
-    far = Chart(title="x", lines=(ChartLine(label="a", points=((-1e18, 1.0), (1e18, 2.0))),))
+    await drawer.draw(order(chart("before")))
+    worker = drawer.pid
     with pytest.raises(ChartFailed):
-        await drawer.draw(order(far))
+        await drawer.draw(order(chart("a")).model_copy(update={"scale": 0.0}))
+    assert drawer.pid == worker is not None
     assert await drawer.draw(order(chart("after")))
 
 
@@ -169,6 +171,18 @@ async def test_the_worker_has_none_of_our_secrets(drawer: Drawer, monkeypatch: p
         await fresh.draw(order(chart("a")))
         names = set(psutil.Process(fresh.pid).environ())
         assert not any(name.startswith(("OPENAI", "OPSTHREAD")) for name in names)
+    finally:
+        await fresh.close()
+
+
+async def test_the_worker_takes_no_modules_from_where_serve_was_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "matplotlib.py").write_text("raise SystemExit('taken from the working directory')\n")
+    monkeypatch.chdir(tmp_path)
+    fresh = Drawer(tmp_path / "fonts")
+    try:
+        assert await fresh.draw(order(chart("a"), "png"))
     finally:
         await fresh.close()
 
