@@ -98,5 +98,6 @@ def _span(window: Weekly, first: date) -> tuple[datetime, datetime]:
         days = 1 if window.until_day is None else 7
     zone = ZoneInfo(window.time_zone)
     start = datetime.combine(first, starts, zone)
-    end = datetime.combine(first + timedelta(days=days), ends, zone).replace(fold=1)
-    return start.astimezone(UTC), end.astimezone(UTC)
+    end = datetime.combine(first + timedelta(days=days), ends, zone)
+    # The later of its two readings, whichever that is: of a time that does not happen it is the first.
+    return start.astimezone(UTC), max(end.astimezone(UTC), end.replace(fold=1).astimezone(UTC))

@@ -18,6 +18,7 @@ NOON = Weekly(days=("wed",), starts="12:00", ends="13:00", time_zone="Asia/Tokyo
 ALL_WEEK = Weekly(days=("mon",), starts="09:00", ends="09:00", until_day="mon", time_zone="UTC")
 RELEASE = Once(starts_at=at("2026-03-01T12:00"), ends_at=at("2026-03-02T12:00"))
 EARLY = Weekly(days=("sun",), starts="02:30", ends="03:30", time_zone="Europe/Berlin")
+UNTIL_EARLY = Weekly(days=("sat",), starts="22:00", ends="02:30", time_zone="Europe/Berlin")
 
 # 2026-03-06 is a Friday. Berlin is at +01:00 until 2026-03-29 02:00, then at +02:00 until 2026-10-25 03:00.
 OPEN: list[tuple[Once | Weekly, str, str | None]] = [
@@ -42,6 +43,8 @@ OPEN: list[tuple[Once | Weekly, str, str | None]] = [
     (ALL_WEEK, "2026-03-04T12:00", "2026-03-09T09:00"),
     # 02:30 does not exist in Berlin on 2026-03-29, and exists twice on 2026-10-25.
     (EARLY, "2026-03-29T01:15", None),
+    (UNTIL_EARLY, "2026-03-29T00:45", "2026-03-29T01:30"),
+    (UNTIL_EARLY, "2026-10-25T01:15", "2026-10-25T01:30"),
     (EARLY, "2026-10-25T00:30", "2026-10-25T02:30"),
     (EARLY, "2026-10-25T02:29", "2026-10-25T02:30"),
 ]
