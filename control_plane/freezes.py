@@ -6,7 +6,7 @@ it.
 
 import builtins
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,6 +30,8 @@ from protocol.text import one_line
 
 MOST = 200
 """Windows that are not over; a list that nobody reads protects nobody."""
+_LOOKED_AT_FOR = timedelta(days=30)
+"""How long a window that is over is still read with the others: a clock that went ahead, and back, finds it again."""
 
 
 class Freeze(Value):
@@ -101,8 +103,7 @@ class Freezes:
         async with self._db.transaction() as session:
             names = await _locked_clusters(session, principal.tenant, cluster)
             _require(principal, cluster, names)
-            standing = await session.scalars(_standing(principal.tenant))
-            if len(standing.all()) >= MOST:
+            if await _not_over(session, principal.tenant, now) >= MOST:
                 raise Conflict(f"there are {MOST} freeze windows already; end some that are no longer needed")
             row = FreezeRow(
                 id=new_id(),
@@ -167,6 +168,18 @@ def _window(window: Once | Weekly | dict[str, Any]) -> Once | Weekly:
 
 def _standing(tenant: str) -> Any:
     return select(FreezeRow).where(FreezeRow.tenant_id == tenant, FreezeRow.ended_at.is_(None))
+
+
+async def _not_over(session: Session, tenant: str, now: datetime) -> int:
+    """How many stand that are not over. What was over long ago is closed on the way, as of its own end."""
+    count = 0
+    for row in await session.scalars(_standing(tenant)):
+        window = WINDOW.validate_json(row.window)
+        if not isinstance(window, Once) or window.ends_at > now:
+            count += 1
+        elif window.ends_at < now - _LOOKED_AT_FOR:
+            row.ended_at = window.ends_at
+    return count
 
 
 def _about(clusters: builtins.set[str]) -> Any:

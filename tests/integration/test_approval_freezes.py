@@ -5,10 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from control_plane.errors import Conflict, Forbidden, Invalid, NotFound
-from control_plane.freezes import Freeze
+from control_plane.freezes import MOST, Freeze
 from control_plane.principals import Principal
+from control_plane.tables.safety import FreezeRow
 from protocol.approval import ApprovalState, Role, Trigger
 from protocol.freeze import Once, Weekly
 from tests.integration.desk import Desk, crew, refused
@@ -145,3 +147,20 @@ async def test_what_is_no_freeze_is_not_added(desk: Desk) -> None:
             await desk.freezes.add(root, cluster=desk.cluster.id, window=window, reason=reason)
     with pytest.raises(NotFound):
         await desk.freezes.add(root, cluster="nowhere", window=hours(desk, 0, 1), reason="x")
+
+
+async def test_windows_that_are_over_leave_room_for_others(desk: Desk) -> None:
+    """Nobody sees them in the list any more, so nobody could end them to make room."""
+    root = await desk.person("root", Role.ADMIN)
+    for _ in range(MOST):
+        await freeze(desk, root)
+    with pytest.raises(Conflict, match="200 freeze windows"):
+        await freeze(desk, root)
+    desk.clock.move(hours=3)
+    assert await desk.freezes.list(root) == ()
+    assert (await freeze(desk, root)).open_until is not None
+    desk.clock.move(days=60)
+    await freeze(desk, root)
+    async with desk.database.read() as session:
+        standing = await session.scalars(select(FreezeRow).where(FreezeRow.ended_at.is_(None)))
+        assert len(standing.all()) == 1, "what was over long ago is not read at each decision any more"
