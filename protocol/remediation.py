@@ -4,7 +4,7 @@ No other writes exist. A kubectl line that writes is taken only if it maps to on
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -250,6 +250,11 @@ Remediation = Annotated[
     | SuspendCronJob,
     Field(discriminator="type"),
 ]
+REMEDIATIONS: dict[str, type[_Action]] = {row.model_fields["type"].default: row for row in get_args(get_args(Remediation)[0])}
+"""Every type of remediation by its name."""
+UNDO_ONLY = frozenset({"delete_configmap"})
+"""Types that nobody proposes: they only ever take another one back."""
+PROPOSABLE = tuple(name for name in REMEDIATIONS if name not in UNDO_ONLY)
 
 
 class Owner(Value):

@@ -1,11 +1,10 @@
 """Which rights in a cluster each type of remediation needs, so that an installation grants these and no more."""
 
 from collections.abc import Iterable
-from typing import get_args
 
 from protocol.base import Strict
 from protocol.kubectl.resources import by_kind
-from protocol.remediation import CLUSTER_SCOPED, Remediation
+from protocol.remediation import CLUSTER_SCOPED, REMEDIATIONS
 
 
 class Right(Strict):
@@ -16,12 +15,6 @@ class Right(Strict):
     verb: str
     namespaced: bool
 
-
-ACTIONS = {row.model_fields["type"].default: row for row in get_args(get_args(Remediation)[0])}
-"""Each type of remediation by its name."""
-
-UNDO_ONLY = frozenset(("delete_configmap",))
-"""Never proposed by itself; its right comes with the type that it undoes."""
 
 _VERBS: dict[str, tuple[str, ...]] = {
     "delete_pod": ("delete",),
@@ -40,7 +33,7 @@ def rights_for(types: Iterable[str]) -> tuple[Right, ...]:
     found: set[Right] = set()
     for name in types:
         found.update(_BESIDES.get(name, ()))
-        for kind in ACTIONS[name].kinds():
+        for kind in REMEDIATIONS[name].kinds():
             resource = by_kind(kind)
             if resource is None:
                 raise KeyError(kind)
@@ -51,4 +44,4 @@ def rights_for(types: Iterable[str]) -> tuple[Right, ...]:
 
 def needs_nodes(name: str) -> bool:
     """Does this type touch what is in no namespace?"""
-    return any(kind in CLUSTER_SCOPED for kind in ACTIONS[name].kinds())
+    return any(kind in CLUSTER_SCOPED for kind in REMEDIATIONS[name].kinds())

@@ -26,7 +26,7 @@ def _fixed(risk: Risk, reason: str) -> Callable[[Any, int | None], _Judged]:
     return lambda _action, _replicas: (risk, reason)
 
 
-_TABLE: dict[str, Callable[[Any, int | None], _Judged]] = {
+RISKS: dict[str, Callable[[Any, int | None], _Judged]] = {
     "restart": _fixed(Risk.LOW, "a restart rolls the same template out again"),
     "scale": _scale,
     "rollback": _fixed(Risk.MEDIUM, "a rollback changes the whole pod template"),
@@ -58,7 +58,7 @@ def remediation_risk(
     namespace = action.target.namespace
     if is_protected(namespace) or protected:
         return Risk.HIGH, f"the namespace {namespace or 'of the cluster itself'} is protected"
-    risk, reason = _TABLE[action.type](action, replicas)
+    risk, reason = RISKS[action.type](action, replicas)
     if not has_undo and RISK_ORDER.index(risk) < RISK_ORDER.index(Risk.MEDIUM):
         return Risk.MEDIUM, f"{reason}, but it can't be undone"
     if protected is None and RISK_ORDER.index(risk) < RISK_ORDER.index(Risk.MEDIUM):

@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from nacl.exceptions import CryptoError
 from nacl.signing import VerifyKey
@@ -10,12 +10,9 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from protocol.bus import RunnerMode
-from protocol.remediation import Remediation
+from protocol.remediation import REMEDIATIONS
 from runner.kube.in_cluster import MOUNT
 from runner.metrics.settings import MetricsSettings
-
-REMEDIATION_TYPES: tuple[str, ...] = tuple(row.model_fields["type"].default for row in get_args(get_args(Remediation)[0]))
-"""Every type of remediation by its name."""
 
 KEPT_IN = "opsthread-runner-identity"
 """The Secret in which a runner in a pod keeps its key."""
@@ -91,10 +88,10 @@ class RunnerConfig(MetricsSettings):
     @classmethod
     def _known_types(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value == ("all",):
-            return REMEDIATION_TYPES
-        unknown = [item for item in value if item not in REMEDIATION_TYPES]
+            return tuple(REMEDIATIONS)
+        unknown = [item for item in value if item not in REMEDIATIONS]
         if unknown:
-            raise ValueError(f"unknown remediation types {', '.join(unknown)}; known: {', '.join(REMEDIATION_TYPES)} or all")
+            raise ValueError(f"unknown remediation types {', '.join(unknown)}; known: {', '.join(REMEDIATIONS)} or all")
         return value
 
     @field_validator("grant_keys")

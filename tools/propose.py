@@ -10,7 +10,7 @@ from protocol.approval import Quorum, Role, role_at_least
 from protocol.commands import CommandResult, CommandStatus, PreparePlan
 from protocol.kubectl import parse
 from protocol.kubectl.calls import GrammarError, WriteCall
-from protocol.remediation import DeleteConfigMap, Plan, Remediation
+from protocol.remediation import UNDO_ONLY, Plan, Remediation
 from protocol.text import one_line
 from tools.answer import ToolAnswer, from_result, quoted, refused
 from tools.context import ToolContext
@@ -26,7 +26,10 @@ class NotProposable(ValueError):
     """The words do not name one typed action. The message says what to write instead."""
 
 
-async def propose(context: ToolContext, command: str, action: dict[str, Any], why: str, code: str) -> ToolAnswer:
+async def propose(
+    context: ToolContext, command: str = "", action: dict[str, Any] | None = None, why: str = "", code: str = ""
+) -> ToolAnswer:
+    action = action or {}
     title = title_of("propose_remediation", {"command": command, "action": action})
     try:
         remediation = action_of(command, action, context.only_namespace())
@@ -69,8 +72,8 @@ def _typed(action: dict[str, Any]) -> Remediation:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise NotProposable(f"`action` is not a known remediation: {where}: {one_line(first['msg'], 300)}") from None
-    if isinstance(remediation, DeleteConfigMap):
-        raise NotProposable("delete_configmap is only ever the undo of create_configmap.")
+    if remediation.type in UNDO_ONLY:
+        raise NotProposable(f"{remediation.type} is only ever the undo of another action.")
     return remediation
 
 

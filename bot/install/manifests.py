@@ -14,8 +14,8 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from protocol.base import Strict
-from protocol.remediation import IMAGE_PATTERN
-from protocol.rights import ACTIONS, UNDO_ONLY, Right, needs_nodes, rights_for
+from protocol.remediation import IMAGE_PATTERN, PROPOSABLE
+from protocol.rights import Right, needs_nodes, rights_for
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes" / "runner" / "overlays"
 SPACE, NAME = "opsthread", "opsthread-runner"
@@ -44,7 +44,7 @@ class Install(Strict):
     @field_validator("remediations")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        known = ACTIONS.keys() - UNDO_ONLY
+        known = set(PROPOSABLE)
         if unknown := [name for name in value if name not in known]:
             raise ValueError(f"unknown remediations {', '.join(unknown)}; known: {', '.join(sorted(known))}")
         return value
@@ -63,9 +63,7 @@ class Install(Strict):
         """The types of remediation that the runner will run."""
         if self.mode == "read-only":
             return ()
-        return self.remediations or tuple(
-            name for name in ACTIONS if name not in UNDO_ONLY and not (self.namespaces and needs_nodes(name))
-        )
+        return self.remediations or tuple(name for name in PROPOSABLE if not (self.namespaces and needs_nodes(name)))
 
 
 def refusal(error: ValidationError) -> str:

@@ -63,7 +63,7 @@ def render(call: Call) -> str:
 
 def describe_remediation(action: Remediation) -> str:
     """The action in kubectl's words, for people. It is a description, never something to run."""
-    return render_argv(["kubectl", *_ACTIONS[type(action)](action)])
+    return render_argv(["kubectl", *ACTIONS[type(action)](action)])
 
 
 def _call_words(call: Call) -> list[str]:
@@ -96,7 +96,7 @@ def _call_words(call: Call) -> list[str]:
         case CanICall():
             return _can_i(call)
         case _:
-            words = _ACTIONS[type(call.remediation)](call.remediation)
+            words = ACTIONS[type(call.remediation)](call.remediation)
             return [*words, *_switch("--dry-run=server", call.dry_run)]
 
 
@@ -225,7 +225,7 @@ def _keys(data: dict[str, Any]) -> str:
 
 
 # What has no kubectl verb of its own is described by the nearest one; a ConfigMap's values stand in the diff, not here.
-_ACTIONS: dict[type[Any], Callable[[Any], list[str]]] = {
+ACTIONS: dict[type[Any], Callable[[Any], list[str]]] = {
     RestartWorkload: lambda a: ["rollout", "restart", *_on(a.target)],
     ScaleWorkload: lambda a: ["scale", *_on(a.target), f"--replicas={a.replicas}"],
     RollbackWorkload: lambda a: ["rollout", "undo", *_on(a.target), *_number("--to-revision", a.to_revision)],

@@ -20,9 +20,8 @@ from protocol.commands import Execute, ExecutionOutcome, ScopeLimit
 from protocol.grant import Grant, SignedGrant, sign
 from protocol.ids import new_id
 from protocol.objects import ObjectRef
-from protocol.remediation import PatchConfigMap, PlanBody
+from protocol.remediation import REMEDIATIONS, PatchConfigMap, PlanBody
 from runner.commands.ask import Ask
-from runner.config import REMEDIATION_TYPES
 from runner.kube.access import load_access
 from runner.kube.client import KubeClient
 from runner.kube.discovery import Discovery
@@ -36,7 +35,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TARGET = ObjectRef.parse("ConfigMap/shop/checkout-config")
 PATH = "configmaps/checkout-config"
-MODE = RunnerMode(writes=True, remediations=REMEDIATION_TYPES)
+MODE = RunnerMode(writes=True, remediations=tuple(REMEDIATIONS))
 OLD_KEY, NEW_KEY, STRANGER = (SigningKey(bytes([n]) * 32) for n in (1, 2, 3))
 
 

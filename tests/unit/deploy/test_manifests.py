@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from bot.install.manifests import FOLDER, Install, Object, overlay, runner_manifest, runner_objects, write_objects
 from protocol.kubectl.resources import RESOURCES
-from protocol.rights import ACTIONS, needs_nodes, rights_for
+from protocol.remediation import REMEDIATIONS
+from protocol.rights import needs_nodes, rights_for
 from runner.remediation.rows import ROWS
 
 DEPLOY = FOLDER.parents[1]
@@ -135,7 +136,7 @@ def test_without_namespaces_nodes_may_be_drained_too() -> None:
     assert {what for rule in rules_of(objects) for what in rule["resources"]} == {"nodes", "pods/eviction"}
 
 
-@pytest.mark.parametrize("name", sorted(ACTIONS))
+@pytest.mark.parametrize("name", sorted(REMEDIATIONS))
 def test_the_verb_that_a_remediation_asks_can_i_about_is_granted(name: str) -> None:
     assert ROWS[name].verb in {right.verb for right in rights_for((name,))}
     assert needs_nodes(name) == (not all(right.namespaced for right in rights_for((name,))))

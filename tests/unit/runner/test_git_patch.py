@@ -11,6 +11,7 @@ import yaml
 
 from protocol.objects import ObjectRef
 from protocol.remediation import (
+    REMEDIATIONS,
     AdjustHpa,
     CordonNode,
     CreateConfigMap,
@@ -27,7 +28,6 @@ from protocol.remediation import (
     SetResources,
     SuspendCronJob,
 )
-from runner.config import REMEDIATION_TYPES
 from runner.remediation.git_patch import git_patch, split_image, values_hint
 from runner.remediation.rows import row_of
 from runner.remediation.types import Obj, Revision, Situation
@@ -165,7 +165,7 @@ async def test_kustomize_makes_of_each_patch_exactly_what_was_planned(tmp_path: 
 
 def test_every_type_is_a_state_or_an_act() -> None:
     covered = {action.type for action, _ in [*STATES, *ACTS]}
-    assert covered | {"uncordon", "create_configmap", "delete_configmap"} == set(REMEDIATION_TYPES)
+    assert covered | {"uncordon", "create_configmap", "delete_configmap"} == set(REMEDIATIONS)
 
 
 @pytest.mark.parametrize(("action", "obj"), STATES, ids=lambda value: getattr(value, "type", ""))

@@ -9,6 +9,7 @@ import pytest
 
 from protocol.objects import ObjectRef
 from protocol.remediation import (
+    REMEDIATIONS,
     AdjustHpa,
     CordonNode,
     CreateConfigMap,
@@ -26,7 +27,6 @@ from protocol.remediation import (
     SuspendCronJob,
     UncordonNode,
 )
-from runner.config import REMEDIATION_TYPES
 from runner.remediation.diff import guarded, json_patch, unified
 from runner.remediation.prepare import fields_hash
 from runner.remediation.rows import ROWS, row_of
@@ -104,7 +104,7 @@ def canonical(obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_type_has_a_row() -> None:
-    assert set(ROWS) == set(REMEDIATION_TYPES)
+    assert set(ROWS) == set(REMEDIATIONS)
 
 
 @pytest.mark.parametrize(("action", "obj"), REVERSIBLE, ids=lambda value: getattr(value, "type", ""))
