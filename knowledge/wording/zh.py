@@ -184,7 +184,9 @@ TEXTS = Texts(
         ),
         "port-in-use": C("端口被占用", "容器 {container} 要监听的端口已被占用。", "换一个端口。"),
         "network-policy-blocks": C(
-            "网络策略阻断连接", "NetworkPolicy {name} 不允许 {workload} 访问 {to}，连接因此超时。", "在该策略中放行，先问清制定者。"
+            "网络策略阻断连接",
+            "NetworkPolicy {name} 不允许 {workload} 访问 {to}，连接因此超时。",
+            "在该策略中放行，先问清制定者。",
         ),
         "scaled-to-zero": C("工作负载缩为零", "{kind} {name} 没有副本，而其他服务需要它。", "确认后恢复副本数。"),
         "pvc-pending": C("存储卷声明未绑定", "声明 {name} 一直没有绑定。", "检查 StorageClass 和供应器。"),
