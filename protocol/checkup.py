@@ -15,13 +15,14 @@ class Health(StrEnum):
     SKIP = "skip"  # it was not looked at; `found` says why
 
 
-Words = Annotated[str, Field(max_length=1000)]
+MAX_WORDS, MAX_NAME = 1000, 120
+Words = Annotated[str, Field(max_length=MAX_WORDS)]
 
 
 class CheckRow(Value):
     area: Annotated[str, Field(max_length=40)]
     """configuration, data, database, bus, clock, cluster, rights, metrics, model, ..."""
-    name: Annotated[str, Field(max_length=120)]
+    name: Annotated[str, Field(max_length=MAX_NAME)]
     health: Health
     found: Words = ""
     """What was seen."""
@@ -32,20 +33,20 @@ class CheckRow(Value):
 
 
 def ok(area: str, name: str, found: str = "") -> CheckRow:
-    return CheckRow(area=area, name=name, health=Health.OK, found=_cut(found))
+    return CheckRow(area=area, name=_cut(name, MAX_NAME), health=Health.OK, found=_cut(found))
 
 
 def warn(area: str, name: str, found: str, mend: str) -> CheckRow:
-    return CheckRow(area=area, name=name, health=Health.WARN, found=_cut(found), mend=_cut(mend))
+    return CheckRow(area=area, name=_cut(name, MAX_NAME), health=Health.WARN, found=_cut(found), mend=_cut(mend))
 
 
 def fail(area: str, name: str, found: str, mend: str) -> CheckRow:
-    return CheckRow(area=area, name=name, health=Health.FAIL, found=_cut(found), mend=_cut(mend))
+    return CheckRow(area=area, name=_cut(name, MAX_NAME), health=Health.FAIL, found=_cut(found), mend=_cut(mend))
 
 
 def skip(area: str, name: str, why: str) -> CheckRow:
-    return CheckRow(area=area, name=name, health=Health.SKIP, found=_cut(why))
+    return CheckRow(area=area, name=_cut(name, MAX_NAME), health=Health.SKIP, found=_cut(why))
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 1000 else f"{text[:999]}…"
+def _cut(text: str, most: int = MAX_WORDS) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

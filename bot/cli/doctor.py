@@ -16,7 +16,7 @@ from bot.cli.running import run_loop
 from bot.doctor.place import read_settings
 from bot.doctor.round import Checkup, round_alone
 from protocol.checkup import CheckRow, Health, fail, skip, warn
-from protocol.text import clean
+from protocol.text import one_line
 
 _SIGNS = {Health.OK: ("✓", "green"), Health.WARN: ("!", "yellow"), Health.FAIL: ("✗", "red"), Health.SKIP: ("·", "dim")}
 
@@ -73,12 +73,12 @@ def show(found: Checkup, console: Console, *, verbose: bool) -> None:
         sign, style = _SIGNS[row.health]
         line = Text(f"{sign} ", style=style)
         line.append(
-            clean(f"{row.cluster + ': ' if row.cluster else ''}{row.area} · {row.name}"), style="bold" if row.mend else ""
+            one_line(f"{row.cluster + ': ' if row.cluster else ''}{row.area} · {row.name}"), style="bold" if row.mend else ""
         )
-        line.append(clean(f"  {row.found}" if row.found else ""), style="" if row.mend else "dim")
+        line.append(f"  {one_line(row.found, 1000)}" if row.found else "", style="" if row.mend else "dim")
         console.print(line)
         if row.mend:
-            console.print(Text(clean(f"    → {row.mend}"), style="cyan"), soft_wrap=True)
+            console.print(Text(f"    → {one_line(row.mend, 1000)}", style="cyan"), soft_wrap=True)
     counts = found.counted()
     words = f"{counts['fail']} to mend, {counts['warn']} to look at, {counts['ok']} well"
     console.print(Text(f"\n{words}", style="bold green" if found.healthy else "bold red"))

@@ -13,7 +13,6 @@ from protocol.checkup import CheckRow, fail, ok, warn
 
 SOON = timedelta(days=21)
 _KEPT = ("grant.key", "audit.key", "cli.json")
-"""Secrets that the data directory holds."""
 _SEEDS = frozenset({"grant_key_file", "audit_key_file"})
 _NO_SECRETS = frozenset({"nats_tls_cert_file", "nats_ca_file"})
 _SEED = re.compile(r"[0-9a-fA-F]{64}")
@@ -22,13 +21,21 @@ _SEED = re.compile(r"[0-9a-fA-F]{64}")
 def look_at_keys(settings: Settings, now: datetime | None = None) -> list[CheckRow]:
     at = now or datetime.now(UTC)
     rows = [row for name, path in _configured(settings) for row in _one(name, path, at)]
-    for path in (settings.data_dir / name for name in _KEPT):
-        if path.exists():
-            rows += _secret(path.name, path)
-    for path in sorted(settings.data_dir.glob("runner-*/identity.json")):
-        rows += _secret("runner's key", path)
+    try:
+        rows += _kept(settings.data_dir)
+    except OSError as error:
+        rows.append(fail("keys", "files", f"{settings.data_dir} can't be looked into: {error.strerror}", _AS_OWNER))
     closed = [row for row in rows if row.health == "ok"]
     return [row for row in rows if row.health != "ok"] + ([_summary(closed)] if closed else [])
+
+
+def _kept(folder: Path) -> list[CheckRow]:
+    """The secrets that the data directory holds."""
+    rows = [row for name in _KEPT if (folder / name).exists() for row in _secret(name, folder / name)]
+    return rows + [row for path in sorted(folder.glob("runner-*/identity.json")) for row in _secret("runner's key", path)]
+
+
+_AS_OWNER = "sudo -u OWNER opsthread doctor   # as the user that serve runs as"
 
 
 def _summary(rows: list[CheckRow]) -> CheckRow:

@@ -1,6 +1,7 @@
 """A running control plane and its runners: the bus, each cluster, and what each runner says of itself."""
 
 import asyncio
+import shlex
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -55,13 +56,11 @@ async def _cluster(plane: ControlPlane, principal: Principal, cluster: Cluster) 
 
 
 def _runner(cluster: Cluster) -> CheckRow:
-    runner = cluster.runner
+    runner, add = cluster.runner, f"opsthread cluster add {shlex.quote(cluster.name)}"
     if runner is None:
-        return fail(
-            "cluster", "runner", "none has ever connected", f"opsthread cluster add {cluster.name}   # prints the one command"
-        )
+        return fail("cluster", "runner", "none has ever connected", f"{add}   # prints the one command")
     if runner.revoked:
-        return fail("cluster", "runner", "it was revoked", f"opsthread cluster add {cluster.name}   # enrols a new one")
+        return fail("cluster", "runner", "it was revoked", f"{add}   # enrols a new one")
     if not cluster.online:
         heard = f"{runner.last_heartbeat:%Y-%m-%d %H:%M:%S} UTC" if runner.last_heartbeat else "never"
         mend = "kubectl -n opsthread get pods,events && kubectl -n opsthread logs deployment/opsthread-runner --tail=50"
@@ -84,9 +83,12 @@ def _facts(cluster: Cluster) -> list[CheckRow]:
 
 
 async def _own_word(plane: ControlPlane, principal: Principal, cluster: Cluster) -> list[CheckRow]:
-    result = await plane.commands.run(
-        cluster.id, SelfCheck(), principal=principal, scope=ScopeLimit(), deadline_s=_SELF_CHECK_S
-    )
+    try:
+        result = await plane.commands.run(
+            cluster.id, SelfCheck(), principal=principal, scope=ScopeLimit(), deadline_s=_SELF_CHECK_S
+        )
+    except ServiceError as error:
+        return [fail("cluster", "self-check", one_line(error.message, 300), "Ask again; the cluster may just be leaving.")]
     if result.good:
         try:
             return list(result.checks())

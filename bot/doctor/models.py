@@ -29,10 +29,10 @@ async def look_at_models(settings: Settings, *, ask: bool) -> list[CheckRow]:
     """`ask` False says only what is configured. Loads LangChain in a thread when it asks."""
     try:
         key = await asyncio.to_thread(settings.api_key)
-    except OSError as error:
-        return [
-            fail("model", "key", f"its file can't be read: {error}", "ls -l the file that OPSTHREAD_OPENAI_API_KEY_FILE names")
-        ]
+        await asyncio.to_thread(settings.fallback_key)
+    except (OSError, UnicodeDecodeError) as error:
+        mend = "ls -l the files that OPSTHREAD_OPENAI_API_KEY_FILE and OPSTHREAD_FALLBACK_API_KEY_FILE name"
+        return [fail("model", "key", f"its file can't be read: {one_line(str(error), 300)}", mend)]
     if key is None:
         return [ok("model", "none", "no key is set: answers come from the rules")]
     if not ask:
@@ -44,11 +44,14 @@ async def look_at_embeddings(settings: Settings, *, ask: bool) -> list[CheckRow]
     from knowledge.embeddings import EmbeddingFailed, choose_embedder
 
     mend = "uv pip sync requirements.lock   # it holds the embeddings extra; or set OPSTHREAD_EMBEDDINGS_MODEL"
-    embedder = await asyncio.to_thread(
-        lambda: choose_embedder(
-            base_url=settings.openai_base_url, api_key=settings.api_key(), model=settings.embeddings_model or None
+    try:
+        embedder = await asyncio.to_thread(
+            lambda: choose_embedder(
+                base_url=settings.openai_base_url, api_key=settings.api_key(), model=settings.embeddings_model or None
+            )
         )
-    )
+    except (OSError, UnicodeDecodeError):
+        return [skip("embeddings", "embeddings", "not looked at, because the model's key can't be read")]
     if embedder is None:
         return [warn("embeddings", "none", "past cases are found by words alone", mend)]
     if settings.embeddings_model and not ask:

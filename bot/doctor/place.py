@@ -45,10 +45,14 @@ def read_settings(
 def look_at_place(settings: Settings, *, serving: bool) -> list[CheckRow]:
     """`serving`: a serve of ours is up, so its port is rightly in use."""
     folder = settings.data_dir.absolute()
-    rows = [_folder(folder)]
-    if folder.is_dir():
-        rows += [_disk(folder), *_network_disk(folder)]
-        rows += [] if serving else _holder(folder)
+    try:
+        rows = [_folder(folder)]
+        if folder.is_dir():
+            rows += [_disk(folder), *_network_disk(folder)]
+            rows += [] if serving else _holder(folder)
+    except OSError as error:
+        mend = "OPSTHREAD_DATA_DIR=/var/lib/opsthread   # a directory of ours"
+        rows = [fail("data", "directory", f"{folder} can't be looked into: {error.strerror}", mend)]
     return [*rows, *_port(settings, serving=serving), *_public_url(settings)]
 
 

@@ -61,7 +61,7 @@ async def round_alone(
             asyncio.to_thread(look_at_place, settings, serving=serving),
             asyncio.to_thread(look_at_keys, settings),
             look_at_database(settings),
-            look_at_bus(settings),
+            look_at_bus(settings, serving=serving),
             look_at_models(settings, ask=ask_model),
             look_at_embeddings(settings, ask=ask_model),
         )

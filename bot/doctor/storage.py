@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -28,32 +29,37 @@ async def look_at_database(settings: Settings) -> list[CheckRow]:
     try:
         url = settings.database
         backend = make_url(url).get_backend_name()
-    except OSError as error:
-        return [fail("database", "URL", f"OPSTHREAD_DATABASE_URL_FILE: {error}", "Name a file that can be read.")]
+    except (OSError, UnicodeDecodeError) as error:
+        found = f"OPSTHREAD_DATABASE_URL_FILE: {one_line(str(error), 300)}"
+        return [fail("database", "URL", found, "Name a file of text that can be read.")]
     except ArgumentError:
-        mend = "OPSTHREAD_DATABASE_URL=postgresql+psycopg://user@host/opsthread"
-        return [fail("database", "URL", "it is no database URL", mend)]
+        return [fail("database", "URL", "it is no database URL", _URL)]
     if backend == "sqlite":
         return await asyncio.to_thread(_sqlite, Path(make_url(url).database or ""))
+    if backend != "postgresql":
+        return [fail("database", "URL", f"{one_line(backend, 40)} is neither sqlite nor postgresql", _URL)]
     try:
         async with asyncio.timeout(_WITHIN_S):
             return await _postgres(url)
     except TimeoutError:
         return [fail("database", "PostgreSQL", f"no answer within {_WITHIN_S:.0f} s", _REACH)]
-    except (SQLAlchemyError, OSError, ImportError) as error:
+    except (ImportError, ArgumentError) as error:
+        return [fail("database", "URL", f"its driver is not installed: {one_line(str(error), 200)}", _URL)]
+    except (SQLAlchemyError, OSError) as error:
         why = error.orig if isinstance(error, DBAPIError) else error
         return [fail("database", "PostgreSQL", one_line(str(why), 300), _REACH)]
 
 
+_URL = "OPSTHREAD_DATABASE_URL=postgresql+psycopg://user@host/opsthread"
 _REACH = "pg_isready -h HOST -p PORT   # is it up? Then: are name, password and database of the URL right?"
 
 
 def _sqlite(path: Path) -> list[CheckRow]:
-    if not path.exists():
-        return [ok("database", "SQLite", f"{path} is not there yet; the first start makes it")]
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)
-    except sqlite3.Error as error:
+        if not path.exists():
+            return [ok("database", "SQLite", f"{path} is not there yet; the first start makes it")]
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=2)
+    except (OSError, sqlite3.Error) as error:
         return [fail("database", "SQLite", f"{path} can't be opened: {error}", f"ls -l {path}*")]
     try:
         rows = [_version("SQLite", _sqlite_revision(connection))]

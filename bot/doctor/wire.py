@@ -16,18 +16,19 @@ _WITHIN_S = 4.0
 _NATS_PORT = 4222
 
 
-async def look_at_bus(settings: Settings) -> list[CheckRow]:
+async def look_at_bus(settings: Settings, *, serving: bool = False) -> list[CheckRow]:
+    """`serving`: a serve of ours is up, so its nats-server's port is rightly in use."""
     if not settings.nats_url:
-        return [await asyncio.to_thread(_bundled, settings)]
+        return [await asyncio.to_thread(_bundled, settings, serving=serving)]
     rows: list[CheckRow] = []
     for url in settings.nats_url.split(","):
         rows += await _server(url.strip())
     return rows
 
 
-def _bundled(settings: Settings) -> CheckRow:
+def _bundled(settings: Settings, *, serving: bool) -> CheckRow:
     """The program that serve starts as its child."""
-    if settings.nats_port and not _free(settings.nats_port):
+    if settings.nats_port and not serving and not _free(settings.nats_port):
         mend = f"ss -ltnp 'sport = :{settings.nats_port}'   # who it is; or set OPSTHREAD_NATS_PORT"
         return fail("bus", "nats-server", f"its port {settings.nats_port} is used by another program", mend)
     try:
@@ -44,8 +45,11 @@ def _free(port: int) -> bool:
 
 async def _server(url: str) -> list[CheckRow]:
     """NATS says who it is before anybody signs in."""
-    parts = urlsplit(url if "//" in url else f"nats://{url}")
-    host, port = parts.hostname or "127.0.0.1", parts.port or _NATS_PORT
+    try:
+        parts = urlsplit(url if "//" in url else f"nats://{url}")
+        host, port = parts.hostname or "127.0.0.1", parts.port or _NATS_PORT
+    except ValueError as error:
+        return [fail("bus", "address", f"an address of OPSTHREAD_NATS_URL is none: {error}", "Write nats://host:4222.")]
     where, mend = (
         f"{host}:{port}",
         f"nc -vz {host} {port}   # is it up, does a firewall stand between? OPSTHREAD_NATS_URL names it",

@@ -262,6 +262,59 @@ async def test_a_database_url_that_is_none(url: str, tmp_path: Path) -> None:
     assert [one.health for one in found] == [Health.FAIL]
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://u@h/d", "mysql is neither sqlite nor postgresql"),
+        ("postgresql+nosuchdriver://u@h/d", "its driver is not installed"),
+    ],
+)
+async def test_a_database_that_we_do_not_speak_to(url: str, words: str, tmp_path: Path) -> None:
+    (found,) = await look_at_database(settings(tmp_path, database_url=url))
+    assert (found.health, words in found.found, "postgresql+psycopg" in found.mend) == (Health.FAIL, True, True), found
+
+
+async def test_a_database_in_a_folder_of_odd_letters(tmp_path: Path) -> None:
+    """A `#` ends the path to whoever reads it as a part of a URI."""
+    folder = tmp_path / "a#b"
+    folder.mkdir()
+    chosen = settings(folder)
+    sqlite3.connect(chosen.data_dir / "opsthread.db").close()
+    (chosen.data_dir / "opsthread.db").write_bytes(b"")
+    assert row(await look_at_database(chosen), "SQLite").found.startswith("empty")
+
+
+# What cannot even be looked at
+
+
+async def test_a_data_directory_that_cannot_be_looked_into(tmp_path: Path) -> None:
+    """As for a user who may not look into it; for root a name does that no file system takes."""
+    chosen = Settings(data_dir=tmp_path / ("x" * 300), port=0)
+    assert row(look_at_place(chosen, serving=False), "directory").health is Health.FAIL
+    assert row(look_at_keys(chosen), "files").health is Health.FAIL
+    assert row(await look_at_database(chosen), "SQLite").health is Health.FAIL
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\0"], ids=["missing", "no text"])
+async def test_a_key_file_that_cannot_be_read_is_said_once(content: bytes | None, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    if content is not None:
+        key.write_bytes(content)
+    for name in ("openai_api_key_file", "fallback_api_key_file"):
+        (failed,) = await look_at_models(settings(tmp_path, **{name: key}), ask=True)
+        assert (failed.health, failed.name) == (Health.FAIL, "key")
+    (skipped,) = await look_at_embeddings(settings(tmp_path, openai_api_key_file=key), ask=False)
+    assert skipped.health is Health.SKIP
+    (url,) = await look_at_database(settings(tmp_path, database_url_file=key))
+    assert (url.health, url.name) == (Health.FAIL, "URL")
+
+
+@pytest.mark.parametrize("url", ["nats://h:99999", "nats://h:abc", "nats://[::1", f"nats://{'h' * 200}:1"])
+async def test_an_address_of_the_bus_that_is_none(url: str, tmp_path: Path) -> None:
+    (found,) = await look_at_bus(settings(tmp_path, nats_url=url))
+    assert (found.health, found.area) == (Health.FAIL, "bus")
+
+
 # Bus
 
 
@@ -272,7 +325,9 @@ async def test_the_bus_without_a_serve(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         (taken,) = await look_at_bus(settings(tmp_path, nats_port=int(other.getsockname()[1])))
+        (ours,) = await look_at_bus(settings(tmp_path, nats_port=int(other.getsockname()[1])), serving=True)
     assert (taken.health, "another program" in taken.found) == (Health.FAIL, True)
+    assert ours.health is Health.OK, "a serve of ours listens there, that tells its state to administrators only"
     (missing,) = await look_at_bus(settings(tmp_path, nats_server_path="/nowhere/nats-server"))
     assert missing.health is Health.FAIL
     (down,) = await look_at_bus(settings(tmp_path, nats_url=f"nats://u:s3cret@127.0.0.1:{free_port()}"))
