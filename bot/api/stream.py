@@ -7,14 +7,12 @@ The id of each is a map of cursors; the table is what is sent, the bus only wake
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Annotated, Any, cast
 
 import orjson
-import structlog
 from fastapi import APIRouter, Depends, Header, Query, Request
-from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from bot.api.access import Caller, Me
@@ -22,6 +20,7 @@ from bot.api.cards import approval_view, notification_view
 from bot.api.cursors import encode, parse
 from bot.api.language import Reader
 from bot.api.live import Hub
+from bot.api.noted import Noted
 from bot.api.views import View, conversation_view, entry_view, live_view
 from control_plane.clock import utc_now
 from control_plane.errors import NotFound, NotSignedIn, ServiceError
@@ -44,11 +43,8 @@ from protocol.events import (
 )
 
 router = APIRouter(prefix="/api/v1", tags=["stream"])
-log = structlog.get_logger(__name__)
 
 HEARTBEAT_S = 15
-REFRESH_S = 30.0
-FORGET_S = 2.0
 _BATCH = 500
 _QUEUE = 2_000
 
@@ -75,17 +71,14 @@ class Streams:
         self._hub = Hub(plane.conversations, plane.accounts, lists_changed=self.nudge, rights_changed=self.recheck)
         self._open: set[_Stream] = set()
         self._closing = False
-        self._refresher: asyncio.Task[None] | None = None
-        self._forgetting: set[asyncio.Task[None]] = set()
+        self._noted = Noted(plane.limits, most=pace.streams_per_account)
 
     async def open(self, me: Caller, cursors: dict[str, int], reader: Language = "en") -> AsyncIterator[ServerSentEvent]:
         """Raises TooMany when the account has its share of streams, on all replicas together."""
-        noted = await self._plane.limits.open_stream(me.account, most=self._pace.streams_per_account)
+        noted = await self._noted.open(me.account)
         stream = _Stream(self._plane, self._hub, self._pace, me, cursors, reader)
         self._open.add(stream)
         self._hub.watch()
-        if self._refresher is None:
-            self._refresher = asyncio.create_task(self._refresh(), name="open streams")
         return self._run(stream, noted)
 
     def nudge(self) -> None:
@@ -111,26 +104,7 @@ class Streams:
         for stream in tuple(self._open):
             stream.signal(_End("restart"))
         await self._hub.close()
-        if self._refresher is not None:
-            self._refresher.cancel()
-            await asyncio.gather(self._refresher, return_exceptions=True)
-            self._refresher = None
-        if self._forgetting:
-            await asyncio.wait(self._forgetting, timeout=FORGET_S)
-
-    async def _refresh(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            try:
-                await self._plane.limits.still_open()
-            except (SQLAlchemyError, OSError, ServiceError) as error:
-                log.warning("streams.refresh_failed", why=str(error)[:300])
-
-    async def _forget(self, noted: str) -> None:
-        try:
-            await self._plane.limits.close_stream(noted)
-        except (SQLAlchemyError, OSError, ServiceError, RuntimeError) as error:
-            log.info("streams.forget_failed", why=str(error)[:300])  # it ages out
+        await self._noted.close()
 
     async def _run(self, stream: "_Stream", noted: str) -> AsyncIterator[ServerSentEvent]:
         try:
@@ -139,10 +113,7 @@ class Streams:
                     yield event
         finally:
             self._open.discard(stream)
-            # Of its own: whoever closes the page cancels us, and its row must go all the same.
-            forgetting = asyncio.create_task(self._forget(noted), name="forget a stream")
-            self._forgetting.add(forgetting)
-            forgetting.add_done_callback(self._forgetting.discard)
+            self._noted.forget(noted)
             await stream.leave()
 
 
@@ -378,7 +349,7 @@ class _Stream:
             return False
         except ServiceError:
             return True  # the database is away for a moment: the right to read has not ended by that
-        self._me = Caller(principal, session, self._me.token, self._me.by_cookie, self._me.door)
+        self._me = replace(self._me, principal=principal, session=session)
         return True
 
     async def _may_read(self, conversation: str) -> bool:
