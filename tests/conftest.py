@@ -9,8 +9,13 @@ The processes that tests start are the installed product, which keeps its byteco
 import gc
 import os
 
+import hypothesis
+
 gc.disable()
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# A busy machine breaks no property; pytest's own time limit ends what hangs.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 def pytest_collection_finish() -> None:

@@ -1,10 +1,10 @@
 """A long watch: the demo under steady use and steady trouble, with a memory curve of each of its processes.
 
-Six people ask all the time, one of them leaves streams open and does not read them; the bus and the runner are killed now and
+Some people ask all the time, one of them leaves streams open and does not read them; the bus and the runner are killed now and
 then; faults break the API server's answers. At the end every turn must have finished, and memory must have stopped growing:
 the median of the last fifth is compared with that of the second.
 
-Run: python -m tests.bench.bench_soak [minutes, default 30]
+Run: python -m tests.bench.bench_soak [minutes, default 30] [people, default 3]
 """
 
 import asyncio
@@ -27,7 +27,6 @@ from tests.bench.measure import RESULTS, median, report
 from tests.practice_admin import PracticeAdmin
 from tests.product import Api, Process
 
-PEOPLE = 6
 SAMPLE_S = 5.0
 TROUBLE_S = 60.0
 QUESTIONS = (
@@ -170,13 +169,13 @@ def curve(memory: dict[str, list[tuple[float, float]]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-async def main(minutes: float) -> None:
+async def main(minutes: float = 30, people: float = 3) -> None:
     with tempfile.TemporaryDirectory() as folder:
         demo = await Process(["demo", "--port", "0", "--data-dir", f"{folder}/data"], Path(folder)).start()
         soak = Soak(demo, time.monotonic() + minutes * 60)
         helpers = [asyncio.create_task(part) for part in (soak.slow_reader(), soak.trouble(), soak.watch_memory())]
         try:
-            await asyncio.gather(*(soak.person(number) for number in range(PEOPLE)))
+            await asyncio.gather(*(soak.person(number) for number in range(int(people))))
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -195,4 +194,4 @@ async def main(minutes: float) -> None:
 
 if __name__ == "__main__":
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as on any machine where it is installed
-    asyncio.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else 30))
+    asyncio.run(main(*map(float, sys.argv[1:])))
