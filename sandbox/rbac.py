@@ -114,7 +114,11 @@ def _rule(verbs: list[str], groups: list[str], resources: list[str]) -> Obj:
 
 _LOOK = [_rule([*READ], [""], _SEEN), _rule([*READ], _SEEN_GROUPS, ["*"])]
 _REMEDY = [
-    _rule(["update", "patch"], ["apps"], [*_WORKLOADS, "deployments/scale", "statefulsets/scale", "replicasets/scale"]),
+    _rule(
+        ["update", "patch"],
+        ["apps"],
+        [*_WORKLOADS, "replicasets", "deployments/scale", "statefulsets/scale", "replicasets/scale"],
+    ),
     _rule(["delete"], [""], ["pods"]),
     _rule(["create"], [""], ["pods/eviction"]),
     _rule(["patch", "update"], [""], ["nodes", "persistentvolumeclaims"]),

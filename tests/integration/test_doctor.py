@@ -31,6 +31,7 @@ from knowledge.diagnosis.certificates import NotACertificate, expires_at
 from protocol.approval import Role
 from protocol.checkup import CheckRow, Health, ok
 from protocol.commands import CommandStatus, SelfCheck
+from protocol.remediation import PROPOSABLE
 from runner.checkup import look_at_files, look_at_rights
 from runner.config import RunnerConfig
 from runner.kube.access import load_access
@@ -534,8 +535,9 @@ async def test_only_administrators_ask_the_doctor(ward: Ward, tmp_path: Path, mo
 @pytest.mark.asyncio
 async def test_a_runner_says_which_rights_it_misses_and_which_are_too_many(tmp_path: Path) -> None:
     """In the practice cluster, as an account that may read but not write, in a mode that writes; then as cluster-admin."""
-    async with stand(tmp_path / "a", remediations=("set_resources", "cordon")) as here:
+    async with stand(tmp_path / "a", remediations=PROPOSABLE) as here:
         well = await here.plane.ask(SelfCheck())
+        assert [one for one in well.checks() if one.area == "rights" and one.health is not Health.OK] == []
         assert row(well.checks(), "API server").health is Health.OK
         assert row(well.checks(), "server").health is Health.OK
         refused = await here.plane.ask(SelfCheck(), namespaces=("shop",))
