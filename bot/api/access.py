@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
+from bot.api.address import address_of
 from control_plane.accounts import Session
 from control_plane.conversations import Door
 from control_plane.errors import Forbidden, NotSignedIn
@@ -33,7 +34,7 @@ class Caller:
     by_cookie: bool
     door: Literal["web", "rest", "cli"]
     address: str = ""
-    """Of the browser or program, as the server sees it."""
+    """Of the browser or program, behind the proxies that are configured."""
 
     @property
     def asking_door(self) -> Door:
@@ -52,8 +53,9 @@ async def authenticate(request: Request) -> Caller:
     """Who it is, without asking whether the request is meant. Raises NotSignedIn."""
     token, by_cookie = _token(request)
     principal, session = await plane_of(request).accounts.authenticate(token)
-    address = request.client.host if request.client else ""
-    return Caller(principal, session, token, by_cookie, _door(request, by_cookie), address)
+    if by_cookie and session.kind != "browser":
+        raise NotSignedIn("That is a token of a program, not a browser's session. Send it as a bearer token.")
+    return Caller(principal, session, token, by_cookie, _door(request, by_cookie), address_of(request))
 
 
 async def caller(request: Request) -> Caller:

@@ -11,6 +11,7 @@ import structlog.testing
 from bot.api.middleware import SECURITY_HEADERS
 from control_plane.approvals import Approval
 from control_plane.conversations import Conversation
+from control_plane.sign_ins import csrf_of
 from protocol.approval import ApprovalState, Role
 from protocol.ids import new_id
 from protocol.remediation import Risk
@@ -188,6 +189,17 @@ async def test_a_bearer_token_does_not_open_the_forms(room: Room) -> None:
     _, html = await room.alex.call("POST", f"/c/{room.conversation.id}/stop")
     assert 'action="/sign-in"' in html
     assert (await room.here.plane.conversations.get(room.conversation.id)).busy
+
+
+async def test_a_bearer_token_in_a_cookie_is_no_browser(room: Room) -> None:
+    """Who found a token would else decide by the door of the web, and the audit would say so."""
+    token = room.alex.token
+    headers = {"Cookie": f"opsthread={token}", "X-CSRF-Token": csrf_of(token), "Origin": room.here.url}
+    body = {"verdict": "approve", "plan_hash": room.approval.plan.plan_hash}
+    url = f"{room.here.url}/api/v1/approvals/{room.approval.id}/decide"
+    async with room.here.client.post(url, json=body, headers=headers) as answer:
+        assert answer.status == 401
+    assert (await room.here.plane.approvals.get(room.approval.id)).decisions == ()
 
 
 async def test_two_clicks_at_once_decide_once(room: Room) -> None:
