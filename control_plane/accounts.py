@@ -212,6 +212,8 @@ class Accounts:
             raise NotSignedIn(_WRONG)
         async with self._db.transaction() as db:
             await principal_in(db, account.id)
+            if (await _row(db, account.id)).password_hash != stored:
+                raise NotSignedIn(_WRONG)
             current = await db.get(SessionRow, session, with_for_update=True)
             if current is None:
                 raise NotSignedIn("you have signed out; sign in again")

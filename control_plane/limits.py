@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from math import ceil, floor
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from control_plane.clock import Clock, utc_now
@@ -54,7 +54,7 @@ class Limits:
         """Note a live page; its id is for `close_stream`. Raises TooMany when the account has that many on all replicas."""
         now = self._clock()
         row = OpenStreamRow(id=new_id(), account=account, holder=self._holder(), seen_at=now)
-        count = select(func.count()).where(OpenStreamRow.account == account, OpenStreamRow.seen_at > now - GONE_AFTER)
+        count = select(func.count()).where(OpenStreamRow.account == account, ~_gone(now))
         async with self._db.transaction() as session:
             open_now = await session.scalar(count) or 0
             if open_now < most:
@@ -73,7 +73,12 @@ class Limits:
         async with self._db.transaction() as session:
             mine = update(OpenStreamRow).where(OpenStreamRow.holder == self._holder()).values(seen_at=now)
             await session.execute(mine)
-            await session.execute(delete(OpenStreamRow).where(OpenStreamRow.seen_at <= now - GONE_AFTER))
+            await session.execute(delete(OpenStreamRow).where(_gone(now)))
+
+
+def _gone(now: datetime) -> ColumnElement[bool]:
+    """Not seen for too long, or seen by a clock that was set back since."""
+    return or_(OpenStreamRow.seen_at <= now - GONE_AFTER, OpenStreamRow.seen_at >= now + GONE_AFTER)
 
 
 def window_of(now: datetime, window_s: float) -> tuple[datetime, float]:

@@ -4,7 +4,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from control_plane.database import Session as Db
 from control_plane.errors import NotSignedIn, TooMany
@@ -19,6 +19,8 @@ SESSION = timedelta(hours=12)
 """A browser's session ends after this long without a request."""
 SESSION_AT_MOST = timedelta(days=7)
 FRESH = timedelta(minutes=5)
+CLOCKS_APART = timedelta(seconds=30)
+"""How far the clocks of two replicas may be apart. What is further ahead was written before a clock was set back."""
 
 FAILURES_IN = timedelta(minutes=15)
 FAILURES_BY_NAME_AND_ADDRESS = 5
@@ -104,7 +106,7 @@ def renewed_until(row: SessionRow, *, now: datetime) -> datetime | None:
 
 
 def is_fresh(row: SessionRow, *, now: datetime) -> bool:
-    return row.authenticated_at is not None and now - row.authenticated_at <= FRESH
+    return row.authenticated_at is not None and -CLOCKS_APART <= now - row.authenticated_at <= FRESH
 
 
 def as_session(row: SessionRow, token: str) -> Session:
@@ -138,17 +140,18 @@ async def note_attempt(db: Db, name: str, address: str, *, now: datetime) -> str
     Raises TooMany. By name and address together the limit is low; by name alone it is higher, so that a stranger can't
     easily lock somebody out."""
     name, address = one_line(name, 200).casefold(), one_line(address, 64)
-    since = now - FAILURES_IN
+    since, until = now - FAILURES_IN, now + FAILURES_IN
     by_name, by_address = SignInFailureRow.name == name, SignInFailureRow.address == address
     limits = [(by_name & by_address, FAILURES_BY_NAME_AND_ADDRESS), (by_name, FAILURES_BY_NAME)]
     if address:
         limits.append((by_address, FAILURES_BY_ADDRESS))
     for condition, limit in limits:
-        count = await db.scalar(select(func.count()).where(condition, SignInFailureRow.at > since)) or 0
+        lately = select(func.count()).where(condition, SignInFailureRow.at > since, SignInFailureRow.at < until)
+        count = await db.scalar(lately) or 0
         if count >= limit:
             minutes = int(FAILURES_IN.total_seconds() // 60)
             raise TooMany(f"too many failed sign-ins; wait {minutes} minutes, or ask an admin for a one-time link")
-    await db.execute(delete(SignInFailureRow).where(SignInFailureRow.at <= since))
+    await db.execute(delete(SignInFailureRow).where(or_(SignInFailureRow.at <= since, SignInFailureRow.at >= until)))
     row = SignInFailureRow(id=new_id(), name=name, address=address, at=now)
     db.add(row)
     return row.id

@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from control_plane.accounts import Accounts
@@ -194,6 +195,47 @@ async def test_a_sign_in_is_fresh_for_five_minutes_and_a_bearer_token_never(desk
     assert (await desk.accounts.principal(ann.id, session=session.id)).fresh_sign_in
     assert not (await desk.accounts.principal(ann.id)).fresh_sign_in
     desk.clock.move(minutes=5, seconds=1)
+    assert not (await desk.accounts.authenticate(session.token))[0].fresh_sign_in
+
+
+async def test_a_clock_that_is_set_back_makes_no_old_sign_in_fresh_again(desk: Desk) -> None:
+    await desk.accounts.create("ann", "Ann", VIEWER, password=PASSWORD, by="system")
+    session = await desk.accounts.sign_in("ann", PASSWORD)
+    desk.clock.move(seconds=-20)  # replicas whose clocks differ a little
+    assert (await desk.accounts.authenticate(session.token))[0].fresh_sign_in
+    desk.clock.move(hours=-1)
+    assert not (await desk.accounts.authenticate(session.token))[0].fresh_sign_in
+    desk.clock.move(minutes=30)
+    assert not (await desk.accounts.authenticate(session.token))[0].fresh_sign_in
+
+
+async def test_slips_while_the_clock_was_ahead_lock_nobody_out_once_it_is_right(desk: Desk) -> None:
+    await desk.accounts.create("ann", "Ann", VIEWER, password=PASSWORD, by="system")
+    desk.clock.move(days=365)
+    for _ in range(FAILURES_BY_NAME_AND_ADDRESS):
+        with pytest.raises(NotSignedIn):
+            await desk.accounts.sign_in("ann", "wrong wrong wrong", address="10.0.0.1")
+    desk.clock.move(days=-365)
+    await desk.accounts.sign_in("ann", PASSWORD, address="10.0.0.1")
+
+
+async def test_a_password_that_is_changed_meanwhile_confirms_nobody(desk: Desk) -> None:
+    """The old one was right when it was looked at: the session that is kept must not become fresh by it."""
+    ann = await desk.accounts.create("ann", "Ann", VIEWER, password=PASSWORD, by="system")
+    session = await desk.accounts.sign_in("ann", PASSWORD)
+    desk.clock.move(minutes=10)
+
+    class ChangedMeanwhile(Passwords):
+        async def matches(self, stored: str | None, password: str) -> bool:
+            right = await super().matches(stored, password)
+            await desk.accounts.set_password(ann.id, "another long pass phrase", by="root", keep_session=session.id)
+            return right
+
+    accounts = Accounts(
+        desk.database, clock=desk.clock, passwords=ChangedMeanwhile(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    )
+    with pytest.raises(NotSignedIn):
+        await accounts.confirm(session.id, PASSWORD)
     assert not (await desk.accounts.authenticate(session.token))[0].fresh_sign_in
 
 

@@ -201,6 +201,9 @@ async def test_live_pages_are_counted_on_all_and_those_of_the_dead_are_not(any_d
     await two.open_stream("ann", most=2)  # the one of the second process was not seen for too long
     with pytest.raises(TooMany):
         await two.open_stream("ann", most=2)
+    any_desk.clock.move(days=-1)
+    await two.still_open()
+    await two.open_stream("bob", most=1)  # the one of the first process was seen tomorrow, and by no process of today
 
 
 async def test_a_kill_switch_is_said_again_until_each_execution_has_an_end(tmp_path: Path) -> None:
