@@ -108,7 +108,7 @@ class ModelRequests:
 
     async def _one_batch_less(self) -> bool:
         async with self._db.transaction() as session:
-            total = await session.scalar(select(func.sum(ModelCallRow.kept))) or 0
+            total = await session.scalar(select(func.sum(ModelCallRow.kept)).where(ModelCallRow.kept > 0)) or 0
             over = int(total) - self._settings.model_requests_mb * 1_000_000
             if over <= 0:
                 return False

@@ -225,6 +225,8 @@ class Soaks:
 async def _learn(session: Session, soak: Soak, end: End, tenant: str, now: datetime) -> Case | None:
     """The case's outcome, and the votes that follow; None where nothing is learnt, or the case was forgotten."""
     outcome = _OUTCOMES[end]
+    if outcome:
+        await weights.locked(session, tenant)  # before the case: an import takes the two in this order
     case = await cases.set_outcome(session, soak.case, outcome, tenant=tenant, now=now) if outcome else None
     if case is not None and _VOTES[end]:
         votes = _votes(soak.code, _remedy_of(case), _VOTES[end])

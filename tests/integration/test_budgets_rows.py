@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from control_plane.database import Database
 from control_plane.errors import Forbidden, Invalid
@@ -17,11 +17,12 @@ from control_plane.model_requests import ModelRequests, packed
 from control_plane.principals import Principal
 from control_plane.settings import Settings
 from control_plane.spending import STALE, Budget, OverBudget, Sent, Spender, Spending, Used
-from control_plane.tables import ModelCallRow
+from control_plane.tables import ModelCallRow, SpendTotalRow
 from control_plane.usage import UsageBook
 from protocol.approval import Role
 from tests.integration.agent_house import agent_house
 from tests.integration.postgres import Postgres
+from tests.integration.waiting import until
 
 NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
 
@@ -134,3 +135,28 @@ async def test_old_bytes_go_and_so_do_the_oldest_when_there_are_too_many(databas
     async with database.read() as session:
         kept = (await session.scalars(select(ModelCallRow.kept).order_by(ModelCallRow.at))).all()
     assert [size > 0 for size in kept] == [False, False, True]
+
+
+async def test_giving_back_what_died_waits_for_nobody_crosswise(postgres: Postgres) -> None:
+    """A call of another cluster holds its cluster's counters, and then wants the person's: in the order of every call."""
+    here = Database(postgres.new_database())
+    await here.start()
+    try:
+        for n, cluster in enumerate(("c1", "c2")):
+            begun = Spending(here, Settings(), clock=at(NOW + timedelta(seconds=n)))
+            await begun.begin(WHO.model_copy(update={"cluster": cluster}), sent(), tokens=1, money=0)
+        later = Spending(here, Settings(), clock=at(NOW + STALE + timedelta(seconds=9)))
+
+        async def waits() -> bool:
+            async with here.read() as session:
+                return bool(await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+        async with here.transaction() as session:
+            mine = update(SpendTotalRow).values(calls=SpendTotalRow.calls + 1)
+            await session.execute(mine.where(SpendTotalRow.subject == "c2"))
+            giving_back = asyncio.create_task(later.forget_stale())
+            await until(waits, "it waits for the counters of the second cluster")
+            await session.execute(mine.where(SpendTotalRow.subject == "a1"))
+        assert await giving_back == 2
+    finally:
+        await here.stop()

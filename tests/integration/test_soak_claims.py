@@ -1,12 +1,18 @@
 """The rows of soaks on both databases: claimed by one replica, begun once, ended once."""
 
 import asyncio
+from pathlib import Path
 
+from sqlalchemy import text
+
+from control_plane import cases, weights
 from control_plane.soaks import NewSoak, Soaks
 from knowledge.cases import Case
 from protocol.approval import Role
 from protocol.events import CaseEnded, CaseStored
-from tests.integration.desk import Desk
+from tests.integration.desk import Desk, desk_over
+from tests.integration.postgres import Postgres
+from tests.integration.waiting import until
 
 
 async def begun(desk: Desk) -> tuple[Soaks, NewSoak]:
@@ -56,3 +62,23 @@ async def test_it_ends_once_whoever_says_so(any_desk: Desk) -> None:
     assert [e.event.end for e in log if isinstance(e.event, CaseEnded)] == ["relapsed"]
     assert len(await soaks.unanswered()) == 1
     assert await any_desk.audit.verify() is None
+
+
+async def test_an_end_and_an_import_of_the_same_case_wait_for_nobody_crosswise(postgres: Postgres, tmp_path: Path) -> None:
+    """An import holds what learning is held by, and then writes the case: so does the end of a soak."""
+    async with desk_over(postgres.new_database(), tmp_path) as desk:
+        soaks, new = await begun(desk)
+        desk.clock.move(minutes=31)
+        (claimed,) = await soaks.claim_due()
+
+        async def waits() -> bool:
+            async with desk.database.read() as session:
+                return bool(await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+        async with desk.database.transaction() as session:
+            await weights.locked(session, "default")
+            ending = asyncio.create_task(soaks.end(claimed, "held", "well"))
+            await until(waits, "the end of the soak waits for learning")
+            now = desk.clock()
+            await cases.write(session, new.case, origin="import", tenant="default", now=now, replace=True)
+        assert await ending
