@@ -47,6 +47,8 @@ class Held:
     live: bool
     told: str
     kid: str
+    left: timedelta
+    """Until it ends, by the clock that leases go by."""
 
 
 class Leases:
@@ -97,10 +99,13 @@ class Leases:
     async def look(self, prefix: str) -> tuple[Held, ...]:
         """Every lease whose name begins so, by name."""
         now, _ = self._times(0)
-        query = select(LeaseRow, LeaseRow.until > now).where(LeaseRow.name.startswith(prefix, autoescape=True))
+        query = select(LeaseRow, LeaseRow.until > now, now).where(LeaseRow.name.startswith(prefix, autoescape=True))
         async with self._db.read() as session:
             rows = (await session.execute(query.order_by(LeaseRow.name))).all()
-        return tuple(Held(row.name, row.holder, row.fence, row.until, bool(live), row.told, row.kid) for row, live in rows)
+        return tuple(
+            Held(row.name, row.holder, row.fence, row.until, bool(live), row.told, row.kid, row.until - at)
+            for row, live, at in rows
+        )
 
     def _times(self, ttl_s: float) -> tuple[ColumnElement[datetime], ColumnElement[datetime]]:
         """(now, the end of a lease that begins now)"""

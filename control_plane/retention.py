@@ -40,6 +40,9 @@ CONVERSATIONS_A_BITE = 20
 MOST_BITES = 400
 """Of a kind in one night: what is left has the next."""
 PAUSE_S = 0.02
+A_NIGHTS_WORTH = timedelta(days=7)
+"""How much further than the last run one goes at most: a clock that jumps a year ahead must not take a year with it."""
+_TOLD = "retention as of "
 STALE = timedelta(days=30)
 
 
@@ -76,14 +79,19 @@ class Retention:
     async def once_if_due(self) -> Removed | None:
         """None when it is not the time, or another replica does it or has done it."""
         held = next((lease for lease in await self._leases.look(JOB)), None)
-        if not is_due(self._clock(), held.until - EVERY if held is not None else None):
+        if held is not None and held.left > EVERY + timedelta(hours=1):
+            log.warning("retention was noted by a clock that was ahead; it runs again", until=held.until.isoformat())
+            await self._leases.release(Lease(held.name, held.holder, held.fence))
+        elif not is_due(self._clock(), held.until - EVERY if held is not None else None):
             return None
+        as_of = within_reach(self._clock(), _told(held.told) if held is not None else None)
         # A holder of its own each time: the lease is not only who does it, it is also that it was done.
-        lease = await self._leases.take(JOB, Claimant(new_id(), told="retention"), EVERY.total_seconds())
+        by = Claimant(new_id(), told=f"{_TOLD}{as_of.isoformat()}")
+        lease = await self._leases.take(JOB, by, EVERY.total_seconds())
         if lease is None:
             return None
         try:
-            return await self._all(lease)
+            return await self._all(lease, as_of)
         except BaseException:
             await self._leases.release(lease)
             raise
@@ -96,8 +104,8 @@ class Retention:
             except (SQLAlchemyError, OSError, ServiceError) as error:
                 log.warning("old rows could not be removed; it is tried again", why=str(error)[:300])
 
-    async def _all(self, lease: Lease) -> Removed:
-        now, settings = self._clock(), self._settings
+    async def _all(self, lease: Lease, now: datetime) -> Removed:
+        settings = self._settings
         removed = Removed(
             commands=await self._commands(_before(now, settings.keep_commands_days)),
             workflows=await self._workflows(_before(now, settings.keep_workflows_days)),
@@ -106,7 +114,7 @@ class Retention:
         )
         detail = {kind: str(count) for kind, count in asdict(removed).items()}
         async with self._db.transaction() as session:
-            record(session, Entry(SYSTEM, "retention.ran", "retention", now, detail=detail))
+            record(session, Entry(SYSTEM, "retention.ran", "retention", self._clock(), detail=detail))
         log.info("old rows were removed", fence=lease.fence, **detail)
         return removed
 
@@ -166,6 +174,19 @@ class Retention:
 def is_due(now: datetime, last: datetime | None) -> bool:
     """At night; by day only when it did not come to it for long: a laptop sleeps at night, too. Pure."""
     return now.hour in NIGHT or last is None or now - last > OVERDUE
+
+
+def within_reach(now: datetime, last: datetime | None) -> datetime:
+    """The time that a run goes by. After a long pause it takes some nights to catch up. Pure."""
+    return now if last is None else min(now, last + A_NIGHTS_WORTH)
+
+
+def _told(text: str) -> datetime | None:
+    """What the last run went by; None when it was an older version's."""
+    try:
+        return datetime.fromisoformat(text.removeprefix(_TOLD))
+    except ValueError:
+        return None
 
 
 async def _remove(session: Session, conversation: str, before: datetime) -> None:

@@ -144,6 +144,24 @@ async def test_the_next_night_it_is_done_again(desk: Desk) -> None:
     assert [await each.once_if_due() is not None for each in replicas] == [True, False]
 
 
+async def test_a_clock_that_jumps_a_year_ahead_takes_nothing_young_and_back_again_stops_nothing(desk: Desk) -> None:
+    await retention(desk).once_if_due()
+    young = await add_command(desk)
+    desk.clock.move(hours=36)
+    desk.clock.move(days=365)
+    for _ in range(2):
+        desk.clock.move(days=2)
+        removed = await retention(desk).once_if_due()
+        assert removed is not None
+        assert removed.commands == 0, "one night lets go of a week's worth at most"
+    desk.clock.move(days=-365)
+    for _ in range(8):
+        desk.clock.move(days=4)
+        assert await retention(desk).once_if_due() is not None, "what was noted for next year holds nobody back"
+    async with desk.database.read() as session:
+        assert await session.get(CommandEntryRow, young) is None, "when it is old it goes, like any other"
+
+
 async def test_workflows_that_ended_go_and_active_ones_stay(tmp_path: Path) -> None:
     durable = Durable(Settings(data_dir=tmp_path))
     go = asyncio.Event()
