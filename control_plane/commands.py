@@ -150,6 +150,10 @@ class Commands:
         if verdict.decision is Decided.DENY:
             return await self._deny(request, target, verdict.reason)
         await self._log.submit(command_log.began(_row(request, target, self._clock())))
+        # Looked at once more: a kill switch thrown from now on finds the row and stops it, one thrown before is seen here.
+        verdict = judge(execute, _context(await self._fleet.get(cluster), request.scope, Role.OPERATOR))
+        if verdict.decision is Decided.DENY:
+            return await self._deny(request, target, verdict.reason, begun=True)
         return await self._carry_out(request, target, once=True, on_progress=None)
 
     async def get(self, command: str, principal: Principal) -> CommandRow:
@@ -217,15 +221,16 @@ class Commands:
             return await asyncio.to_thread(_redacted, result, request.command.kind)
         return _redacted(result, request.command.kind)
 
-    async def _deny(self, request: CommandRequest, target: Cluster, reason: str) -> CommandResult:
+    async def _deny(self, request: CommandRequest, target: Cluster, reason: str, *, begun: bool = False) -> CommandResult:
         """Stored and audited like any other."""
         result = CommandResult(id=request.id, status=CommandStatus.DENIED, error=reason)
         now = self._clock()
         row = _row(request, target, now)
 
         async def change(session: Session) -> None:
-            session.add(row)
-            await session.flush()
+            if not begun:
+                session.add(row)
+                await session.flush()
             detail = {"cluster": target.name, "title": row.title, "reason": reason}
             record(
                 session,

@@ -15,7 +15,9 @@ from sqlalchemy import select
 
 from control_plane import exchange
 from control_plane.audit import Audit
+from control_plane.commands import Commands
 from control_plane.errors import Conflict, NotFound
+from control_plane.fleet import Cluster, Fleet
 from control_plane.principals import Principal, ScopedRole
 from control_plane.tables.commands import CommandEntryRow
 from protocol.approval import Role
@@ -445,6 +447,34 @@ async def test_an_execute_whose_runner_dies_may_have_run_and_says_so(here: Plane
     result = await asked
     assert result.status is CommandStatus.LOST
     assert "may have been made" in result.error
+
+
+async def test_a_kill_switch_between_the_look_and_the_sending_holds_an_execute(here: Plane) -> None:
+    """It was off when it was looked at, and no message could stop what had no row yet."""
+    await allow_writes(here)
+
+    class OffAMomentAgo(Fleet):
+        thrown = False
+
+        async def get(self, cluster: str, principal: Principal | None = None) -> Cluster:
+            found = await super().get(cluster, principal)
+            if not self.thrown:
+                self.thrown = True
+                await here.fleet.set_kill_switch("shop", True, by="admin", reason="drill")
+            return found
+
+    commands = Commands(here.database, here.bus, OffAMomentAgo(here.database, here.bus))
+    await commands.start()
+    try:
+        refused = await commands.execute(here.cluster.id, a_restart(here.runner.boot, here.cluster.id), approval=new_id())
+    finally:
+        await commands.stop()
+    assert refused.status is CommandStatus.DENIED
+    assert "kill switch" in refused.error
+    assert here.runner.jobs == []
+    assert (await here.commands.get(refused.id, ADMIN)).status is CommandStatus.DENIED
+    trail = await Audit(here.database).list(ADMIN, subject=f"command:{refused.id}")
+    assert [row.action for row in trail] == ["command.denied"]
 
 
 async def test_an_execute_is_denied_in_read_only_mode_and_under_the_kill_switch(here: Plane) -> None:
