@@ -25,5 +25,6 @@ def test_every_table_knows_every_type(name: str) -> None:
         **{f"knowledge/wording/{lang}.py": name in texts_of(lang).actions for lang in ("en", "zh", "ja")},
         **{f"bot/web/i18n/{lang}.json": f"action.{name}" in labels[lang] for lang in ("en", "zh", "ja")},
     }
-    assert [table for table, there in tables.items() if not there] == []
+    missing = [table for table, there in tables.items() if not there]
+    assert not missing, f"{name} has no row in {', '.join(missing)}"
     assert rights_for([name])
