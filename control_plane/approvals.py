@@ -220,7 +220,7 @@ class Approvals:
     async def expire_due(self, now: datetime) -> tuple[str, ...]:
         """Pending and approved ones whose time is over become expired."""
         open_states = (ApprovalState.PENDING.value, ApprovalState.APPROVED.value)
-        due = select(ApprovalRow.id).where(ApprovalRow.state.in_(open_states), ApprovalRow.expires_at <= now)
+        due = select(ApprovalRow.id).where(ApprovalRow.state.in_(open_states), transitions.is_over(now))
         async with self._db.read() as session:
             ids = (await session.scalars(due.order_by(ApprovalRow.id))).all()
         expired: list[str] = []

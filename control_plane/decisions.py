@@ -51,8 +51,12 @@ async def decide(
     if row.state != ApprovalState.PENDING:
         again = any(d.by == word.by and d.verdict == word.verdict and d.plan_hash == word.plan_hash for d in earlier)
         return row if again else decided(row)
-    if row.expires_at <= now:
+    if transitions.over(row, now):
         moved = await transitions.move(session, row, Trigger.TIME, by=By(), now=now)
+        if moved.expires_at > now:
+            return Forbidden(
+                "The server's clock was set back since this was asked for. Ask for the change again.", code="expired"
+            )
         return Forbidden(f"This expired at {moved.expires_at:%H:%M:%S} UTC. Ask for the change again.", code="expired")
     plan = Plan.model_validate_json(row.plan)
     if not plan.verify_hash() or plan.plan_hash != row.plan_hash:

@@ -6,6 +6,7 @@ from typing import Literal, cast
 
 from sqlalchemy import delete, func, or_, select, update
 
+from control_plane.clock import CLOCKS_APART
 from control_plane.database import Session as Db
 from control_plane.errors import NotSignedIn, TooMany
 from control_plane.tables.accounts import LinkRow, SessionRow, SignInFailureRow
@@ -19,8 +20,6 @@ SESSION = timedelta(hours=12)
 """A browser's session ends after this long without a request."""
 SESSION_AT_MOST = timedelta(days=7)
 FRESH = timedelta(minutes=5)
-CLOCKS_APART = timedelta(seconds=30)
-"""How far the clocks of two replicas may be apart. What is further ahead was written before a clock was set back."""
 
 FAILURES_IN = timedelta(minutes=15)
 FAILURES_BY_NAME_AND_ADDRESS = 5

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from control_plane import log
 from control_plane.audit import SYSTEM, Entry, record
+from control_plane.clock import CLOCKS_APART
 from control_plane.database import Session
 from control_plane.errors import Conflict, NotFound
 from control_plane.freezes import open_freeze
@@ -29,6 +30,8 @@ _ENDS_AN_ACTION = frozenset({Trigger.CHECK_PASSED, Trigger.CHECK_FAILED, Trigger
 
 WITHOUT_REASON = "rejected"
 """The outcome of a rejection that says no reason."""
+IN_NO_TIME = "it was approved, and did not begin in time"
+SET_BACK = "the server's clock was set back since this was asked for"
 _WORDS = {
     Trigger.TIME: "nobody decided in time",
     Trigger.NEWER_PLAN: "a newer plan for the same object took its place",
@@ -71,7 +74,7 @@ async def move(
     has no such row, Conflict when somebody was faster."""
     before = ApprovalState(row.state)
     after = next_state(before, trigger)
-    outcome = typed(outcome, 2000) or _WORDS.get(trigger, "")
+    outcome = typed(outcome, 2000) or _words(row, trigger, now)
     moved = await session.scalar(
         update(ApprovalRow)
         .where(ApprovalRow.id == row.id, ApprovalRow.state == before.value, ApprovalRow.version == row.version)
@@ -136,6 +139,16 @@ async def cluster_at_rest(session: Session, cluster: str, *, alone: bool = False
     return row
 
 
+def over(row: ApprovalRow, now: datetime) -> bool:
+    """Its time is over. A clock that was set back since it was asked for says nothing about that, so it is over then, too."""
+    return row.expires_at <= now or row.created_at > now + CLOCKS_APART
+
+
+def is_over(now: datetime) -> ColumnElement[bool]:
+    """`over` in SQL."""
+    return or_(ApprovalRow.expires_at <= now, ApprovalRow.created_at > now + CLOCKS_APART)
+
+
 async def locked_to_start(session: Session, approval: str, now: datetime) -> ApprovalRow:
     """Like `locked`, for an approval whose action is to start. Raises Conflict under a kill switch, in a freeze window (but
     with a broken glass) and when it is late."""
@@ -143,13 +156,26 @@ async def locked_to_start(session: Session, approval: str, now: datetime) -> App
     if row is not None and row.state == ApprovalState.APPROVED:
         await cluster_at_rest(session, row.cluster)
     row = await locked(session, approval)
-    if row.state == ApprovalState.APPROVED and row.expires_at <= now:
+    if row.state == ApprovalState.APPROVED and over(row, now):
+        if row.expires_at > now:
+            raise Conflict(
+                f"approval {row.id}: the server's clock was set back since this was asked for; propose the change again",
+                code="expired",
+            )
         raise Conflict(f"approval {row.id} expired at {row.expires_at:%H:%M:%S} UTC; propose the change again", code="expired")
     if row.state == ApprovalState.APPROVED and row.break_glass is None:
         freeze = await open_freeze(session, row.tenant_id, row.cluster, now)
         if freeze is not None:
             raise Conflict(freeze.words(row.cluster_name), code="frozen")
     return row
+
+
+def _words(row: ApprovalRow, trigger: Trigger, now: datetime) -> str:
+    if trigger is Trigger.TIME and row.expires_at > now:
+        return SET_BACK
+    if trigger is Trigger.TIME and row.state == ApprovalState.APPROVED:
+        return IN_NO_TIME
+    return _WORDS.get(trigger, "")
 
 
 def _times(trigger: Trigger, after: ApprovalState, by: By, now: datetime, outcome: str) -> dict[str, object]:

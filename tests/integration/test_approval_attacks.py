@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from control_plane.approvals import Approval, Approvals
-from control_plane.errors import NotFound, TooMany
+from control_plane.errors import Conflict, NotFound, TooMany
 from control_plane.principals import Principal, ScopedRole
 from control_plane.settings import Settings
 from control_plane.tables import ApprovalRow
@@ -173,6 +173,31 @@ async def test_a_restart_does_not_bring_an_expired_one_back(desk: Desk) -> None:
     for trigger in (T.START, T.QUORUM):
         with pytest.raises(NotAllowed):
             await fresh.move(approved.id, trigger)
+
+
+async def test_a_clock_that_is_set_back_keeps_no_question_open_for_longer(desk: Desk) -> None:
+    ann, bob, _ = await crew(desk)
+    waiting = await desk.propose(ann)
+    desk.clock.move(seconds=-20)  # replicas whose clocks differ a little
+    approved = await desk.decide(waiting, bob)
+    assert await desk.approvals.startable() == (approved.id,)
+    desk.clock.move(hours=-2)
+    assert await refused(desk.approvals.move(approved.id, Trigger.START), Conflict) == "expired"
+    assert await desk.approvals.expire_due(desk.clock()) == (approved.id,)
+    assert "clock was set back" in (await desk.approvals.get(approved.id)).outcome
+    desk.clock.move(hours=2)
+    again = await desk.propose(ann)
+    desk.clock.move(hours=-2)
+    assert await refused(desk.decide(again, bob)) == "expired"
+    assert (await desk.approvals.get(again.id)).state is ApprovalState.EXPIRED
+
+
+async def test_what_was_approved_and_did_not_begin_says_so(desk: Desk) -> None:
+    ann, bob, _ = await crew(desk)
+    approved = await desk.decide(await desk.propose(ann), bob)
+    desk.clock.move(hours=1)
+    await desk.approvals.expire_due(desk.clock())
+    assert (await desk.approvals.get(approved.id)).outcome == "it was approved, and did not begin in time"
 
 
 async def test_a_plan_altered_in_the_row_after_the_approval_never_starts(desk: Desk) -> None:
