@@ -24,7 +24,7 @@ def list_accounts(*, url: str | None, token: str | None, data_dir: Path | None, 
             table.add_row(account["name"], account["display_name"], roles, "disabled" if account["disabled"] else "active")
         Console().print(table)
 
-    return with_client(work, url=url, token=token, data_dir=data_dir)
+    return with_client(work, url=url, token=token, data_dir=data_dir, administering=True)
 
 
 def create_account(
@@ -44,7 +44,7 @@ def create_account(
         account = await client.post("/api/v1/accounts", body)
         await _print_link(client, str(account["id"]), name)
 
-    return with_client(work, url=url, token=token, data_dir=data_dir)
+    return with_client(work, url=url, token=token, data_dir=data_dir, administering=True)
 
 
 def make_link(name: str, *, url: str | None, token: str | None, data_dir: Path | None) -> Exit:
@@ -57,7 +57,7 @@ def make_link(name: str, *, url: str | None, token: str | None, data_dir: Path |
             )
         await _print_link(client, str(found[0]["id"]), name)
 
-    return with_client(work, url=url, token=token, data_dir=data_dir)
+    return with_client(work, url=url, token=token, data_dir=data_dir, administering=True)
 
 
 async def _print_link(client: Client, account: str, name: str) -> None:

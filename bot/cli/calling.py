@@ -12,13 +12,18 @@ from bot.cli.running import run_loop
 
 
 def with_client(
-    work: Callable[[Client], Awaitable[Exit | None]], *, url: str | None, token: str | None, data_dir: Path | None
+    work: Callable[[Client], Awaitable[Exit | None]],
+    *,
+    url: str | None,
+    token: str | None,
+    data_dir: Path | None,
+    administering: bool = False,
 ) -> Exit:
     """Do `work` with the serve that is named or runs here. What it refuses is said in one line."""
 
     async def main() -> Exit:
         console = Console(stderr=True)
-        connection = find_connection(url=url, token=token, data_dir=data_dir)
+        connection = find_connection(url=url, token=token, data_dir=data_dir, administering=administering)
         if connection is None:
             console.print(
                 "No serve is running here. Start `opsthread serve`, or say --url and --token.",

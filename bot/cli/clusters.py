@@ -4,18 +4,21 @@ import asyncio
 import json
 import shlex
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bot.cli.calling import with_client
 from bot.cli.client import ApiError, Client
 from bot.cli.exits import Exit
 from bot.install.manifests import IMAGE, Install, refusal
+from protocol.text import one_line
 
 _LOOK_EVERY_S = 1.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
@@ -51,9 +54,9 @@ def add(
         if print_manifest:
             print(installation["manifest"])
         else:
-            until = installation["enrolment_token_expires_at"]
+            until = datetime.fromisoformat(installation["enrolment_token_expires_at"])
             console.print(
-                f"In cluster {name}, as its administrator (the token works once, until {until}):",
+                f"In cluster {name}, as its administrator (the token works once, until {until:%H:%M} UTC):",
                 style="dim",
                 markup=False,
                 soft_wrap=True,
@@ -61,7 +64,7 @@ def add(
             print(command_line(client.url, installation, wish))
         return await _wait(client, str(cluster["id"]), name, wait_s, console) if wait_s > 0 else Exit.ANSWERED
 
-    return with_client(work, url=url, token=token, data_dir=data_dir)
+    return with_client(work, url=url, token=token, data_dir=data_dir, administering=True)
 
 
 def list_clusters(*, url: str | None, token: str | None, data_dir: Path | None, as_json: bool) -> Exit:
@@ -74,21 +77,22 @@ def list_clusters(*, url: str | None, token: str | None, data_dir: Path | None, 
         for cluster in clusters:
             changes = "stopped by the kill switch" if cluster.get("kill_switch") else "as approved"
             online = "online" if cluster.get("online") else "offline"
-            table.add_row(cluster["name"], str(cluster.get("environment", "")), online, str(cluster.get("health", "")), changes)
+            cells = (cluster["name"], cluster.get("environment", ""), online, cluster.get("health", ""), changes)
+            table.add_row(*(Text(one_line(str(cell), 200)) for cell in cells))
         Console().print(table)
 
-    return with_client(work, url=url, token=token, data_dir=data_dir)
+    return with_client(work, url=url, token=token, data_dir=data_dir, administering=True)
 
 
 def revoke(name: str, *, url: str | None, token: str | None, data_dir: Path | None) -> Exit:
     async def work(client: Client) -> None:
-        cluster = await client.get(f"/api/v1/clusters/{name}")
+        cluster = await client.get(_path(name))
         if not cluster["runner"]:
             raise ApiError(404, "not_found", f"Cluster {name} has no runner to revoke.")
         await client.delete(f"/api/v1/agents/{cluster['runner']}")
-        print(f"The runner of cluster {name} is out. Install a new one with: opsthread cluster add {name}")
+        print(f"The runner of cluster {name} is out. Install a new one with: opsthread cluster add {shlex.quote(name)}")
 
-    return with_client(work, url=url, token=token, data_dir=data_dir)
+    return with_client(work, url=url, token=token, data_dir=data_dir, administering=True)
 
 
 def command_line(base: str, installation: dict[str, Any], wish: dict[str, Any]) -> str:
@@ -116,6 +120,11 @@ def warnings(base: str, bus: str) -> list[str]:
             f"The command fetches from {base}, which only this machine can reach: run it here, with kubectl for that cluster, "
             "or take the YAML of --print there."
         )
+    elif urlsplit(base).scheme != "https":
+        found.append(
+            f"The command fetches from {base} by plain http: who is on the way can read the token and change what is "
+            "installed. Put a proxy with TLS before Opsthread, or take the YAML of --print there."
+        )
     return found
 
 
@@ -130,9 +139,16 @@ def _impossible(mode: str, namespaces: tuple[str, ...], remediations: tuple[str,
     return None
 
 
+def _path(name: str) -> str:
+    """Raises ApiError for what would be read as another path."""
+    if name in ("", ".", ".."):
+        raise ApiError(422, "invalid", f"{name!r} is no name for a cluster.")
+    return f"/api/v1/clusters/{quote(name, safe='')}"
+
+
 async def _made(client: Client, name: str, environment: str) -> dict[str, Any]:
     try:
-        return await client.get(f"/api/v1/clusters/{name}")
+        return await client.get(_path(name))
     except ApiError as error:
         if error.status != 404:
             raise

@@ -1,9 +1,7 @@
 """Where a running serve is, and the token of the person at this machine. Kept beside its data, mode 0600."""
 
-import json
 import os
 from pathlib import Path
-from typing import Any, cast
 from urllib.parse import urlsplit
 
 from protocol.base import Value
@@ -15,6 +13,8 @@ class Connection(Value):
     url: str
     token: str
     pid: int = 0
+    admin: str = ""
+    """An administrator's token where `token` is not one: in the demo, for the commands that look after the place."""
 
 
 def write_connection(data_dir: Path, connection: Connection) -> None:
@@ -30,8 +30,11 @@ def remove_connection(data_dir: Path) -> None:
     (data_dir / FILE_NAME).unlink(missing_ok=True)
 
 
-def find_connection(*, url: str | None, token: str | None, data_dir: Path | None) -> Connection | None:
+def find_connection(
+    *, url: str | None, token: str | None, data_dir: Path | None, administering: bool = False
+) -> Connection | None:
     """What was said, else a serve that runs here: in `data_dir`, in ./data, or the demo's. None when there is none.
+    `administering`: as an administrator, where this machine has such a token besides.
 
     A folder that somebody else has filled may name any server: a person's own token goes to none but this machine then."""
     if url:
@@ -40,16 +43,16 @@ def find_connection(*, url: str | None, token: str | None, data_dir: Path | None
     for folder in folders:
         found = _read(folder / FILE_NAME)
         if found is not None and _alive(found.pid) and (token is None or data_dir is not None or _is_here(found.url)):
-            return found if token is None else found.model_copy(update={"token": token})
+            own = found.admin if administering and found.admin else found.token
+            return found.model_copy(update={"token": own if token is None else token})
     return None
 
 
 def _read(path: Path) -> Connection | None:
     try:
-        raw = cast(dict[str, Any], json.loads(path.read_text()))
+        return Connection.model_validate_json(path.read_text())
     except (OSError, ValueError):
         return None
-    return Connection.model_validate(raw)
 
 
 def _is_here(url: str) -> bool:

@@ -69,7 +69,9 @@ async def _demo(
             running = await stack.enter_async_context(product(settings, Composition(practice=practice, runner=runner)))
         try:
             links, tokens = await _people(running, stack, solo=solo)
-            write_connection(settings.data_dir, Connection(url=running.url, token=tokens["asker"], pid=os.getpid()))
+            admin = await _administrator(running, stack)
+            here = Connection(url=running.url, token=tokens["asker"], pid=os.getpid(), admin=admin)
+            write_connection(settings.data_dir, here)
             with console.status("Waiting for the runner to see the practice cluster …"):
                 warm = await wait_for_cluster(running)
             if not warm:
@@ -108,6 +110,14 @@ async def _people(running: "Product", stack: AsyncExitStack, *, solo: bool) -> t
         links["approver"] = await sign_in_link(plane, approver, running.url)
         tokens["approver"] = await stack.enter_async_context(cli_token(plane, approver))
     return links, tokens
+
+
+async def _administrator(running: "Product", stack: AsyncExitStack) -> str:
+    """A token for `opsthread doctor`, `cluster` and `account` on this machine: nobody who asks or approves has that role."""
+    from bot.cli.people import cli_token, first_admin
+
+    account = await first_admin(running.plane)
+    return "" if account.disabled else await stack.enter_async_context(cli_token(running.plane, account))
 
 
 async def _story(question: str, running: "Product", token: str, *, approve: bool, as_json: bool) -> Exit:

@@ -22,7 +22,7 @@ _SIGNS = {Health.OK: ("✓", "green"), Health.WARN: ("!", "yellow"), Health.FAIL
 
 
 def run(*, as_json: bool, ask_model: bool, verbose: bool, url: str | None, token: str | None, data_dir: Path | None) -> Exit:
-    connection = find_connection(url=url, token=token, data_dir=data_dir)
+    connection = find_connection(url=url, token=token, data_dir=data_dir, administering=True)
 
     async def told() -> Exit:
         found = await examine(connection, data_dir=data_dir, ask_model=ask_model, remote=url is not None)
@@ -62,7 +62,7 @@ def _refused(connection: Connection, error: ApiError) -> CheckRow:
     if error.status == 404:
         return warn("server", "serve", f"{connection.url} is older than this command and has no doctor", "Update it.")
     mend = "Look into its log (logs/serve.log in the data directory), or start it: opsthread serve"
-    return fail("server", "serve", f"{connection.url} does not answer: {error}", mend)
+    return fail("server", "serve", str(error), mend)
 
 
 def show(found: Checkup, console: Console, *, verbose: bool) -> None:

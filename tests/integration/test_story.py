@@ -126,6 +126,19 @@ async def test_questions_that_cannot_be_answered_end_with_their_own_exit_code(de
     assert story["diagnosis"] is None or not story["diagnosis"]["diagnosis"]["root_causes"]
 
 
+async def test_the_demo_is_well_and_whoever_sits_at_it_may_look_after_it(demo: Process, tmp_path: Path) -> None:
+    """Nobody of its people is an administrator; the commands for one work on this machine, and not with an asker's token."""
+    here = ("--data-dir", str(tmp_path / "data"))
+    code, out, err = await run_cli("doctor", "--json", *here)
+    found = json.loads(out)
+    assert (code, found["serving"], found["counts"]["fail"]) == (0, True, 0), (found, err)
+    assert [row for row in found["rows"] if row["area"] == "rights" and row["health"] != "ok"] == []
+    code, out, err = await run_cli("cluster", "add", "x", *here)
+    assert (code, out.startswith("curl ")) == (0, True), err
+    code, _, err = await run_cli("cluster", "add", "y", "--token", demo.token("asker"), *here)
+    assert (code, "administrators" in err) == (1, True)
+
+
 async def test_a_cluster_whose_runner_is_gone_is_exit_3(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(
