@@ -51,8 +51,8 @@ def title(command: Command) -> str:
 
 def never_connected(cluster: str) -> str:
     return (
-        f"No runner has connected for cluster {cluster} yet. Install one: `opsthread clusters enrol {cluster}` "
-        "prints its enrolment token."
+        f"No runner has connected for cluster {cluster} yet. Install one: `opsthread cluster add {cluster}` "
+        "prints the command for it."
     )
 
 

@@ -235,7 +235,7 @@ def _choose(found: builtins.list[tuple[str, Cluster]], wanted: str, principal: P
         if principal is None or (tenant == principal.tenant and _sees(principal, cluster.id, cluster.name))
     ]
     if not seen:
-        raise NotFound(f"there is no cluster {wanted!r}; `opsthread clusters` lists the ones that you may see")
+        raise NotFound(f"there is no cluster {wanted!r}; `opsthread cluster list` lists the ones that you may see")
     return next((cluster for cluster in seen if cluster.id == wanted), seen[0])
 
 

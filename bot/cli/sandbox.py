@@ -7,7 +7,7 @@ import socket
 import ssl
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from rich.console import Console
 from rich.table import Table
@@ -101,7 +101,7 @@ def start(scenarios: tuple[str, ...] | None, *, port: int, directory: Path, stat
 def change(name: str, verb: str, *, kubeconfig: Path | None, as_json: bool) -> Exit:
     """Break or heal one scenario, and say how it stands then."""
     try:
-        standing = _find(kubeconfig).call("POST", f"scenarios/{name}/{verb}")
+        standing = _find(kubeconfig).call("POST", f"scenarios/{quote(name, safe='')}/{verb}")
     except SandboxError as error:
         return _told(error)
     if as_json:

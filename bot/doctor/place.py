@@ -177,9 +177,13 @@ def _network_disk(folder: Path) -> list[CheckRow]:
     return [fail("data", "file system", found, "OPSTHREAD_DATA_DIR=/var/lib/opsthread   # a local disk")]
 
 
+def _told(port: int) -> str:
+    return f"port {port}" if port else "on a port that was free at its start"
+
+
 def _port(settings: Settings, *, serving: bool) -> list[CheckRow]:
     if serving:
-        return [ok("network", "port", f"serve answers on {settings.host}:{settings.port or 'a free port'}")]
+        return [ok("network", "port", f"serve listens on {settings.host}, {_told(settings.port)}")]
     if not settings.port:
         return [ok("network", "port", "a free one is chosen at each start")]
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET

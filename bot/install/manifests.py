@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from protocol.base import Strict
 from protocol.remediation import IMAGE_PATTERN, PROPOSABLE
 from protocol.rights import Right, needs_nodes, rights_for
+from protocol.text import one_line
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes" / "runner" / "overlays"
 SPACE, NAME = "opsthread", "opsthread-runner"
@@ -71,6 +72,8 @@ def refusal(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     said = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "string_pattern_mismatch":
+        said = f"{one_line(str(first['input']), 100)!r} is not written as Kubernetes has it"
     return f"{where}: {said}" if where else said
 
 

@@ -196,8 +196,22 @@ async def test_what_cannot_be_is_said_before_anything_is_made(site: Site) -> Non
     assert "unknown remediations exec" in said
     _, said = await site.cli("cluster", "add", "edge", "--in", "shop", code=2)
     assert "read-only runs no remediations" in said
+    for name in ("", "..", "集群"):
+        _, said = await site.cli("cluster", "add", name, code=2)
+        assert "is no name for a cluster" in said
+    _, said = await site.cli("cluster", "add", "edge", "--mode", "remediation", "--in", "Shop", code=2)
+    assert "'Shop' is not written as Kubernetes has it" in said
     listed = json.loads((await site.cli("cluster", "list", "--json"))[0])
     assert "edge" not in [row["name"] for row in listed]
+
+
+async def test_a_name_is_a_name_and_words_are_shown_as_they_are(site: Site) -> None:
+    """`edge?x` is not the cluster edge with a query, and what an environment is called is no markup."""
+    await site.cli("cluster", "add", "edge", "--environment", "[/x]")
+    for name in ("edge?x", "./edge"):
+        assert "is no name for a cluster" in (await site.cli("cluster", "add", name, code=2))[1]
+        assert (await site.cli("cluster", "revoke", name, code=2))[1].startswith(("there is no cluster", "Not Found"))
+    assert "[/x]" in (await site.cli("cluster", "list"))[0]
 
 
 async def test_the_manifests_are_for_a_token_and_for_administrators(site: Site) -> None:

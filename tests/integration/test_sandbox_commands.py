@@ -69,6 +69,12 @@ def test_what_is_wrong_is_said_with_its_exit_code(practice: Cluster, tmp_path: P
     assert (code, "is no kubeconfig of a practice cluster" in " ".join(out.split())) == (Exit.USAGE, True)
 
 
+@pytest.mark.parametrize("name", ["a b", "订单", "payments-oom?x"])
+def test_a_scenario_that_nobody_knows_is_said_to_be_none(practice: Cluster, name: str) -> None:
+    code, out = say("break", name, "--kubeconfig", practice.kubeconfig)
+    assert (code, "no scenario" in out) == (Exit.USAGE, True), out
+
+
 def test_a_restarted_cluster_knows_what_was_changed(practice: Cluster, tmp_path: Path) -> None:
     """The fixture's cluster writes its file within seconds; a second one begins with it."""
     practice.kubectl("-n", "shop", "create", "configmap", "kept", "--from-literal=a=b")
