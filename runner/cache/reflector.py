@@ -55,12 +55,23 @@ class _Expired(Exception):
 class Reflector:
     """Keeps `objects` of one kind, in one namespace or all. `run` ends only by cancellation."""
 
-    def __init__(self, client: KubeClient, discovery: Discovery, kind: str, namespace: str, on_change: OnChange) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        discovery: Discovery,
+        kind: str,
+        namespace: str,
+        on_change: OnChange,
+        *,
+        silence_s: float = SILENCE_S,
+    ) -> None:
         self._client = client
         self._discovery = discovery
         self.kind = kind
         self.namespace = namespace
         self._on_change = on_change
+        self._silence_s = silence_s
+        """So long without a byte, and a watch is taken for dead."""
         self.objects: dict[Key, Obj] = {}
         self.health = Health()
         self.settled = asyncio.Event()
@@ -69,7 +80,7 @@ class Reflector:
         self.relists = 0
 
     async def run(self) -> None:
-        failures = 0
+        failures = expired = 0
         while True:
             try:
                 path, api_version = await self._place()
@@ -78,9 +89,12 @@ class Reflector:
                 self.health = Health("warm")
                 self.settled.set()
                 await self._watch(path, api_version)
-                failures = 0
+                failures = expired = 0
             except _Expired:
                 self._version = ""
+                # Once is usual after a pause. A server that forgets every place at once must not be listed without end.
+                await asyncio.sleep(_wait(expired - 1) if expired else 0)
+                expired += 1
             except KubeError as error:
                 wait = self._after(error, failures)
                 failures += 1
@@ -130,7 +144,7 @@ class Reflector:
         """Until the server ends it as agreed. Raises KubeError or _Expired."""
         params = {"watch": True, "allowWatchBookmarks": True, "timeoutSeconds": WATCH_S, "resourceVersion": self._version}
         try:
-            async with self._client.lines(path, params, read_timeout=SILENCE_S) as lines:
+            async with self._client.lines(path, params, read_timeout=self._silence_s) as lines:
                 async for line in lines:
                     self._take(orjson.loads(line), api_version)
         except KubeError as error:
@@ -177,9 +191,13 @@ class Reflector:
         self.health = Health(state, f"{self.kind}: {error.message}")
         if failures >= 3:
             self.settled.set()
-        wait = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)] * (0.7 + 0.6 * _JITTER.random())
+        wait = _wait(failures)
         log.info("watch_again", kind=self.kind, error=error.message, in_s=round(wait, 1))
         return wait
+
+
+def _wait(failures: int) -> float:
+    return _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)] * (0.7 + 0.6 * _JITTER.random())
 
 
 def key_of(obj: Obj) -> Key:
