@@ -4,11 +4,13 @@ import builtins
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.errors import NotFound
 from control_plane.principals import Principal
+from control_plane.reach import reaches
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.safety import NotificationRow, NotificationSeenRow
 from control_plane.transitions import By
@@ -74,8 +76,11 @@ class Notifications:
             .where(NotificationRow.by != principal.account, NotificationRow.id.not_in(seen))
             .order_by(NotificationRow.at.desc(), NotificationRow.id)
         )
-        if not _could_approve_somewhere(principal):
+        approves = tuple(grant for grant in principal.roles if role_at_least(grant.role, Role.APPROVER))
+        if not approves:
             return ()
+        there = principal.model_copy(update={"roles": approves})
+        query = query.where(reaches(there, NotificationRow.cluster, NotificationRow.namespace))
         found: builtins.list[Notification] = []
         async with self._db.read() as session:
             for row in await session.scalars(query.limit(200)):
@@ -91,17 +96,10 @@ class Notifications:
             row = await session.get(NotificationRow, notification) if is_id(notification) else None
             if row is None or row.tenant_id != principal.tenant or not _is_for(principal, row):
                 raise NotFound(f"there is no notification {one_line(notification, 40)!r}")
-            if await session.get(NotificationSeenRow, (row.id, principal.account)) is None:
-                session.add(
-                    NotificationSeenRow(
-                        tenant_id=row.tenant_id, notification=row.id, account=principal.account, at=self._clock()
-                    )
-                )
-                session.wake(LISTS)
-
-
-def _could_approve_somewhere(principal: Principal) -> bool:
-    return any(role_at_least(grant.role, Role.APPROVER) for grant in principal.roles)
+            insert = postgresql.insert if self._db.dialect == "postgresql" else sqlite.insert
+            by = {"tenant_id": row.tenant_id, "notification": row.id, "account": principal.account, "at": self._clock()}
+            await session.execute(insert(NotificationSeenRow).values(by).on_conflict_do_nothing())
+            session.wake(LISTS)
 
 
 def _is_for(principal: Principal, row: NotificationRow) -> bool:

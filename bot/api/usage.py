@@ -15,13 +15,16 @@ from protocol.text import one_line
 
 router = APIRouter(prefix="/api/v1", tags=["usage"])
 
+MOST_TOKENS, MOST_MONEY = 10**15, 10.0**12
+"""What a counter still holds; nobody means more."""
+
 
 class NewBudget(Strict):
     kind: Kind
     subject: str = Field(max_length=200, description="Id or name of a cluster or person; * for all without their own")
     period: Period
-    tokens: int | None = Field(default=None, ge=0, description="null: no limit")
-    money: float | None = Field(default=None, ge=0, description="null: no limit")
+    tokens: int | None = Field(default=None, ge=0, le=MOST_TOKENS, description="null: no limit")
+    money: float | None = Field(default=None, ge=0, le=MOST_MONEY, description="null: no limit")
     configured: bool = Field(default=False, description="Take it back to what is configured")
 
 

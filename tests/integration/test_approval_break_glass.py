@@ -2,19 +2,25 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from control_plane.approvals import Approval
 from control_plane.break_glass import A_CLUSTER, A_PERSON, GOOD_FOR
 from control_plane.errors import Conflict, Forbidden, NotFound
 from control_plane.principals import Principal
+from control_plane.tables.safety import NotificationRow, NotificationSeenRow
 from protocol.approval import BREAK_GLASS, ApprovalState, Role, Trigger
 from protocol.freeze import Once
+from protocol.ids import new_id
 from protocol.objects import ObjectRef
 from protocol.remediation import Risk, ScaleWorkload
-from tests.integration.desk import Desk, refused
+from tests.integration.desk import Desk, desk_over, refused
+from tests.integration.postgres import Postgres
+from tests.integration.waiting import until
 
 WHY = "payments is down and nobody else is awake"
 
@@ -119,6 +125,45 @@ async def test_others_are_told_until_each_has_seen_it(desk: Desk) -> None:
     await desk.notifications.seen(note.id, bob)
     assert await desk.notifications.unseen(bob) == ()
     assert len(await desk.notifications.unseen(root)) == 1
+
+
+async def test_two_clicks_at_once_see_it_once(postgres: Postgres, tmp_path: Path) -> None:
+    async with desk_over(postgres.new_database(), tmp_path) as desk:
+        olga, bob = await alone(desk), await desk.person("bob", Role.APPROVER)
+        await broken(desk, await desk.propose(olga), olga)
+        (note,) = await desk.notifications.unseen(bob)
+
+        async def waits() -> bool:
+            async with desk.database.read() as session:
+                return bool(await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+        async with desk.database.transaction() as session:
+            session.add(NotificationSeenRow(notification=note.id, account=bob.account, at=desk.clock()))
+            await session.flush()
+            second = asyncio.create_task(desk.notifications.seen(note.id, bob))
+            await until(waits, "the second click waits for the first")
+        await second
+        assert await desk.notifications.unseen(bob) == ()
+
+
+async def test_a_flood_elsewhere_hides_nobodys_notification(desk: Desk) -> None:
+    olga = await alone(desk)
+    bob = await desk.person("bob", Role.APPROVER, namespaces=("shop",))
+    approval = await broken(desk, await desk.propose(olga), olga)
+    desk.clock.move(minutes=1)
+    other = {
+        "kind": "break_glass",
+        "cluster": "elsewhere",
+        "cluster_name": "e",
+        "namespace": "x",
+        "by": "eve",
+        "by_name": "Eve",
+    }
+    async with desk.database.transaction() as session:
+        session.add_all(
+            NotificationRow(id=new_id(), what="restart", reason="why", at=desk.clock(), **other) for _ in range(300)
+        )
+    assert [note.approval for note in await desk.notifications.unseen(bob)] == [approval.id]
 
 
 async def test_the_audit_is_louder(desk: Desk) -> None:

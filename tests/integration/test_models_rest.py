@@ -67,6 +67,9 @@ BUDGETS: list[tuple[str, dict[str, object], int]] = [
     ("root", {"kind": "person", "subject": "nobody", "period": "day", "tokens": 5}, 422),
     ("root", {"kind": "person", "subject": "dana", "period": "week", "tokens": 5}, 422),
     ("root", {"kind": "person", "subject": "dana", "period": "day", "tokens": -1}, 422),
+    ("root", {"kind": "person", "subject": "dana", "period": "day", "tokens": 10**30}, 422),
+    ("root", {"kind": "person", "subject": "dana", "period": "day", "money": 1e300}, 422),
+    ("root", {"kind": "person", "subject": "dana", "period": "day", "money": float("inf")}, 422),
 ]
 
 
