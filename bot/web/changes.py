@@ -8,15 +8,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from bot.api.access import Caller, authenticate, plane_of, require_intent
+from bot.api.access import Caller, authenticate, plane_of
 from bot.api.address import address_of
 from bot.api.cards import FRESH_SIGN_IN
 from bot.api.clusters import require_cluster_admin
 from bot.api.proposals import ask_again
 from bot.api.stream import StreamsOf
 from bot.api.throttle import Door
+from bot.web.forms import meant
 from bot.web.render import local_path, page
-from control_plane.errors import Invalid, NotSignedIn, ServiceError
+from control_plane.errors import Invalid, ServiceError
 from control_plane.fleet import Cluster
 from protocol.approval import Role
 from protocol.freeze import DAYS
@@ -74,7 +75,7 @@ async def add_freeze(
     ends: Text = "",
     until_day: Text = "",
 ) -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     plane = plane_of(request)
     if kind == "once":
         window: dict[str, Any] = {"kind": "once", "starts_at": _local(starts_at, zone), "ends_at": _local(ends_at, zone)}
@@ -88,14 +89,14 @@ async def add_freeze(
 
 @router.post("/changes/freezes/{freeze}/end")
 async def end_freeze(request: Request, freeze: str, streams: StreamsOf, csrf: Text = "") -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     await plane_of(request).freezes.end(freeze, who.principal)
     return _back(streams)
 
 
 @router.post("/changes/clusters/{cluster}/break-glass")
 async def set_break_glass(request: Request, cluster: str, streams: StreamsOf, csrf: Text = "", allowed: Text = "") -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     found = await _administered(request, who, cluster)
     await plane_of(request).break_glass.set(found.id, allowed == "yes", who.principal)
     return _back(streams)
@@ -105,7 +106,7 @@ async def set_break_glass(request: Request, cluster: str, streams: StreamsOf, cs
 async def set_kill_switch(
     request: Request, cluster: str, streams: StreamsOf, csrf: Text = "", on: Text = "", reason: Text = ""
 ) -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     found = await _administered(request, who, cluster)
     await plane_of(request).fleet.set_kill_switch(found.id, on == "yes", by=who.account, reason=reason)
     return _back(streams)
@@ -113,7 +114,7 @@ async def set_kill_switch(
 
 @router.post("/approvals/{approval}/again")
 async def again(request: Request, approval: str, streams: StreamsOf, csrf: Text = "") -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     opened = await ask_again(plane_of(request), who, approval)
     streams.nudge()
     return RedirectResponse(f"/approvals/{opened.id}", status_code=303)
@@ -121,7 +122,7 @@ async def again(request: Request, approval: str, streams: StreamsOf, csrf: Text 
 
 @router.post("/notifications/{notification}/seen")
 async def seen(request: Request, notification: str, streams: StreamsOf, csrf: Text = "", next_path: Text = "/") -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     await plane_of(request).notifications.seen(notification, who.principal)
     streams.nudge()
     return RedirectResponse(local_path(next_path), status_code=303)
@@ -136,7 +137,7 @@ async def confirm_page(request: Request, next_path: str = "/") -> Response:
 @router.post(FRESH_SIGN_IN)
 async def confirm(request: Request, csrf: Text = "", password: Text = "", next_path: Text = "/") -> Response:
     """The password once more, on the same session. A bearer token has no session that could be confirmed."""
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     address = address_of(request)
     try:
         await cast(Door, request.app.state.sign_in_door).take(address)
@@ -176,14 +177,6 @@ async def _administered(request: Request, who: Caller, cluster: str) -> Cluster:
     found = await plane_of(request).fleet.get(cluster, who.principal)
     require_cluster_admin(who.principal, found)
     return found
-
-
-async def _meant(request: Request, csrf: str) -> Caller:
-    who = await authenticate(request)
-    if not who.by_cookie:
-        raise NotSignedIn("Forms are for browsers. Programs use /api/v1.")
-    require_intent(request, who.session.csrf, csrf)
-    return who
 
 
 def _back(streams: StreamsOf) -> Response:

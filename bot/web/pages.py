@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, FastAPI, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from bot.api.access import Caller, authenticate, plane_of, require_intent
+from bot.api.access import Caller, authenticate, plane_of
 from bot.api.approvals import Verdict, decide_as, shown
 from bot.api.cards import notification_view
 from bot.api.conversations import NewConversation, Question, ask_in, cancel_open_turns, open_conversation
@@ -17,9 +17,10 @@ from bot.api.throttle import Door
 from bot.api.views import View, cluster_view, conversation_view, entry_view
 from bot.web import changes, sign_in, usage
 from bot.web.assets import asset, build
+from bot.web.forms import meant
 from bot.web.render import page
 from bot.web.thread import turns_of
-from control_plane.errors import NotFound, NotSignedIn
+from control_plane.errors import NotFound
 from control_plane.services import ControlPlane
 from protocol.approval import ApprovalState
 from protocol.events import Language
@@ -68,7 +69,7 @@ async def ask_new(
     text: Text = "",
     suggestion: Text = "",
 ) -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     names = namespaces.replace(",", " ").split()
     question = text or suggestion
     language = language_of(question, language_of_reader(request))
@@ -80,7 +81,7 @@ async def ask_new(
 
 @router.post("/c/{conversation}/ask")
 async def ask_on(request: Request, conversation: Id, streams: StreamsOf, csrf: Text = "", text: Text = "") -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     question = Question(text=text, language=language_of(text, language_of_reader(request)))
     await ask_in(plane_of(request), who, conversation, question)
     streams.nudge()
@@ -89,7 +90,7 @@ async def ask_on(request: Request, conversation: Id, streams: StreamsOf, csrf: T
 
 @router.post("/c/{conversation}/stop")
 async def stop(request: Request, conversation: Id, csrf: Text = "") -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     await cancel_open_turns(plane_of(request), who, conversation)
     return RedirectResponse(f"/c/{conversation}", status_code=303)
 
@@ -147,7 +148,7 @@ async def decide(
     override_owner: Text = "",
     break_glass: Text = "",
 ) -> Response:
-    who = await _meant(request, csrf)
+    who = await meant(request, csrf)
     body = Verdict(
         verdict=verdict,
         plan_hash=plan_hash,
@@ -180,15 +181,6 @@ async def problem_page(request: Request, problem: Problem) -> Response:
         wanted = request.url.path if request.method == "GET" else "/"
         return RedirectResponse(f"/sign-in?next_path={quote(wanted)}", status_code=303)
     return page(request, "problem.html", status=problem.status, page="problem", problem=problem, csrf="", me=None)
-
-
-async def _meant(request: Request, csrf: str) -> Caller:
-    """The caller of a form, whose token matches. Raises NotSignedIn, CsrfRefused."""
-    who = await authenticate(request)
-    if not who.by_cookie:
-        raise NotSignedIn("Forms are for browsers. Programs use /api/v1.")
-    require_intent(request, who.session.csrf, csrf)
-    return who
 
 
 async def _chat(request: Request, who: Caller, *, conversation: View | None, chosen: str) -> Response:

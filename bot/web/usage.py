@@ -5,9 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from bot.api.access import Caller, authenticate, plane_of, require_intent
+from bot.api.access import Caller, plane_of
 from bot.api.usage import NewBudget, set_budget
-from control_plane.errors import Invalid, NotSignedIn
+from bot.web.forms import meant
+from control_plane.errors import Invalid
 from control_plane.usage import BudgetLine, UsageLine, administers
 from protocol.text import one_line
 
@@ -36,10 +37,7 @@ async def set_from_form(
     request: Request, csrf: Text = "", whose: Text = "", period: Text = "day", tokens: Text = "", money: Text = ""
 ) -> Response:
     """Both empty takes the budget back to the configured one."""
-    who = await authenticate(request)
-    if not who.by_cookie:
-        raise NotSignedIn("Forms are for browsers. Programs use /api/v1.")
-    require_intent(request, who.session.csrf, csrf)
+    who = await meant(request, csrf)
     kind, _, subject = whose.partition(":")
     limits = {"tokens": _number(tokens), "money": _number(money)}
     body = NewBudget.model_validate(
