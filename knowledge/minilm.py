@@ -21,7 +21,6 @@ MAX_TOKENS = 256
 HEADS = 12
 LAYERS = 6
 EPSILON = 1e-12
-DIMENSIONS = 384
 
 
 def model_directory() -> Path | None:

@@ -124,8 +124,3 @@ def first(items: Iterable[Obj], test: Callable[[Obj], bool] = bool) -> Obj:
         if test(item):
             return item
     return {}
-
-
-def without_empty(pairs: Iterable[tuple[str, Any]]) -> Obj:
-    """A dictionary of the pairs whose value is neither None, '', [] nor {}."""
-    return {key: value for key, value in pairs if value not in (None, "", [], {})}

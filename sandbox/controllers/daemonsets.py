@@ -6,11 +6,11 @@ from sandbox.cluster import Cluster, Key
 from sandbox.controllers.replicasets import MANAGER, create_pod, delete_pod, owned_pods
 from sandbox.controllers.scheduler import tolerates, wants
 from sandbox.controllers.statefulsets import record_revision
+from sandbox.controllers.waking import own_and_parts
 from sandbox.errors import ApiError
 from sandbox.objects import (
     Obj,
     being_deleted,
-    controller_of,
     is_ready,
     labels_of,
     name_of,
@@ -32,11 +32,8 @@ class DaemonSets:
         self.cluster = cluster
 
     def wake(self, change: Change) -> Iterable[Key]:
-        if change.resource is DAEMON_SET and change.type != "DELETED":
-            yield namespace_of(change.obj), name_of(change.obj)
-        elif change.resource is POD and controller_of(change.obj).get("kind") == "DaemonSet":
-            yield namespace_of(change.obj), str(controller_of(change.obj)["name"])
-        elif change.resource is NODE:
+        yield from own_and_parts(change, DAEMON_SET, POD)
+        if change.resource is NODE:
             for owner in self.cluster.store.list(DAEMON_SET):
                 yield namespace_of(owner), name_of(owner)
 

@@ -9,6 +9,7 @@ import orjson
 from sandbox.clock import epoch
 from sandbox.cluster import Cluster, Key, with_condition
 from sandbox.controllers.replicasets import MANAGER, owned_pods
+from sandbox.controllers.waking import own_and_parts
 from sandbox.objects import (
     Obj,
     annotations_of,
@@ -40,13 +41,8 @@ class Deployments:
         self.cluster = cluster
 
     def wake(self, change: Change) -> Iterable[Key]:
-        if change.resource is DEPLOYMENT and change.type != "DELETED":
-            yield namespace_of(change.obj), name_of(change.obj)
-        elif change.resource is REPLICA_SET:
-            owner = controller_of(change.obj)
-            if owner.get("kind") == "Deployment":
-                yield namespace_of(change.obj), str(owner["name"])
-        elif change.resource is POD and change.type == "DELETED":
+        yield from own_and_parts(change, DEPLOYMENT, REPLICA_SET)
+        if change.resource is POD and change.type == "DELETED":
             owner = controller_of(change.obj)
             parent = self.cluster.store.get(REPLICA_SET, namespace_of(change.obj), str(owner.get("name")))
             if parent is not None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sandbox.clock import rfc3339
 from sandbox.cluster import Cluster, Key, with_condition
 from sandbox.controllers.replicasets import MANAGER, create_pod, finished, owned_pods
+from sandbox.controllers.waking import own_and_parts
 from sandbox.defaults import fill
 from sandbox.deletion import delete_gracefully
 from sandbox.errors import ApiError
@@ -36,10 +37,7 @@ class Jobs:
         self.cluster = cluster
 
     def wake(self, change: Change) -> Iterable[Key]:
-        if change.resource is JOB and change.type != "DELETED":
-            yield namespace_of(change.obj), name_of(change.obj)
-        elif change.resource is POD and controller_of(change.obj).get("kind") == "Job":
-            yield namespace_of(change.obj), str(controller_of(change.obj)["name"])
+        yield from own_and_parts(change, JOB, POD)
 
     def reconcile(self, key: Key) -> None:
         job = self.cluster.store.get(JOB, *key)

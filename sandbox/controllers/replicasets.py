@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sandbox.admission import admit
 from sandbox.cluster import Cluster, Key, with_condition
+from sandbox.controllers.waking import own_and_parts
 from sandbox.defaults import fill
 from sandbox.deletion import delete_gracefully
 from sandbox.errors import ApiError
@@ -12,7 +13,6 @@ from sandbox.objects import (
     being_deleted,
     clone,
     condition,
-    controller_of,
     is_ready,
     labels_of,
     name_of,
@@ -36,15 +36,8 @@ class ReplicaSets:
         self.cluster = cluster
 
     def wake(self, change: Change) -> Iterable[Key]:
-        if change.resource is REPLICA_SET and change.type != "DELETED":
-            yield namespace_of(change.obj), name_of(change.obj)
-        elif change.resource is POD:
-            owner = controller_of(change.obj)
-            if owner.get("kind") == "ReplicaSet":
-                yield namespace_of(change.obj), str(owner["name"])
-        elif change.resource in (QUOTA, LIMIT_RANGE) and (
-            change.old is None or change.old.get("spec") != change.obj.get("spec")
-        ):
+        yield from own_and_parts(change, REPLICA_SET, POD)
+        if change.resource in (QUOTA, LIMIT_RANGE) and (change.old is None or change.old.get("spec") != change.obj.get("spec")):
             for owner in self.cluster.store.list(REPLICA_SET, namespace_of(change.obj)):
                 yield namespace_of(owner), name_of(owner)
 

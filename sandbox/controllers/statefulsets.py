@@ -7,6 +7,7 @@ import orjson
 
 from sandbox.cluster import Cluster, Key
 from sandbox.controllers.replicasets import MANAGER, create_pod, delete_pod, owned_pods
+from sandbox.controllers.waking import own_and_parts
 from sandbox.defaults import fill
 from sandbox.errors import ApiError
 from sandbox.objects import (
@@ -36,10 +37,7 @@ class StatefulSets:
         self.cluster = cluster
 
     def wake(self, change: Change) -> Iterable[Key]:
-        if change.resource is STATEFUL_SET and change.type != "DELETED":
-            yield namespace_of(change.obj), name_of(change.obj)
-        elif change.resource is POD and controller_of(change.obj).get("kind") == "StatefulSet":
-            yield namespace_of(change.obj), str(controller_of(change.obj)["name"])
+        yield from own_and_parts(change, STATEFUL_SET, POD)
 
     def reconcile(self, key: Key) -> None:
         owner = self.cluster.store.get(STATEFUL_SET, *key)

@@ -20,7 +20,6 @@ import pytest
 import sandbox
 from sandbox.process import Running
 
-READY_WITHIN = 10.0
 GONE_WITHIN = 5.0
 
 

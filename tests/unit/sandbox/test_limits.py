@@ -14,7 +14,6 @@ from tests.unit.sandbox.bench import DEPLOYMENTS, EVENTS, PODS, Bench, deploymen
 
 SCALERS = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers"
 BUDGETS = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets"
-QUOTAS = "/api/v1/namespaces/shop/resourcequotas"
 CLAIMS = "/api/v1/namespaces/shop/persistentvolumeclaims"
 
 
