@@ -1,12 +1,14 @@
 """`self_check`: what this runner can and can't do in its cluster, and the line that mends it."""
 
 import asyncio
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from knowledge.diagnosis.certificates import NotACertificate, expires_at
 from knowledge.diagnosis.fields import sub, text
@@ -23,7 +25,7 @@ from runner.holding import Holding
 from runner.kube.client import KubeClient
 from runner.kube.errors import KubeError
 from runner.kube.resources import BUILT_IN
-from runner.metrics.client import Prometheus
+from runner.metrics.client import MetricsStatus, Prometheus
 from runner.spool import MAX_ROWS, Spool
 
 _AT_ONCE = 8
@@ -76,7 +78,7 @@ async def self_check(ask: Ask, runner: Patient) -> Answer:
     rows = [row for part in parts for row in part]
     rows += await asyncio.to_thread(look_at_files, runner.config, ask.now())
     rows += [*_spool(runner.spool), *_cache(runner.cache), *_clock(runner.clock_offset)]
-    rows += [place(runner.holding), *_metrics(runner)]
+    rows += [place(runner.holding), *look_at_metrics(runner.config, runner.prometheus.status)]
     words = "\n".join(f"{row.health:5} {row.area:8} {row.name}: {row.found}" for row in rows) + "\n"
     return Answer(text=words, data={"checks": [row.model_dump(mode="json") for row in rows]})
 
@@ -137,6 +139,11 @@ async def look_at_rights(client: KubeClient, config: RunnerConfig, user: str) ->
     rows = [_missing(resource, group, user) for resource, group in _by_resource([n for n in wanted if not may[n]]).items()]
     rows += [_excess(n, user) for n in beyond if may[n]]
     good = sum(may[n] for n in wanted)
+    unseen = len(
+        set(config.watch_namespaces[_MOST_NAMESPACES:]) | set((config.runner_mode().namespaces or ())[_MOST_NAMESPACES:])
+    )
+    if unseen:
+        rows.append(skip("rights", "more namespaces", f"not looked at in {unseen} more of its namespaces"))
     return [ok("rights", "needed", f"{good} of {len(wanted)} needed rights are there, as {user or 'this account'}"), *rows]
 
 
@@ -179,8 +186,8 @@ def _grant(full: str, verbs: Sequence[str], spaces: Sequence[str], user: str) ->
 def _subject(user: str) -> str:
     parts = (user or _DOCUMENTED_ACCOUNT).split(":")
     if parts[:2] == ["system", "serviceaccount"] and len(parts) == 4:
-        return f"--serviceaccount={parts[2]}:{parts[3]}"
-    return f"--user={user}"
+        return shlex.quote(f"--serviceaccount={parts[2]}:{parts[3]}")
+    return shlex.quote(f"--user={user}")  # the API server's word, in a line for a shell
 
 
 def _excess(need: Needed, user: str) -> CheckRow:
@@ -242,8 +249,8 @@ def _clock(offset: timedelta | None) -> list[CheckRow]:
     return [warn("clock", "runner", said, mend) if abs(offset) >= _CLOCK_OFF else ok("clock", "runner", said)]
 
 
-def _metrics(runner: Patient) -> list[CheckRow]:
-    status = runner.prometheus.status
+def look_at_metrics(config: RunnerConfig, status: MetricsStatus) -> list[CheckRow]:
+    """Which metrics server there is, what it lacks, and whether our proof is safe on the way to it."""
     where = "OPSTHREAD_RUNNER_PROMETHEUS_URL"
     if status.how == "off":
         found = status.told + (f"; {status.error}" if status.error else "")
@@ -255,10 +262,17 @@ def _metrics(runner: Patient) -> list[CheckRow]:
     if not status.answers:
         return [fail("metrics", "server", status.told, f"Correct {where}, or the credentials beside it.")]
     rows = [ok("metrics", "server", status.told)]
-    rows += [warn("metrics", limit.split(":")[0], limit, limit.rsplit(": ", 1)[-1]) for limit in status.limits]
-    if runner.config.prometheus_token_file and (runner.config.prometheus_url or "").startswith("http:"):
-        rows.append(warn("metrics", "token", "the bearer token goes over plain http", f"{where}=https://…"))
+    rows += [_lacks(limit) for limit in status.limits]
+    proof = config.prometheus_token or config.prometheus_token_file or config.prometheus_user or config.prometheus_header_files
+    if proof and urlsplit(config.prometheus_url or "").scheme == "http":
+        rows.append(warn("metrics", "credentials", "they go over plain http", f"{where}=https://…"))
     return rows
+
+
+def _lacks(limit: str) -> CheckRow:
+    """What is missing says itself what brings it: `no series of X: what is not known: what to do`."""
+    name, _, rest = limit.partition(": ")
+    return warn("metrics", name, rest, rest.rpartition(": ")[2]) if rest else ok("metrics", "labels", limit)
 
 
 def _disk(folder: Path) -> list[CheckRow]:

