@@ -62,7 +62,8 @@ def kind_of(expression: str) -> Kind:
     mean = _MEAN.search(words) is not None and words.count("/") == 1
     if _COUNTS.match(words) or (_MIXED.search(words) is not None and not mean):
         return "number"
-    kind = next((kind for pattern, kind in _ROWS if pattern.search(words)), "number")
+    told_by_name: list[Kind] = [named for pattern, named in _ROWS if pattern.search(words)]
+    kind: Kind = told_by_name[0] if told_by_name else "number"
     if mean or _RATE.search(words) is None or "histogram_quantile" in words:
         return kind
     return "cores" if kind == "seconds" and _CPU.search(words) else _A_SECOND.get(kind, kind)
