@@ -34,7 +34,8 @@ _V6 = (
 )
 _ENDINGS = (
     "com|net|org|io|dev|sh|ai|cloud|internal|intranet|local|lan|corp|home|example|invalid|"
-    "de|fr|uk|us|eu|jp|cn|nl|ch|at|se|pl|it|es|br|au|ca|kr|sg|ru"
+    "de|fr|uk|us|eu|jp|cn|nl|ch|at|se|pl|it|es|br|au|ca|kr|sg|ru|co|me|in|info|biz|tech|xyz|"
+    "be|cz|dk|fi|gr|hk|ie|mx|nz|pt|tr|tw|za"
 )
 _HOST = rf"(?<![\w.-])(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?:{_ENDINGS})(?![\w-]|\.\w)"
 _URL_HOST = r"(?<=://)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
@@ -50,6 +51,8 @@ KEPT_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node
 """Of every cluster, so they say nothing; the list of plain words has them too."""
 
 _NAME = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
+_LABEL = r"[a-z0-9-]{1,63}"
+_OF_A_SERVICE = r"\.svc(?![\w-])"
 _TOLD: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("ns", re.compile(rf"\b[A-Z][A-Za-z]+/({_NAME})/{_NAME}")),
     ("node", re.compile(rf"\bNode//({_NAME})")),
@@ -61,6 +64,9 @@ _TOLD: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         "app",
         re.compile(rf"\b(?:deploy|deployment\.apps|deployment|statefulset|sts|daemonset|job|cronjob|svc|service|cm)/({_NAME})"),
     ),
+    ("ns", re.compile(rf"(?<=\.)({_LABEL}){_OF_A_SERVICE}", re.IGNORECASE)),
+    ("app", re.compile(rf"(?<![\w-])({_LABEL})\.{_LABEL}{_OF_A_SERVICE}", re.IGNORECASE)),
+    ("app", re.compile(rf"(?<![\w-])({_LABEL})\.{_LABEL}\.{_LABEL}{_OF_A_SERVICE}", re.IGNORECASE)),
     (
         "obj",
         re.compile(
@@ -159,10 +165,12 @@ class Pseudonyms:
 
     def _is_ours_or_public(self, host: str) -> bool:
         """A Service's address is made of names, which are hidden by themselves; a public registry says nothing."""
-        return bool(_PUBLIC.search(host)) or host.endswith((".svc", ".local")) or host.split(".")[0] in self._kinds
+        if _PUBLIC.search(host) or host.endswith(".svc"):
+            return True
+        return all(label in KEPT_NAMESPACES or self._unmade(label) in self._kinds for label in host.split("."))
 
     def _names_in(self, text: str) -> str:
-        folded = text.lower()
+        folded = _dashed(text)
         # A search for each name is C's; a pattern of thousands of names would be tried at each character.
         here = sorted((name for name in self._kinds if name in folded), key=len, reverse=True)
         if not here:
@@ -174,7 +182,7 @@ class Pseudonyms:
         form = found.group()
         if is_plain(_word_around(text, found.start(), found.end()).lower()):
             return form
-        return self._alias(form, self._kinds.get(form.lower(), "obj"))
+        return self._alias(form, self._kinds.get(_dashed(form), "obj"))
 
     def _alias(self, form: str, kind: Kind) -> str:
         digest = b32encode(hmac.digest(self._key, form.encode(), hashlib.sha256)).decode().lower()
@@ -272,8 +280,13 @@ def conversation_key(secret: bytes, conversation: str) -> bytes:
 
 
 def _pattern(name: str) -> str:
-    escaped = re.escape(name)
+    escaped = re.escape(name).replace(r"\-", "[-_]")
     return escaped if len(name) >= _ANYWHERE else rf"(?<![A-Za-z0-9]){escaped}(?![A-Za-z0-9])"
+
+
+def _dashed(text: str) -> str:
+    """As names are written; variables of the environment have them in capitals, with underscores."""
+    return text.lower().replace("_", "-")
 
 
 def _word_around(text: str, start: int, end: int) -> str:

@@ -137,3 +137,19 @@ def test_many_names_are_hidden_in_time() -> None:
 
 def test_names_as_they_are() -> None:
     assert PLAIN.reveal(PLAIN.hide("payments")) == "payments"
+
+
+def test_what_no_list_told_of_is_hidden_too() -> None:
+    """A Service of another namespace, the company behind a known name, names as variables of the environment write them."""
+    for text, secrets in (
+        ("lookup ledger.billing.svc.cluster.local: no such host", ("ledger", "billing")),
+        ("dial pg-0.ledger-headless.billing.svc on port 5432", ("ledger", "billing")),
+        ("lookup payments.acme-corp.com: no such host", ("acme", "payments")),
+        ("ldap.bigbank.local and db.bigbank.co refused", ("bigbank",)),
+        ("PAYMENTS_DB_HOST=10.1.1.1 payments_db_up 0", ("payments_db",)),
+        ("LOOKUP LEDGER.BILLING.SVC", ("ledger", "billing")),
+    ):
+        names = pseudonyms()
+        hidden = names.hide(text)
+        assert not [secret for secret in secrets if secret in hidden.lower()], hidden
+        assert names.reveal(hidden) == text
