@@ -10,7 +10,7 @@ from langchain_core.messages.tool import ToolCall, tool_call
 
 from agent_runtime.models.arguments import BROKEN_KEY, Broken, arguments_of
 from agent_runtime.models.assembly import Assembly, RawCall
-from agent_runtime.models.text_calls import text_calls
+from agent_runtime.models.text_calls import text_calls, without_calls
 from agent_runtime.models.wire import Body, each_text, tokens_of
 
 ABOUT_KEY = "opsthread_call"
@@ -64,10 +64,10 @@ def answer_of(into: Assembly, body: Body, tools: Sequence[Mapping[str, Any]], re
     if native:
         text = into.visible.text
         calls = [_call(call, names, reveal, n) for n, call in enumerate(native[:MOST_CALLS])]
-    elif tools:
-        found = text_calls(text, tools, _given(body))
+    else:
+        found = text_calls(text, tools, _given(body)) if tools else ()
+        text = into.visible.text.split("```")[0] if found else without_calls(text, _given(body))
         if found:
-            text = into.visible.text.split("```")[0]
             calls = [tool_call(name=call.name, args=each_text(call.args, reveal), id=f"t{n}") for n, call in enumerate(found)]
     guessed = Answer.guess(into, len(str(body)))
     return Answer(

@@ -14,6 +14,9 @@ from agent_runtime.models.visible import Visible
 MOST_CHARACTERS = 64_000
 """Of text, and of all arguments: an answer beyond that is cut there, and the connection closed."""
 
+MOST_TOKENS = 20_000_000
+"""Of one call; a count above it is a defect of the endpoint, and the length is the better guess."""
+
 Json = dict[str, Any]
 
 
@@ -169,7 +172,9 @@ class Assembly:
 
 
 def _count(told: Json, *keys: str) -> int | None:
-    return next((max(0, told[key]) for key in keys if isinstance(told.get(key), int)), None)
+    """None for what no model reads or writes: it would stand in the counters of a budget for a month."""
+    told_as = next((told[key] for key in keys if isinstance(told.get(key), int)), None)
+    return max(0, told_as) if told_as is not None and told_as <= MOST_TOKENS else None
 
 
 def failure(error: Any) -> AnswerFailed:

@@ -24,6 +24,8 @@ _PYTHON_TAG = re.compile(r"<\|(?:python_tag|tool_call)\|>(.*)\Z", re.DOTALL)
 _MISTRAL = re.compile(r"\[TOOL_CALLS\](.*)\Z", re.DOTALL)
 _FENCE = re.compile(r"```(?:json|tool_call|tool_code|tool)?[ \t]*\n(.*?)```", re.DOTALL)
 _TAIL = re.compile(r"<\|?(?:eom_id|eot_id|im_end|end_of_text|/s)\|?>\s*\Z")
+_BETWEEN = re.compile(r"[\W_]+")
+_MARKED = (_TAGGED, _FUNCTION, _PYTHON_TAG, _MISTRAL)
 _NAMES = ("name", "tool", "tool_name", "function")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
 _DECODER = JSONDecoder(strict=False)
@@ -51,6 +53,19 @@ def text_calls(text: str, tools: Sequence[Mapping[str, Any]], given: Iterable[st
             return ()
         calls.append(call)
     return tuple(calls)
+
+
+def without_calls(text: str, given: Iterable[str]) -> str:
+    """What is left for people of a text whose calls can't be run, because no such tool is offered. Quotations stay."""
+    told = [_folded(part) for part in given]
+
+    def kept(found: re.Match[str]) -> str:
+        quoted = _folded(found.group(found.re.groups))
+        return found.group() if any(quoted in part for part in told) else ""
+
+    for pattern in _MARKED:
+        text = pattern.sub(kept, text)
+    return text
 
 
 def fits(args: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
@@ -162,4 +177,5 @@ def _is(value: Any, schema: Json) -> bool:
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.split())
+    """Letters and digits only: a quotation may be spaced and escaped in another way than what it quotes."""
+    return _BETWEEN.sub("", text).lower()
