@@ -19,6 +19,7 @@ from control_plane.bus.jwt import Permissions, answer_claims, sign_jwt, unverifi
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database
 from control_plane.enrolment import token_sha256
+from control_plane.errors import ServiceError
 from control_plane.tables.fleet import EnrolmentTokenRow, RunnerRow
 from protocol import subjects
 from protocol.bus import ConnectProof
@@ -121,7 +122,7 @@ class AuthCallout:
         except ProofRefused as refused:
             LOG.warning("connection refused", address=asked.address, reason=str(refused))
             claims = answer_claims(user_nkey=asked.user_nkey, server_id=asked.server, issued_at=now, error="refused")
-        except (SQLAlchemyError, TimeoutError, RuntimeError) as error:
+        except (SQLAlchemyError, TimeoutError, RuntimeError, ServiceError) as error:
             LOG.error("connection refused because the database does not answer", error=str(error))
             claims = answer_claims(user_nkey=asked.user_nkey, server_id=asked.server, issued_at=now, error="try again")
         else:

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.database import Database, Session
+from control_plane.errors import ServiceError
 from control_plane.tables.commands import CommandEntryRow
 from protocol import subjects
 from protocol.commands import CommandResult, CommandStatus
@@ -84,6 +85,10 @@ class CommandLog:
             async with self._database.transaction() as session:
                 for change, _ in batch:
                     await change(session)
+        except ServiceError as error:  # no row's fault: the database is away
+            for _, done in batch:
+                _settle(done, error)
+            return
         except (SQLAlchemyError, OSError, ValueError) as error:
             if len(batch) == 1:
                 _settle(batch[0][1], error)

@@ -18,7 +18,7 @@ from control_plane.bus import Bus
 from control_plane.clock import Clock, utc_now
 from control_plane.command_log import CommandLog
 from control_plane.database import Database, Session
-from control_plane.errors import Conflict, NotFound
+from control_plane.errors import Conflict, NotFound, ServiceError
 from control_plane.exchange import GRACE_S, Exchange, Target
 from control_plane.fleet import Cluster, Fleet, visible_scope
 from control_plane.principals import Principal, narrower
@@ -262,7 +262,7 @@ class Commands:
     async def _kept(self, written: asyncio.Future[None]) -> None:
         """Wait for a row that must be there before the caller goes on; reads leave it to the log's order. A row that can't
         be written is logged by the log: the answer is worth more."""
-        with contextlib.suppress(SQLAlchemyError, OSError, ValueError):
+        with contextlib.suppress(SQLAlchemyError, OSError, ValueError, ServiceError):
             await written
 
     async def _visible(self, command: str, principal: Principal) -> CommandEntryRow:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane import command_words as words
 from control_plane.bus import Bus, Incoming, Subscription
 from control_plane.bus.link import MAX_PAYLOAD
+from control_plane.errors import ServiceError
 from protocol import subjects
 from protocol.bus import Hello
 from protocol.chunks import join
@@ -248,7 +249,7 @@ class Exchange:
             await asyncio.sleep(pause_s)
             try:
                 greeted = await self._boot_of(runner)
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, OSError, ServiceError) as error:
                 LOG.warning(
                     "which start of a runner is the greeted one could not be read", runner=runner, error=str(error)[:300]
                 )

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from control_plane.bus import Bus, Incoming, Subscription
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
+from control_plane.errors import ServiceError
 from control_plane.tables.fleet import ClusterRow, RunnerRow
 from protocol import subjects
 from protocol.base import PROTOCOL_VERSION
@@ -129,7 +130,7 @@ class Presence:
             heard, self._heard = self._heard, {}
             try:
                 await write_heartbeats(self._database, heard.values())
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, OSError, ServiceError) as error:
                 LOG.error("heartbeats could not be written and are tried again", error=str(error))
                 self._heard = {**heard, **self._heard}
                 self._news.set()
@@ -140,7 +141,7 @@ class Presence:
         while not self._stopping.is_set():
             try:
                 RUNNERS_ONLINE.set(await count_online(self._database, self._clock()))
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, OSError, ServiceError) as error:
                 LOG.error("the runners online could not be counted", error=str(error))
             await self._pause(_COUNT_S)
 
