@@ -109,10 +109,11 @@ def load_identity(path: Path, random_bytes: RandomBytes = os.urandom) -> Identit
 
 
 def save_identity(path: Path, identity: Identity) -> None:
-    """Atomic, mode 0600."""
+    """Atomic, mode 0600, whatever lies where it is written first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fresh.unlink(missing_ok=True)
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(identity.to_json())
         file.flush()

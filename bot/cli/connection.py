@@ -20,7 +20,8 @@ class Connection(Value):
 def write_connection(data_dir: Path, connection: Connection) -> None:
     path = data_dir / FILE_NAME
     fresh = path.with_suffix(".new")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fresh.unlink(missing_ok=True)
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(fd, "w") as file:
         file.write(connection.model_dump_json())
     fresh.replace(path)

@@ -49,7 +49,8 @@ class NatsServer:
 
     @property
     def url(self) -> str:
-        return f"nats://{self._host}:{self.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"nats://{host}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -185,7 +186,8 @@ def find_binary(configured: str) -> str:
 
 def _free_port(host: str, preferred: int) -> int:
     for port in (preferred, 0):
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             return int(probe.getsockname()[1])

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from control_plane.bus.config import Doors
 from control_plane.bus.link import Link
-from control_plane.bus.server import find_binary
+from control_plane.bus.server import NatsServer, find_binary
 from runner.enrolment import EnrolmentRefused, enrol
 from runner.identity import load_identity
 from runner.wire import Wire, connect
@@ -106,3 +107,16 @@ async def test_an_external_bus_with_tls_is_spoken_to_by_both_ends(strict: tuple[
         await theirs.close()
     finally:
         await ours.stop()
+
+
+@pytest.mark.parametrize("host", ["::", "::1"])
+async def test_the_bundled_bus_listens_on_version_6_too(tmp_path: Path, host: str) -> None:
+    server = NatsServer(tmp_path, doors=Doors(host=host))
+    await server.start()
+    link = Link("test", {"servers": [server.url], "user": "cp", "password": server.secrets.app_password})
+    try:
+        await link.start()
+        assert link.connected, link.last_error
+    finally:
+        await link.stop()
+        await server.stop()

@@ -69,6 +69,18 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
         load_identity(path)
 
 
+def test_a_key_is_not_written_into_a_file_of_somebody_else(tmp_path: Path) -> None:
+    path, elsewhere = tmp_path / "identity.json", tmp_path / "elsewhere"
+    path.with_suffix(".new").touch(0o644)
+    load_identity(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    elsewhere.touch()
+    path.with_suffix(".new").symlink_to(elsewhere)
+    save_identity(path, load_identity(path))
+    assert elsewhere.read_bytes() == b""
+    assert not path.is_symlink()
+
+
 def test_the_runner_carries_no_other_room() -> None:
     code = (
         "import sys, runner.main, runner.__main__\n"
