@@ -114,9 +114,9 @@ async def _people(running: "Product", stack: AsyncExitStack, *, solo: bool) -> t
 
 async def _administrator(running: "Product", stack: AsyncExitStack) -> str:
     """A token for `opsthread doctor`, `cluster` and `account` on this machine: nobody who asks or approves has that role."""
-    from bot.cli.people import cli_token, first_admin
+    from bot.cli.people import ADMIN, cli_token, ensure
 
-    account = await first_admin(running.plane)
+    account = await ensure(running.plane, "admin", "Administrator (command line)", ADMIN)
     return "" if account.disabled else await stack.enter_async_context(cli_token(running.plane, account))
 
 
