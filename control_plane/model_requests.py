@@ -75,7 +75,7 @@ class ModelRequests:
                 .order_by(ModelCallRow.at, ModelCallRow.id)
                 .options(defer(ModelCallRow.body))
             )
-            found = tuple(_request(row) for row in await session.scalars(query))
+            found = tuple(_request(row, self._oldest()) for row in await session.scalars(query))
             self._audit(session, principal, conversation, door, f"turn:{turn}", {"requests": str(len(found))})
         return found
 
@@ -86,7 +86,7 @@ class ModelRequests:
             row = await session.get(ModelCallRow, request) if is_id(request) else None
             if row is None or row.turn != turn:
                 raise NotFound(f"there is no model request {one_line(request, 40)!r} in this turn")
-            if row.body is None:
+            if row.body is None or row.at < self._oldest():
                 raise NotFound("the bytes of this request are not kept any more, or never were; its digest and size are")
             body = zlib.decompress(row.body)
             if hashlib.sha256(body).hexdigest() != row.sha256:
@@ -96,12 +96,10 @@ class ModelRequests:
 
     async def tidy(self) -> None:
         """Let go of bytes that are too old, and of the oldest while there are too many; of whole rows after 400 days."""
-        now = self._clock()
-        too_old = now - timedelta(days=self._settings.model_requests_days)
         async with self._db.transaction() as session:
-            await session.execute(_forget().where(ModelCallRow.kept > 0, ModelCallRow.at < too_old))
+            await session.execute(_forget().where(ModelCallRow.kept > 0, ModelCallRow.at < self._oldest()))
             await session.execute(
-                delete(ModelCallRow).where(ModelCallRow.at < now - FACTS_KEPT, ModelCallRow.state != "reserved")
+                delete(ModelCallRow).where(ModelCallRow.at < self._clock() - FACTS_KEPT, ModelCallRow.state != "reserved")
             )
         while await self._one_batch_less():
             pass
@@ -121,6 +119,10 @@ class ModelRequests:
                 over -= kept
             await session.execute(_forget().where(ModelCallRow.id.in_(oldest)))
             return bool(oldest)
+
+    def _oldest(self) -> datetime:
+        """Bytes from before that are shown to nobody, whether they have been let go of or not."""
+        return self._clock() - timedelta(days=self._settings.model_requests_days)
 
     def _audit(
         self,
@@ -159,11 +161,16 @@ async def _administered(session: Session, turn: str, principal: Principal) -> Co
     return row
 
 
+def forget_of(conversation: str) -> Update:
+    """The bytes of a conversation go with its words."""
+    return _forget().where(ModelCallRow.conversation == conversation, ModelCallRow.kept > 0)
+
+
 def _forget() -> Update:
     return update(ModelCallRow).values(body=None, kept=0).execution_options(synchronize_session=False)
 
 
-def _request(row: ModelCallRow) -> ModelRequest:
+def _request(row: ModelCallRow, oldest: datetime) -> ModelRequest:
     return ModelRequest(
         id=row.id,
         turn=row.turn,
@@ -178,5 +185,5 @@ def _request(row: ModelCallRow) -> ModelRequest:
         estimated=row.estimated,
         sha256=row.sha256,
         size=row.size,
-        kept=row.kept > 0,
+        kept=row.kept > 0 and row.at >= oldest,
     )

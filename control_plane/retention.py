@@ -1,5 +1,5 @@
 """What is old is let go of, at night, by one replica at a time and in small bites: results of commands, durable work that has
-ended, and, where it is configured, whole conversations. Approvals, decisions and the audit stay."""
+ended, requests to models, and, where it is configured, whole conversations. Approvals, decisions and the audit stay."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,12 +17,15 @@ from control_plane.database import Database, Session
 from control_plane.durable import Durable
 from control_plane.errors import ServiceError
 from control_plane.leases import Claimant, Lease, Leases
+from control_plane.model_requests import ModelRequests, forget_of
+from control_plane.model_requests import ModelRequests
 from control_plane.settings import Settings
-from control_plane.tables.accounts import LinkRow, SessionRow
+from control_plane.tables.accounts import LinkRow, SessionRow, SignInFailureRow
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.commands import CommandEntryRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
 from control_plane.tables.replicas import LeaseRow, RateCountRow
+from control_plane.tables.safety import NotificationRow, NotificationSeenRow
 from control_plane.turns import OPEN
 from protocol.approval import TERMINAL, ApprovalState
 from protocol.ids import new_id
@@ -112,6 +115,10 @@ class Retention:
             conversations=await self._conversations(_before(now, settings.keep_conversations_days)),
             expired=await self._expired(now),
         )
+        # Whoever asks a model does this, too; here it is done also when nobody asks any more.
+        await ModelRequests(self._db, settings, clock=lambda: now).tidy()
+        # Who asks a model tidies these too; where no model is asked any more, nobody else does.
+        await ModelRequests(self._db, settings, clock=lambda: now).tidy()
         detail = {kind: str(count) for kind, count in asdict(removed).items()}
         async with self._db.transaction() as session:
             record(session, Entry(SYSTEM, "retention.ran", "retention", self._clock(), detail=detail))
@@ -161,8 +168,13 @@ class Retention:
 
     async def _expired(self, now: datetime) -> int:
         """What has ended by itself and says nothing to anybody any more."""
+        old = NotificationRow.at < now - STALE
+        gone = select(NotificationRow.id).where(old)
         async with self._db.transaction() as session:
             counts = [
+                await _deleted(session, delete(NotificationSeenRow).where(NotificationSeenRow.notification.in_(gone))),
+                await _deleted(session, delete(NotificationRow).where(old)),
+                await _deleted(session, delete(SignInFailureRow).where(SignInFailureRow.at < now - STALE)),
                 await _deleted(session, delete(SessionRow).where(SessionRow.expires_at < now - STALE)),
                 await _deleted(session, delete(LinkRow).where(LinkRow.expires_at < now - STALE)),
                 await _deleted(session, delete(RateCountRow).where(RateCountRow.at < now - timedelta(days=1))),
@@ -196,6 +208,7 @@ async def _remove(session: Session, conversation: str, before: datetime) -> None
         return  # somebody has written in it just now
     await session.execute(delete(LogEntryRow).where(LogEntryRow.conversation == conversation))
     await session.execute(delete(TurnRow).where(TurnRow.conversation == conversation))
+    await session.execute(forget_of(conversation))
     try:
         async with session.begin_nested():
             mine = ApprovalRow.conversation == conversation

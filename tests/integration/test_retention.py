@@ -1,6 +1,7 @@
 """What is old goes, what is young, open or decided stays, and one replica does it."""
 
 import asyncio
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,20 @@ from sqlalchemy import func, select
 from control_plane.audit import Audit
 from control_plane.conversations import Conversation
 from control_plane.durable import Durable
+from control_plane.errors import NotFound
+from control_plane.model_requests import ModelRequests, packed
 from control_plane.retention import Retention, is_due
 from control_plane.settings import Settings
-from control_plane.tables import ApprovalRow, CommandEntryRow, ConversationRow, FeedbackRow, LogEntryRow, TurnRow
+from control_plane.spending import Sent, Spender, Spending, Used
+from control_plane.tables import (
+    ApprovalRow,
+    CommandEntryRow,
+    ConversationRow,
+    FeedbackRow,
+    LogEntryRow,
+    ModelCallRow,
+    TurnRow,
+)
 from protocol.approval import Role
 from protocol.events import TurnFinished
 from protocol.ids import new_id
@@ -125,6 +137,50 @@ async def test_an_old_conversation_goes_whole_and_what_was_decided_in_it_stays(a
     assert (left[judged.id].title, left[judged.id].last_seq) == ("", 0), "named by somebody's word, so it stays, empty"
     assert logs == {open_approval.id, waiting.id, young.id}
     assert turns == {waiting.id, young.id}
+
+
+async def asked(desk: Desk, conversation: str, turn: str) -> str:
+    """A request to a model, whose bytes are kept."""
+    body = b'{"messages":[]}'
+    spending = Spending(desk.database, desk.settings, clock=desk.clock)
+    who = Spender(cluster=desk.cluster.id, account="ann", conversation=conversation, turn=turn)
+    sent = Sent("gpt", "http://localhost/v1", hashlib.sha256(body).hexdigest(), len(body), packed(body))
+    call = await spending.begin(who, sent, tokens=10, money=0)
+    await spending.end(call, Used("an answer"))
+    return call
+
+
+async def bytes_of(desk: Desk, call: str) -> bytes | None:
+    async with desk.database.read() as session:
+        return (await session.get_one(ModelCallRow, call)).body
+
+
+async def test_bytes_of_requests_go_in_time_also_where_no_model_is_asked_any_more(any_desk: Desk) -> None:
+    root = await any_desk.person("root", Role.ADMIN)
+    conversation = await any_desk.conversation(root)
+    turn = await any_desk.conversations.ask(conversation.id, root, "what is wrong?", door="web", language="en")
+    call = await asked(any_desk, conversation.id, turn.id)
+    requests = ModelRequests(any_desk.database, any_desk.settings, clock=any_desk.clock)
+    assert await requests.body(turn.id, call, root, door="rest")
+
+    any_desk.clock.move(days=8)
+    with pytest.raises(NotFound, match="not kept any more"):
+        await requests.body(turn.id, call, root, door="rest")
+    assert [row.kept for row in await requests.list(turn.id, root, door="rest")] == [False]
+
+    assert await retention(any_desk).once_if_due() is not None
+    assert await bytes_of(any_desk, call) is None
+
+
+async def test_bytes_of_requests_go_with_their_conversation(any_desk: Desk) -> None:
+    old, other = await talk(any_desk), await talk(any_desk, end=False)
+    first, second = await asked(any_desk, old.id, new_id()), await asked(any_desk, other.id, new_id())
+    any_desk.clock.move(days=3)
+
+    await retention(any_desk, keep_conversations_days=2).once_if_due()
+
+    assert await bytes_of(any_desk, first) is None
+    assert await bytes_of(any_desk, second) is not None
 
 
 async def test_of_many_replicas_one_does_it(any_desk: Desk) -> None:
