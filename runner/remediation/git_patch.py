@@ -10,6 +10,7 @@ from knowledge.diagnosis.fields import rows, sub
 from protocol.redaction import redact
 from protocol.remediation import AdjustHpa, Remediation, ScaleWorkload, SetImage, SetResources
 from protocol.text import clean, one_line
+from runner.remediation.rows import row_of
 from runner.remediation.types import Obj
 
 MERGE_KEYS: Mapping[str, tuple[str, ...]] = {
@@ -30,15 +31,13 @@ x-kubernetes-list-map-keys of Kubernetes' API types). Every other list is replac
 
 MAX_PATCH = 32_000
 """Characters. A patch that is cut is none."""
-_NOT_FOR_GIT = frozenset({"restart", "delete_pod", "cordon", "uncordon", "drain", "delete_configmap"})
-"""Acts, not states: there is nothing that a manifest could say."""
 
 
 def git_patch(action: Remediation, before: Obj | None, after: Obj | None) -> str | None:
     """YAML to commit beside the manifest, for kustomize's `patches` or by hand; the whole manifest of an object that is not
     there yet. None where there is nothing to commit, or more than a card holds. What is secret is blacked out, and the head
     says so."""
-    if after is None or action.type in _NOT_FOR_GIT:
+    if after is None or not row_of(action).for_git:
         return None
     patch = strategic_merge(before, after)
     found = redact(clean(yaml.safe_dump(patch, sort_keys=False, allow_unicode=True, width=4096)))

@@ -225,7 +225,15 @@ OTHER_ROWS: dict[str, Row] = {
         "the workloads that use it are ready for 10 s",
     ),
     "delete_configmap": Row(
-        "delete", "delete", _absent_fields, _gone, lambda _a, _s: None, lambda _a, _s: "The ConfigMap goes away.", "it is gone"
+        "delete",
+        "delete",
+        _absent_fields,
+        _gone,
+        lambda _a, _s: None,
+        lambda _a, _s: "The ConfigMap goes away.",
+        "it is gone",
+        stays=False,
+        for_git=False,
     ),
     "delete_pod": Row(
         "delete",
@@ -235,6 +243,8 @@ OTHER_ROWS: dict[str, Row] = {
         lambda _a, _s: None,
         lambda _a, _s: "The pod ends and its controller makes a new one.",
         "its replacement is ready for 10 s",
+        stays=False,
+        for_git=False,
     ),
     "cordon": Row(
         "patch",
@@ -245,6 +255,7 @@ OTHER_ROWS: dict[str, Row] = {
         lambda _a, _s: "No new pods come to the node; what runs there stays.",
         "the node is marked unschedulable",
         check_timeout_s=60,
+        for_git=False,
     ),
     "uncordon": Row(
         "patch",
@@ -255,6 +266,7 @@ OTHER_ROWS: dict[str, Row] = {
         lambda _a, _s: "New pods may come to the node again.",
         "the node takes pods again",
         check_timeout_s=60,
+        for_git=False,
     ),
     "drain": Row(
         "drain",
@@ -265,6 +277,8 @@ OTHER_ROWS: dict[str, Row] = {
         lambda _, s: f"The node is cordoned and {len(evictable(s.node_pods))} pods are evicted, as PodDisruptionBudgets allow.",
         "the node is cordoned and only DaemonSet pods are left on it",
         check_timeout_s=900,
+        stays=False,
+        for_git=False,
     ),
     "expand_pvc": Row(
         "patch",

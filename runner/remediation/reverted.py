@@ -18,13 +18,6 @@ from runner.remediation.rows import row_of
 from runner.remediation.types import Obj, Situation, Unfit
 from runner.remediation.writes import FIELD_MANAGER
 
-_CAN_BE = frozenset(
-    {
-        "scale", "set_image", "set_resources", "set_env", "rollback", "patch_configmap", "create_configmap",
-        "cordon", "uncordon", "expand_pvc", "adjust_hpa", "suspend_cronjob",
-    }
-)  # fmt: skip
-"""A restart leaves nothing that could be taken back, a deleted pod is replaced, and a drain says itself that it was undone."""
 _SLACK = timedelta(seconds=2)
 
 
@@ -33,7 +26,7 @@ def reverted(
 ) -> CheckOutcome | None:
     """None while the change is there. `left` is what the action left behind, as far as this runner knows."""
     action = body.action
-    if action.type not in _CAN_BE:
+    if not row_of(action).stays:
         return None
     situation = Situation(obj, now)
     try:

@@ -65,4 +65,9 @@ class Row:
     """What will be watched afterwards, for people."""
     rolls_out: bool = False
     """The workload's pods are replaced."""
+    stays: bool = True
+    """What it sets is a state that somebody could take back. A restart leaves none, a deleted pod is replaced, and a drain says
+    itself that it was undone."""
+    for_git: bool = True
+    """That state is something for a repository of manifests."""
     check_timeout_s: int = 300

@@ -223,6 +223,8 @@ WORKLOAD_ROWS: dict[str, Row] = {
         lambda a, s: f"{_roll_words(a, s)}, of the same template.",
         _READY,
         rolls_out=True,
+        stays=False,
+        for_git=False,
     ),
     "scale": Row(
         "patch",
