@@ -18,7 +18,6 @@ from control_plane.durable import Durable
 from control_plane.errors import ServiceError
 from control_plane.leases import Claimant, Lease, Leases
 from control_plane.model_requests import ModelRequests, forget_of
-from control_plane.model_requests import ModelRequests
 from control_plane.settings import Settings
 from control_plane.tables.accounts import LinkRow, SessionRow, SignInFailureRow
 from control_plane.tables.approvals import ApprovalRow
@@ -115,8 +114,6 @@ class Retention:
             conversations=await self._conversations(_before(now, settings.keep_conversations_days)),
             expired=await self._expired(now),
         )
-        # Whoever asks a model does this, too; here it is done also when nobody asks any more.
-        await ModelRequests(self._db, settings, clock=lambda: now).tidy()
         # Who asks a model tidies these too; where no model is asked any more, nobody else does.
         await ModelRequests(self._db, settings, clock=lambda: now).tidy()
         detail = {kind: str(count) for kind, count in asdict(removed).items()}

@@ -26,6 +26,7 @@ from control_plane.tables import (
     ModelCallRow,
     TurnRow,
 )
+from control_plane.tables.safety import NotificationRow, NotificationSeenRow
 from protocol.approval import Role
 from protocol.events import TurnFinished
 from protocol.ids import new_id
@@ -216,6 +217,17 @@ async def test_a_clock_that_jumps_a_year_ahead_takes_nothing_young_and_back_agai
         assert await retention(desk).once_if_due() is not None, "what was noted for next year holds nobody back"
     async with desk.database.read() as session:
         assert await session.get(CommandEntryRow, young) is None, "when it is old it goes, like any other"
+
+
+async def test_notifications_go_some_time_after_nobody_is_shown_them(any_desk: Desk) -> None:
+    olga = await any_desk.person("olga", Role.APPROVER, fresh=True)
+    bob = await any_desk.person("bob", Role.APPROVER)
+    await any_desk.decide(await any_desk.propose(olga), olga, break_glass=True, reason="nobody else is awake")
+    (note,) = await any_desk.notifications.unseen(bob)
+    await any_desk.notifications.seen(note.id, bob)
+    any_desk.clock.move(days=31)
+    await retention(any_desk).once_if_due()
+    assert (await count(any_desk, NotificationRow), await count(any_desk, NotificationSeenRow)) == (0, 0)
 
 
 async def test_workflows_that_ended_go_and_active_ones_stay(tmp_path: Path) -> None:
