@@ -15,6 +15,7 @@ from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.errors import Forbidden, NotFound
 from control_plane.principals import Principal
+from control_plane.tables.accounts import AccountRow
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.fleet import ClusterRow
 from control_plane.tables.safety import BreakGlassRow, ClusterSafetyRow
@@ -49,9 +50,11 @@ async def allowed_in(session: Session, clusters: set[str]) -> dict[str, bool]:
 
 async def why_not(session: Session, row: ApprovalRow, word: Decision, now: datetime) -> Refusal | None:
     """What forbids it besides the role, the reason and the fresh sign-in, which `weigh` looks at. The caller holds the
-    cluster's lock, so that two at once don't both find room under a limit."""
+    cluster's lock, so that two at once don't both find room under its limit."""
     if not (await allowed_in(session, {row.cluster}))[row.cluster]:
         return _refused(f"Breaking the glass is switched off for cluster {row.cluster_name}. Somebody else has to approve.")
+    # The person is held, too: two at once may be in two clusters.
+    await session.scalar(select(AccountRow.id).where(AccountRow.id == word.by).with_for_update(key_share=True))
     mine = await _uses(session, BreakGlassRow.account == word.by, A_PERSON, now)
     if mine >= A_PERSON[0]:
         return _refused(

@@ -209,6 +209,19 @@ async def test_a_person_breaks_it_twice_an_hour(any_desk: Desk) -> None:
     assert (await broken(desk, await asked(desk, olga, 9), olga)).state is ApprovalState.APPROVED
 
 
+async def test_a_person_breaks_it_twice_an_hour_in_all_clusters_together(any_desk: Desk) -> None:
+    """Each cluster is held by itself: the person, too, must be."""
+    desk = any_desk
+    olga = await alone(desk)
+    approvals: list[Approval] = []
+    for n in range(5):
+        desk.cluster = await desk.fleet.create(f"cluster-{n}", by="system")
+        approvals.append(await desk.propose(olga))
+    results = await asyncio.gather(*(broken(desk, one, olga) for one in approvals), return_exceptions=True)
+    assert len([result for result in results if isinstance(result, Approval)]) == A_PERSON[0]
+    assert {result.code for result in results if isinstance(result, Forbidden)} == {"break_glass"}
+
+
 async def test_a_cluster_sees_it_six_times_a_day(desk: Desk) -> None:
     people = [await desk.person(f"person{n}", Role.APPROVER, fresh=True) for n in range(4)]
     for n in range(A_CLUSTER[0]):
