@@ -19,7 +19,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from openai import APIStatusError, AsyncAzureOpenAI, AsyncOpenAI, Timeout
+from openai import APIStatusError, APITimeoutError, AsyncAzureOpenAI, AsyncOpenAI, Timeout
 from pydantic import GetPydanticSchema
 from pydantic_core import core_schema
 
@@ -195,9 +195,10 @@ class Endpoint(BaseChatModel):
         )
 
     def _lost(self, error: BaseException, into: Assembly, sent: int) -> Used:
-        """Of a call without an answer. What was refused costs nothing; of what broke off nobody tells the cost."""
+        """Of a call without an answer. What was refused costs nothing; of what broke off nobody tells the cost, and who waited
+        in vain pays for what the model was given to read."""
         words = f"{type(error).__name__}: {str(error)[:200]}"
-        if not into.begun:
+        if not into.begun and not _was_read(error):
             return Used(outcome=words, failed=True)
         guess = Answer.guess(into, sent)
         money = self.spec.cost(*guess)
@@ -264,6 +265,13 @@ def specs(settings: Settings) -> tuple[Spec, ...]:
             )
         )
     return tuple(found)
+
+
+def _was_read(error: BaseException) -> bool:
+    """May the endpoint have worked on the request, though nothing of an answer came? Not where it refused, or was not there."""
+    if isinstance(error, asyncio.CancelledError | BrokeOff | httpx2.ReadTimeout):
+        return True
+    return isinstance(error, APITimeoutError) and isinstance(error.__cause__, httpx2.ReadTimeout)
 
 
 def _client(spec: Spec) -> AsyncOpenAI:

@@ -12,9 +12,7 @@ _THOUGHT = ("</think>", "</thinking>", "</reasoning>", "<|channel|>final<|messag
 _CALL = ("<tool_call>", "<function=", "<function_call>", "<|python_tag|>", "[TOOL_CALLS]", "<|tool_call|>")
 _MARKS = (*_THINK, *_THOUGHT, *_CALL)
 _MARK = re.compile("|".join(map(re.escape, _MARKS)))
-_THOUGHTS = re.compile(
-    "(?:" + "|".join(map(re.escape, _THINK)) + ").*?(?:" + "|".join(map(re.escape, _THOUGHT)) + ")", re.DOTALL
-)
+_BEGINNING = re.compile("|".join(map(re.escape, _THINK)))
 _LONE = re.compile("|".join(map(re.escape, _THOUGHT)))
 _LONGEST = max(map(len, _MARKS))
 _MAY_BE_A_CALL = ("{", "[{", "```json", "```tool", "```\n{", "```{")
@@ -66,8 +64,8 @@ class Visible:
 
     def end(self) -> None:
         """Nothing more comes. Thinking that never ended is no answer."""
-        if self._holding and not self.held.startswith(_CALL):
-            self._without_thoughts()
+        while self._holding and not self.held.startswith(_CALL) and self._without_thoughts():
+            continue
         if not self._thinking and not self._holding:
             rest, self._pending = self._pending, ""
             if not self._begun and rest.lstrip().startswith(_MAY_BE_A_CALL):
@@ -76,15 +74,14 @@ class Visible:
                 self.text += rest
         self._pending = ""
 
-    def _without_thoughts(self) -> None:
-        """What was held back for its look may have been thinking, or hold some."""
-        held = _THOUGHTS.sub("", self.held)
-        lone = list(_LONE.finditer(held))
-        if not lone:
-            self.held = held
-            return
+    def _without_thoughts(self) -> bool:
+        """What was held back for its look may hold some thoughts; or have been one, then what follows is read anew (True)."""
+        self.held, after = _thoughts_of(self.held)
+        if after is None:
+            return False
         self.text, self.held, self._holding, self._begun = "", "", False, False
-        self.feed(held[lone[-1].end() :])
+        self.feed(after)
+        return True
 
     def _show(self, ready: str) -> str:
         """At its beginning an answer may turn out to be a call in JSON, which nobody should see being written."""
@@ -113,3 +110,15 @@ class Visible:
             (size for size in range(len(end), 0, -1) if any(mark.startswith(end[-size:]) for mark in _MARKS)),
             0,
         )
+
+
+def _thoughts_of(text: str) -> tuple[str, str | None]:
+    """The text without its whole thoughts; and what follows where one ended that had no beginning. In linear time."""
+    kept, at = list[str](), 0
+    while (ended := _LONE.search(text, at)) is not None:
+        begun = _BEGINNING.search(text, at, ended.start())
+        if begun is None:
+            return "", text[ended.end() :]
+        kept.append(text[at : begun.start()])
+        at = ended.end()
+    return "".join([*kept, text[at:]]), None

@@ -1,5 +1,7 @@
 """What of an answer is for people: the same whatever the pieces in which it comes."""
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,3 +49,15 @@ def test_thinking_that_never_ends_is_no_answer() -> None:
 
 def test_thinking_whose_beginning_is_left_out_is_taken_back() -> None:
     assert whole(["on and on", "</think>", "\n\nAll is well."]) == ("All is well.", "")
+
+
+def test_many_beginnings_of_thinking_that_never_end_are_read_in_time() -> None:
+    """It runs beside everybody else's turns. CPU time, which a busy machine does not change."""
+    began = time.process_time()
+    assert whole(["{" + "<think>" * 9000]) == ("", "{" + "<think>" * 9000)
+    assert time.process_time() - began < 0.5
+
+
+def test_a_call_behind_a_thought_is_held_back_however_it_comes() -> None:
+    text = '{"name": "kubectl"}</think>All is well. <thinking>hm</thinking>{"name": "kubectl"}'
+    assert whole(list(text)) == whole([text]) == ("All is well. ", '{"name": "kubectl"}')
