@@ -59,6 +59,11 @@ async def answer_at_once(job: Job) -> None:
     await job.finish(f"result of {job.request.command.kind}")
 
 
+async def never(job: Job) -> None:
+    await job.accept()
+    await asyncio.Event().wait()
+
+
 def _new_seed() -> bytes:
     return seed_of(nkeys.PREFIX_BYTE_USER, os.urandom(32))
 

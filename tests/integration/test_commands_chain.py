@@ -10,26 +10,21 @@ from pathlib import Path
 import nats.errors
 import pytest
 import pytest_asyncio
-from nacl.signing import SigningKey
 from sqlalchemy import select
 
 from control_plane import exchange
 from control_plane.audit import Audit
-from control_plane.commands import Commands
 from control_plane.errors import Conflict, NotFound
-from control_plane.fleet import Cluster, Fleet
 from control_plane.principals import Principal, ScopedRole
 from control_plane.tables.commands import CommandEntryRow
 from protocol.approval import Role
-from protocol.bus import RunnerMode
-from protocol.canonical import digest
-from protocol.commands import CommandStatus, Execute, PreparePlan, PromQuery, ScopeLimit
-from protocol.grant import Grant, sign
+from protocol.commands import CommandStatus, PreparePlan, PromQuery, ScopeLimit
 from protocol.ids import new_id
 from protocol.objects import ObjectRef
-from protocol.remediation import PlanBody, RestartWorkload, SetEnv
-from tests.integration.fake_runner import FakeRunner, Job, answer_at_once
+from protocol.remediation import SetEnv
+from tests.integration.fake_runner import FakeRunner, Job, answer_at_once, never
 from tests.integration.plane import ADMIN, Plane, get_pods, plane
+from tests.integration.test_commands_execute import a_restart, allow_writes
 from tests.integration.waiting import until
 
 
@@ -42,34 +37,6 @@ async def here(tmp_path: Path) -> AsyncGenerator[Plane]:
 def viewer(*namespaces: str, cluster: str = "*") -> Principal:
     role = ScopedRole(role=Role.VIEWER, clusters=(cluster,), namespaces=namespaces)
     return Principal(account="viewer", name="Viewer", roles=(role,))
-
-
-async def never(job: Job) -> None:
-    await job.accept()
-    await asyncio.Event().wait()
-
-
-def a_restart(boot: str, cluster: str) -> Execute:
-    action = RestartWorkload(target=ObjectRef(kind="Deployment", namespace="shop", name="payments"))
-    body = PlanBody(cluster=cluster, action=action, undo=None, target_uid="u", fields_hash="f")
-    now = datetime.now(UTC)
-    grant = Grant(
-        cluster=cluster,
-        runner_boot=boot,
-        plan_hash=digest(body),
-        purpose="action",
-        authority=f"approval:{new_id()}",
-        kid="k",
-        nonce=new_id(),
-        issued_at=now,
-        expires_at=now + timedelta(seconds=60),
-    )
-    return Execute(body=body, grant=sign(grant, SigningKey(bytes(32))))
-
-
-async def allow_writes(here: Plane) -> None:
-    here.runner.mode = RunnerMode(writes=True, remediations=("restart",))
-    assert (await here.runner.hello()).accepted
 
 
 async def test_a_read_comes_back_and_is_kept(here: Plane) -> None:
@@ -151,7 +118,7 @@ async def test_a_cluster_that_never_had_a_runner_is_offline_and_says_how_to_get_
     result = await here.run(cluster="empty")
     assert result.status is CommandStatus.OFFLINE
     assert "empty" in result.error
-    assert "enrol" in result.error
+    assert "opsthread cluster add empty" in result.error
     assert (await here.commands.get(result.id, ADMIN)).status is CommandStatus.OFFLINE
 
 
@@ -334,25 +301,6 @@ async def test_a_read_under_way_when_nats_is_killed_is_sent_again_under_the_same
     assert len(here.runner.jobs) >= 2
 
 
-async def test_an_execute_under_way_when_nats_is_killed_is_not_sent_again(here: Plane) -> None:
-    await allow_writes(here)
-    here.runner.answer = never
-    execute = a_restart(here.runner.boot, here.cluster.id)
-    asked = asyncio.create_task(here.commands.execute(here.cluster.id, execute, approval=new_id(), deadline_s=60))
-    await until(lambda: here.runner.jobs, "the runner has it")
-    pid = here.bus.server_pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    await until(here.runner.closed.is_set, "the runner sees the loss")
-    await here.runner.close()
-    here.runner.answer = answer_at_once
-    result = await asked
-    assert result.status is CommandStatus.LOST
-    await here.runner.connect()
-    assert (await here.run()).good
-    assert [job.request.command.kind for job in here.runner.jobs] == ["execute", "kubectl"]
-
-
 async def test_the_scope_is_judged_before_anything_is_sent(here: Plane) -> None:
     result = await here.run(principal=viewer("infra"))
     assert result.status is CommandStatus.DENIED
@@ -413,83 +361,6 @@ async def test_the_rows_of_plans_keep_no_values(here: Plane) -> None:
     assert "old-value" not in shown
     trail = await Audit(here.database).list(ADMIN)
     assert "hunter22" not in str(trail)
-
-
-async def test_an_execute_is_sent_once_and_kept_under_its_approval(here: Plane) -> None:
-    await allow_writes(here)
-    approval = new_id()
-    result = await here.commands.execute(here.cluster.id, a_restart(here.runner.boot, here.cluster.id), approval=approval)
-    assert result.good
-    assert len(here.runner.jobs) == 1
-    row = await here.commands.get(result.id, ADMIN)
-    assert row.issued_by == f"approval:{approval}"
-    assert "rollout restart" in row.title
-
-
-async def test_an_execute_is_not_sent_again_when_nobody_answers(here: Plane) -> None:
-    await allow_writes(here)
-    execute = a_restart(here.runner.boot, here.cluster.id)
-    await here.runner.leave()
-    result = await here.commands.execute(here.cluster.id, execute, approval=new_id())
-    assert result.status is CommandStatus.OFFLINE
-    await here.runner.connect()
-    assert (await here.run()).good
-    assert [job.request.command.kind for job in here.runner.jobs] == ["kubectl"], "nothing came late"
-
-
-async def test_an_execute_whose_runner_dies_may_have_run_and_says_so(here: Plane) -> None:
-    await allow_writes(here)
-    here.runner.answer = never
-    execute = a_restart(here.runner.boot, here.cluster.id)
-    asked = asyncio.create_task(here.commands.execute(here.cluster.id, execute, approval=new_id(), deadline_s=120))
-    await until(lambda: here.runner.jobs, "the runner has it")
-    await here.runner.close()
-    result = await asked
-    assert result.status is CommandStatus.LOST
-    assert "may have been made" in result.error
-
-
-async def test_a_kill_switch_between_the_look_and_the_sending_holds_an_execute(here: Plane) -> None:
-    """It was off when it was looked at, and no message could stop what had no row yet."""
-    await allow_writes(here)
-
-    class OffAMomentAgo(Fleet):
-        thrown = False
-
-        async def get(self, cluster: str, principal: Principal | None = None) -> Cluster:
-            found = await super().get(cluster, principal)
-            if not self.thrown:
-                self.thrown = True
-                await here.fleet.set_kill_switch("shop", True, by="admin", reason="drill")
-            return found
-
-    commands = Commands(here.database, here.bus, OffAMomentAgo(here.database, here.bus))
-    await commands.start()
-    try:
-        refused = await commands.execute(here.cluster.id, a_restart(here.runner.boot, here.cluster.id), approval=new_id())
-    finally:
-        await commands.stop()
-    assert refused.status is CommandStatus.DENIED
-    assert "kill switch" in refused.error
-    assert here.runner.jobs == []
-    assert (await here.commands.get(refused.id, ADMIN)).status is CommandStatus.DENIED
-    trail = await Audit(here.database).list(ADMIN, subject=f"command:{refused.id}")
-    assert [row.action for row in trail] == ["command.denied"]
-
-
-async def test_an_execute_is_denied_in_read_only_mode_and_under_the_kill_switch(here: Plane) -> None:
-    execute = a_restart(here.runner.boot, here.cluster.id)
-    refused = await here.commands.execute(here.cluster.id, execute, approval=new_id())
-    assert refused.status is CommandStatus.DENIED
-    assert "read-only" in refused.error
-    await allow_writes(here)
-    await here.fleet.set_kill_switch("shop", True, by="admin", reason="drill")
-    refused = await here.commands.execute(here.cluster.id, execute, approval=new_id())
-    assert refused.status is CommandStatus.DENIED
-    assert "kill switch" in refused.error
-    assert here.runner.jobs == []
-    await here.fleet.set_kill_switch("shop", False, by="admin", reason="over")
-    assert (await here.commands.execute(here.cluster.id, execute, approval=new_id())).good
 
 
 async def test_a_hostile_runner_cannot_answer_for_another_cluster(here: Plane) -> None:

@@ -26,7 +26,7 @@ from tests.integration.desk import Desk
 from tests.integration.fake_runner import Job
 from tests.integration.plane import plane
 from tests.integration.postgres import Postgres
-from tests.integration.test_commands_chain import a_restart, allow_writes
+from tests.integration.test_commands_execute import a_restart, allow_writes
 from tests.integration.waiting import until
 
 ONE, TWO = Claimant("one", told="process 1"), Claimant("two", told="process 2")

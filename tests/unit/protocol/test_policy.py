@@ -1,11 +1,10 @@
-"""The policy beside the table of lines: commands, changes, the runner's own configuration, PromQL, risk."""
+"""The policy beside the table of lines: commands, changes, the runner's own configuration."""
 
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
-from protocol import promql
 from protocol.approval import Role
 from protocol.bus import RunnerMode
 from protocol.commands import (
@@ -26,27 +25,18 @@ from protocol.kubectl.calls import WriteCall
 from protocol.objects import ObjectRef
 from protocol.policy import Decided, PolicyContext, Verdict, judge, runner_may
 from protocol.remediation import (
-    AdjustHpa,
     CordonNode,
     CreateConfigMap,
     DeleteConfigMap,
     DeletePod,
-    DrainNode,
-    ExpandPvc,
     PatchConfigMap,
     PlanBody,
     Remediation,
     RestartWorkload,
     Risk,
-    RollbackWorkload,
     ScaleWorkload,
     SetEnv,
-    SetImage,
-    SetResources,
-    SuspendCronJob,
-    UncordonNode,
 )
-from protocol.risk import is_protected, remediation_risk, undo_misfit
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WEB = ObjectRef.parse("Deployment/shop/web")
@@ -257,192 +247,3 @@ def test_the_runners_own_configuration(mode: RunnerMode, action: Remediation, sa
     reason = runner_may(mode, action)
     assert (reason is None) == (says is None)
     assert says is None or (reason is not None and says in reason)
-
-
-# Risk
-
-HPA = ObjectRef.parse("HorizontalPodAutoscaler/shop/web")
-PVC = ObjectRef.parse("PersistentVolumeClaim/shop/data")
-POD = ObjectRef.parse("Pod/shop/web-0")
-JOB = ObjectRef.parse("CronJob/shop/nightly")
-
-
-@pytest.mark.parametrize(
-    ("action", "undo", "replicas", "risk"),
-    [
-        (RESTART, True, None, Risk.LOW),
-        (RESTART, False, None, Risk.MEDIUM),
-        (ScaleWorkload(target=WEB, replicas=5), True, 3, Risk.LOW),
-        (ScaleWorkload(target=WEB, replicas=3), True, 3, Risk.LOW),
-        (ScaleWorkload(target=WEB, replicas=5), False, 3, Risk.MEDIUM),
-        (ScaleWorkload(target=WEB, replicas=2), True, 3, Risk.MEDIUM),
-        (ScaleWorkload(target=WEB, replicas=2), True, None, Risk.MEDIUM),
-        (ScaleWorkload(target=WEB, replicas=0), True, 3, Risk.HIGH),
-        (ScaleWorkload(target=WEB, replicas=0), True, None, Risk.HIGH),
-        (RollbackWorkload(target=WEB), True, None, Risk.MEDIUM),
-        (SetImage(target=WEB, container="app", image="a:1"), True, None, Risk.MEDIUM),
-        (SetResources(target=WEB, container="app", limits={"cpu": "1"}), True, None, Risk.MEDIUM),
-        (SetEnv(target=WEB, container="app", env={"A": "b"}), True, None, Risk.MEDIUM),
-        (PatchConfigMap(target=CONFIG, data={"a": "b"}), True, None, Risk.MEDIUM),
-        (DeletePod(target=POD), True, None, Risk.LOW),
-        (DeletePod(target=POD), False, None, Risk.MEDIUM),
-        (CordonNode(target=NODE), True, None, Risk.LOW),
-        (UncordonNode(target=NODE), True, None, Risk.MEDIUM),
-        (DrainNode(target=NODE), True, None, Risk.HIGH),
-        (ExpandPvc(target=PVC, size="10Gi"), False, None, Risk.MEDIUM),
-        (CreateConfigMap(target=CONFIG, data={"a": "b"}), True, None, Risk.LOW),
-        (CreateConfigMap(target=CONFIG, data={"a": "b"}), False, None, Risk.MEDIUM),
-        (DeleteConfigMap(target=CONFIG), False, None, Risk.MEDIUM),
-        (AdjustHpa(target=HPA, max_replicas=5), True, None, Risk.MEDIUM),
-        (SuspendCronJob(target=JOB, suspend=True), True, None, Risk.LOW),
-    ],
-)
-def test_risk(action: Remediation, undo: bool, replicas: int | None, risk: Risk) -> None:
-    found, reason = remediation_risk(action, has_undo=undo, replicas=replicas)
-    assert found is risk
-    assert reason
-    assert remediation_risk(action, has_undo=undo, replicas=replicas, protected=True)[0] is Risk.HIGH
-
-
-@pytest.mark.parametrize("namespace", ["kube-system", "kube-public", "kube-node-lease"])
-def test_the_clusters_own_namespaces_are_high_risk(namespace: str) -> None:
-    action = RestartWorkload(target=ObjectRef(kind="Deployment", namespace=namespace, name="coredns"))
-    assert remediation_risk(action, has_undo=True)[0] is Risk.HIGH
-    assert judge(action, _context()).risk is Risk.HIGH
-
-
-@pytest.mark.parametrize(
-    ("replicas", "risk"), [(3, Risk.MEDIUM), (0, Risk.HIGH)], ids=["low becomes medium", "high stays high"]
-)
-def test_a_namespace_that_nobody_could_read_is_at_least_medium_risk(replicas: int, risk: Risk) -> None:
-    action = ScaleWorkload(target=ObjectRef.parse("Deployment/shop/web"), replicas=replicas)
-    found, reason = remediation_risk(action, has_undo=True, replicas=2, protected=None)
-    assert found is risk
-    assert ("can't be seen" in reason) is (risk is Risk.MEDIUM)
-
-
-def test_a_label_protects_a_namespace() -> None:
-    assert is_protected("shop", {"opsthread.dev/protected": "true"})
-    assert not is_protected("shop", {"opsthread.dev/protected": "false"})
-    assert not is_protected("shop")
-
-
-@pytest.mark.parametrize(
-    ("action", "undo", "fits"),
-    [
-        (RESTART, None, True),
-        (RESTART, RollbackWorkload(target=WEB, to_revision=3), True),
-        (SetImage(target=WEB, container="app", image="a:2"), SetImage(target=WEB, container="app", image="a:1"), True),
-        (CordonNode(target=NODE), UncordonNode(target=NODE), True),
-        (DrainNode(target=NODE), UncordonNode(target=NODE), True),
-        (CordonNode(target=NODE), DrainNode(target=NODE), False),
-        (CreateConfigMap(target=CONFIG, data={}), DeleteConfigMap(target=CONFIG), True),
-        (PatchConfigMap(target=CONFIG, data={"a": None}), DeleteConfigMap(target=CONFIG), False),
-        (DeletePod(target=POD), DeletePod(target=POD), False),
-        (ExpandPvc(target=PVC, size="2Gi"), ExpandPvc(target=PVC, size="1Gi"), False),
-        (RESTART, RollbackWorkload(target=ObjectRef.parse("Deployment/shop/other")), False),
-    ],
-)
-def test_an_undo_takes_back_the_same_thing_on_the_same_object(
-    action: Remediation, undo: Remediation | None, fits: bool
-) -> None:
-    assert (undo_misfit(action, undo) is None) is fits
-
-
-# PromQL
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        'up{namespace="shop"}',
-        "up{namespace='shop'}",
-        "up{namespace=`shop`}",
-        '{namespace="shop"}',
-        '{"up", namespace="shop"}',
-        '{"my.metric", "namespace"="shop"}',
-        '{__name__=~"container_.+", namespace="shop",}',
-        'up{namespace=~"shop|pay"}',
-        'up{namespace=~"(shop|pay)"}',
-        'up{namespace="shop", namespace=~".*"}',
-        'up{pod!="}", namespace="shop"}',
-        'sum by (pod) (rate(http_requests_total{namespace="shop"}[5m]))',
-        'sum(rate(x{namespace="shop"}[5m])) by (namespace, pod)',
-        'sum without (instance) (x{namespace="shop"}) / on (pod) group_left (node) y{namespace="pay"}',
-        'histogram_quantile(0.99, sum by (le) (rate(x_bucket{namespace="shop"}[1h30m] offset 5m)))',
-        'max_over_time(x{namespace="shop"}[1h:5m] @ end())',
-        'x{namespace="shop"} > bool 0.5e3 and y{namespace="shop"} unless z{namespace="shop"}',
-        'topk(5, x{namespace="shop"}) or vector(0)',
-        'absent(up{namespace="shop"})',
-        'label_replace(up{namespace="shop"}, "namespace", "kube-system", "pod", ".*")',
-        'x{namespace="shop"} == NaN',
-        "time() - 3600",
-        'up{namespace="shop"} # all of {it}\n+ up{namespace="pay"}',
-    ],
-)
-def test_expressions_within_the_namespaces(expression: str) -> None:
-    promql.confine(expression, ("shop", "pay"))
-
-
-@pytest.mark.parametrize(
-    "expression",
-    [
-        "up",
-        "up{}",
-        "{}",
-        'up{job="x"}',
-        'up{namespace="kube-system"}',
-        'up{namespace!="kube-system"}',
-        'up{namespace=~".*"}',
-        'up{namespace=~"shop|.*"}',
-        'up{namespace=~"shop|"}',
-        'up{namespace=~"sho."}',
-        'up{namespace=~"(shop|pay)|kube-system"}',
-        'up{namespace!~"x"}',
-        'up{namespace=""}',
-        'up{namespace=~""}',
-        'up{namespace="sh\\x6fp"}',
-        'up{exported_namespace="shop"}',
-        'up{namespace="shop"} + up',
-        'up + up{namespace="shop"}',
-        'sum(up) by (namespace)',
-        'sum by (namespace) (up)',
-        'up{namespace="shop"} or up{namespace="kube-system"}',
-        'up{namespace="shop" or namespace="kube-system"}',
-        'up{namespace="shop"} offset 5m + down[5m]',
-        'up # {namespace="shop"}',
-        '"{namespace=\\"shop\\"}" + up',
-        'up{pod="x\\"", namespace="kube-system"}',
-        'rate(container_cpu_usage_seconds_total[5m])',
-        'count({__name__=~".+"})',
-        'by',
-        'sum',
-        'inf_total',
-        'offset{job="x"}',
-        'WITH (x = up) x',
-        'with (f(a) = a) f(up{namespace="shop"})',
-        'up{namespace="shop",,}',
-        'up{namespace="shop"',
-        'up{namespace=shop}',
-        'up{namespace}',
-        'info(up{namespace="shop"})',
-        'unheard_of(up{namespace="shop"})',
-        'up{namespace="shop"}[{job="x"}]',
-        'sum by (up{namespace="x"}) (y{namespace="shop"})',
-        '$namespace',
-        'up{namespace="shop"}; up',
-        "up{namespace='shop\n'}",
-        '{"up"}',
-        'up{"namespace"="kube-system"}',
-    ],
-)  # fmt: skip
-def test_expressions_that_reach_further(expression: str) -> None:
-    with pytest.raises(promql.NotConfined):
-        promql.confine(expression, ("shop", "pay"))
-    verdict = judge(PromQuery(expr=expression), _context(SHOP))
-    assert verdict.decision is Decided.DENY
-    assert 'namespace="shop"' in verdict.reason
-
-
-def test_nobody_without_a_namespace_sees_a_series() -> None:
-    assert _decided(PromQuery(expr='up{namespace=""}'), ScopeLimit(namespaces=())) is Decided.DENY
