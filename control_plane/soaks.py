@@ -36,6 +36,8 @@ RETRY_FIRST, RETRY_MOST = timedelta(minutes=5), timedelta(hours=1)
 OWED_FOR = timedelta(hours=24)
 PATIENCE = timedelta(hours=12)
 """How long after a look was due it is tried again, before nobody can tell."""
+LOOKS_AT_LEAST = 3
+"""And how often: who slept that long finds a cluster that wakes up after it."""
 
 _OUTCOMES: dict[End, Outcome | None] = {"held": "held", "relapsed": "relapsed", "void": None, "unconfirmed": None}
 _VOTES: dict[End, int] = {"held": 1, "relapsed": -1, "void": 0, "unconfirmed": 0}
@@ -168,7 +170,8 @@ class Soaks:
     async def unknown(self, soak: Soak, message: str) -> bool:
         """This look could not tell: again later, until patience is over."""
         now = self._clock()
-        if now >= soak.fixed_at + self._after[min(soak.step, len(self._after) - 1)] + PATIENCE:
+        over = now >= soak.fixed_at + self._after[min(soak.step, len(self._after) - 1)] + PATIENCE
+        if over and soak.attempts + 1 >= LOOKS_AT_LEAST:
             return await self.end(soak, "unconfirmed", message)
         later = now + min(RETRY_MOST, RETRY_FIRST * 2 ** min(soak.attempts, 6))
         # Before a look is due only the mark is wanted: that must not hold the look itself back.

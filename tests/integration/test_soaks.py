@@ -243,6 +243,19 @@ async def test_a_silent_cluster_is_asked_again_and_in_the_end_nobody_can_tell(on
     assert [end.end for end in await here.ends()] == ["unconfirmed"]
 
 
+async def test_after_a_night_without_us_the_first_silent_look_is_not_the_last(on_probation: Probation) -> None:
+    """A laptop that slept: its cluster is awake some seconds after us."""
+    here = on_probation
+    here.house.script.failing = {"kubectl": CommandStatus.OFFLINE, "diagnose": CommandStatus.OFFLINE}
+    here.clock.move(hours=14)
+    assert await here.step.run_due() == 1
+    assert (await here.soak()).state == "waiting"
+    here.house.script.failing = {}
+    here.clock.move(minutes=6)
+    assert await here.step.run_due() == 1
+    assert (await here.soak()).step == 1
+
+
 async def test_after_an_hour_offline_it_is_looked_at_all_the_same(on_probation: Probation) -> None:
     here = on_probation
     here.house.script.failing = {"kubectl": CommandStatus.OFFLINE}
