@@ -1,4 +1,4 @@
-"""What the docs promise is there, and what is there stands in the docs: settings, commands, links."""
+"""What the docs promise is there, and what is there stands in the docs: settings, commands, routes, links."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 from pydantic_settings import BaseSettings
 
 from bot.cli.main import app
@@ -18,6 +19,7 @@ DOCS = [HOUSE / "README.md", HOUSE / "CONTRIBUTING.md", *sorted((HOUSE / "docs")
 NAMES = re.compile(r"[A-Z][A-Z0-9_]+")
 CODE = re.compile(r"`([^`]+)`")
 COMMAND = re.compile(r"opsthread ([a-z]+)((?: [a-z]+(?:\\?\|[a-z]+)*)?)")
+PATH = re.compile(r"/[a-z][\w{}/.\-]*")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 OF_THE_RUNNER = re.compile(r"OPSTHREAD_RUNNER_([A-Z0-9_]+)")
 OF_THE_CONTROL_PLANE = re.compile(r"OPSTHREAD_(?!RUNNER_)([A-Z0-9_]+)")
@@ -69,6 +71,20 @@ def said(text: str) -> set[tuple[str, ...]]:
 
 def test_every_command_stands_in_the_guide_to_the_command_line() -> None:
     assert said((HOUSE / "docs" / "cli.md").read_text(encoding="utf-8")) == set(commands(typer.main.get_command(app)))
+
+
+def test_every_route_stands_in_the_guide_to_rest() -> None:
+    """The routes are the rows of the table of doors, which the application is held against."""
+    guide = re.sub(r"```.*?```", "", (HOUSE / "docs" / "rest.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    told = {plain_path(path) for code in CODE.findall(guide) for path in PATH.findall(code)}
+    doors: list[str] = list(yaml.safe_load((HOUSE / "tests" / "integration" / "doors.yaml").read_text(encoding="utf-8")))
+    routes = [name.split(" ", 1)[1] for name in doors if " /api/v1/" in name]
+    assert routes
+    assert [route for route in routes if plain_path(route) not in told] == []
+
+
+def plain_path(path: str) -> str:
+    return re.sub(r"\{[\w:]+\}", "{}", path.removeprefix("/api/v1"))
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
