@@ -1,4 +1,4 @@
-""" "Not enough evidence" and "no safe fix" are answers: told apart from a proven cause in the log, in words and for programs."""
+""" "Not enough evidence" and "no safe fix" are answers: told from a proven cause in the log, in words, for programs."""
 
 from pathlib import Path
 from typing import Any
