@@ -91,9 +91,16 @@ class SoakStep:
         if isinstance(seen, Look):
             return seen
         look = await self._diagnosed(soak)
-        if soak.mark and seen != soak.mark:
+        if seen != soak.mark if soak.mark else await self._is_another(soak, seen):
             return replaced(soak.object, look)
         return look
+
+    async def _is_another(self, soak: Soak, seen: str) -> bool:
+        """Where no mark could be read in time: is it at least the object that the plan was made for?"""
+        body = (await self.plane.approvals.get(soak.approval)).plan.body
+        if not body.target_uid or str(body.action.target) != soak.object:
+            return False
+        return seen.split(" ", 1)[0] != body.target_uid
 
     async def _diagnosed(self, soak: Soak) -> Look:
         target = ObjectRef.parse(soak.object)

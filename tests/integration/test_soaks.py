@@ -228,6 +228,22 @@ async def test_an_object_that_others_touched_says_nothing(on_probation: Probatio
     assert await here.reopened() == []
 
 
+@pytest.mark.parametrize(("uid", "state", "step"), [("uid-2", "void", 0), ("uid-1", "waiting", 1)])
+async def test_an_object_that_was_made_anew_while_nobody_looked_is_not_what_was_fixed(
+    on_probation: Probation, uid: str, state: str, step: int
+) -> None:
+    """The runner was away from the fix until its look: no mark was read."""
+    here = on_probation
+    async with here.plane.database.transaction() as session:
+        await session.execute(update(SoakRow).where(SoakRow.approval == here.approval.id).values(mark=""))
+    here.revision(1, uid)
+    here.clock.move(minutes=31)
+    await here.step.run_due()
+    seen = await here.soak()
+    assert (seen.state, seen.step) == (state, step)
+    assert (await here.case()).outcome == "provisional"
+
+
 async def test_a_silent_cluster_is_asked_again_and_in_the_end_nobody_can_tell(on_probation: Probation) -> None:
     here = on_probation
     here.house.script.failing = {"kubectl": CommandStatus.OFFLINE, "diagnose": CommandStatus.OFFLINE}
