@@ -41,7 +41,9 @@ def weigh(votes: Iterable[Vote]) -> dict[tuple[Kind, str], float]:
     found: dict[tuple[Kind, str], float] = {}
     for key in (*of_people, *seen):
         said = sum(max(-PERSON_MOST, min(PERSON_MOST, net)) for net in of_people.get(key, {}).values())
-        weight = bounded(2.0 ** ((said + seen.get(key, 0)) / TO_DOUBLE))
+        # Beyond the bounds nothing is gained, and the power of many years' votes is no number.
+        net = max(-TO_DOUBLE, min(TO_DOUBLE, said + seen.get(key, 0)))
+        weight = bounded(2.0 ** (net / TO_DOUBLE))
         if weight != 1.0:
             found[key] = weight
     return found

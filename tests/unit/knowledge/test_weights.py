@@ -71,3 +71,8 @@ def test_a_weight_out_of_bounds_is_bounded_where_it_is_used(weight: float) -> No
     one = diagnose(both().view(), Diagnose(namespace="shop", weights={code: weight}))
     other = diagnose(both().view(), Diagnose(namespace="shop", weights={code: MOST if weight > 1 else LEAST}))
     assert one == other
+
+
+def test_the_votes_of_many_years_are_a_weight_too() -> None:
+    assert weigh([Vote("remedy", "disk-full/expand_pvc", 1)] * 9000) == {("remedy", "disk-full/expand_pvc"): MOST}
+    assert weigh([Vote("cause", "disk-full", -1)] * 9000) == {("cause", "disk-full"): LEAST}
