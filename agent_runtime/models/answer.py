@@ -28,6 +28,8 @@ class Answer:
     estimated: bool
     cut: bool
     """The model's output limit, or ours, ended it."""
+    wants_tools: bool = False
+    """It wrote calls, though it was offered no tool: another attempt would write them again."""
 
     @property
     def outcome(self) -> str:
@@ -48,6 +50,7 @@ class Answer:
             total_tokens=self.input_tokens + self.output_tokens,
         )
         about = {"model": model, "money": money, "estimated": self.estimated, "cut": self.cut}
+        about |= {"wants_tools": True} if self.wants_tools else {}
         return AIMessage(self.text, tool_calls=list(self.calls), usage_metadata=used, response_metadata={ABOUT_KEY: about})
 
 
@@ -60,7 +63,8 @@ def answer_of(into: Assembly, body: Body, tools: Sequence[Mapping[str, Any]], re
     """`reveal` goes over all that the model wrote, before it is read."""
     names = {str(tool["function"]["name"]) for tool in tools}
     native = [call for call in into.calls if call.name or call.arguments]
-    text, calls = into.visible.text + into.visible.held, list[ToolCall]()
+    whole = text = into.visible.text + into.visible.held
+    calls = list[ToolCall]()
     if native:
         text = into.visible.text
         calls = [_call(call, names, reveal, n) for n, call in enumerate(native[:MOST_CALLS])]
@@ -77,6 +81,7 @@ def answer_of(into: Assembly, body: Body, tools: Sequence[Mapping[str, Any]], re
         output_tokens=guessed[1] if into.output_tokens is None else into.output_tokens,
         estimated=into.input_tokens is None or into.output_tokens is None,
         cut=into.cut or into.finish in ("length", "max_tokens", "MAX_TOKENS"),
+        wants_tools=not tools and text != whole,
     )
 
 

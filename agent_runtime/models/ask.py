@@ -177,7 +177,7 @@ class Models:
         if any(broken_call(call["args"]) for call in message.tool_calls):
             self._broken += 1
             return MALFORMED if self._broken > BROKEN_CALLS else None
-        if message.tool_calls or str(message.text).strip():
+        if message.tool_calls or str(message.text).strip() or about(message).get("wants_tools"):
             return None
         return ONLY_THOUGHT if about(message).get("cut") else EMPTY
 

@@ -287,6 +287,17 @@ async def test_a_model_that_answers_when_its_tools_are_gone_has_the_last_word(tm
         assert "budget" in server.messages()[-1]["content"]
 
 
+async def test_a_model_that_writes_calls_as_text_when_its_tools_are_gone_leaves_the_answer_to_the_rules(tmp_path: Path) -> None:
+    calls = (f'<tool_call>{{"name": "kubectl", "arguments": {{"command": "get pods -n n{n}"}}}}</tool_call>' for n in range(9))
+    async with room(tmp_path, *map(Say, calls), tool_calls_per_turn=2) as (house, server):
+        told = await asked(house)
+        answer = told.all(ModelMessage)[-1]
+        assert "tool_call" not in answer.text
+        assert answer.offline
+        assert told.one(TurnFinished).ended_by == "budget"
+        assert len(server.requests) == 3, "it is not asked again and again"
+
+
 async def test_stop_in_the_middle_ends_at_the_next_boundary(tmp_path: Path) -> None:
     async with room(tmp_path, Calls(GET), Calls(LOGS), Say("never said")) as (house, server):
         ann = await house.person("ann", Role.OPERATOR)

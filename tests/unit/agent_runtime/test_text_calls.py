@@ -55,7 +55,9 @@ def test_a_quotation_of_the_cluster_s_text_is_none_however_it_is_spaced_or_escap
     ],
 )
 def test_without_tools_a_call_is_no_answer_for_people(call: str) -> None:
-    assert answered(call, tools=[]).text == ""
+    only = answered(call, tools=[])
+    assert (only.text, only.wants_tools) == ("", True), "it is not asked again: the rules answer for it"
+    assert not answered("The image is missing.", tools=[]).wants_tools
     assert answered(f"The image is missing.\n{call}", tools=[]).text == "The image is missing."
 
 
