@@ -38,7 +38,7 @@ def run_loop(main: Callable[[], Coroutine[Any, Any, Exit]]) -> Exit:
         words = f"{error.filename}: {error.strerror}. Choose a directory that can be written: --data-dir DIR."
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Exit.FAILED
-    Console(stderr=True).print(f"Opsthread can't start: {words}", style="red", markup=False, highlight=False)
+    Console(stderr=True).print(f"Opsthread can't start: {words}", style="red", markup=False, highlight=False, soft_wrap=True)
     return Exit.FAILED
 
 
