@@ -6,28 +6,17 @@ import json
 import os
 import signal
 import sys
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import aiohttp
 import psutil
 
+from tests.integration.waiting import until
+
 START_S = 60
-Found = TypeVar("Found")
-
-
-async def until(look: Callable[[], Awaitable[Found | None]], what: str, timeout_s: float = 30) -> Found:
-    """Poll `look` until it gives something; AssertionError naming `what` when the time is over."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        found = await look()
-        if found is not None and found is not False:
-            return found
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{what}: not within {timeout_s:.0f} s")
 
 
 @dataclass
@@ -149,3 +138,27 @@ class Api:
         status, body = await self.call("GET", path)
         assert status == 200, (path, status, body)
         return body
+
+    async def log(self, conversation: str) -> list[dict[str, Any]]:
+        return cast(list[dict[str, Any]], (await self.get(f"/api/v1/conversations/{conversation}/log?limit=1000"))["entries"])
+
+    async def event(self, conversation: str, kind: str, timeout_s: float = 60) -> dict[str, Any]:
+        """The first entry of the log with an event of that kind, once it is there."""
+
+        async def there() -> dict[str, Any] | None:
+            return next((entry for entry in await self.log(conversation) if entry["event"]["type"] == kind), None)
+
+        return await until(there, f"{kind} in the log", timeout_s)
+
+    async def approve(self, card: dict[str, Any]) -> tuple[int, Any]:
+        body = {"verdict": "approve", "plan_hash": card["plan_hash"]}
+        return await self.call("POST", f"/api/v1/approvals/{card['id']}/decide", body)
+
+    async def ended(self, approval: str, timeout_s: float = 110) -> dict[str, Any]:
+        """The approval, once it is over."""
+
+        async def over() -> dict[str, Any] | None:
+            view = cast(dict[str, Any], await self.get(f"/api/v1/approvals/{approval}"))
+            return view if view["state"] not in ("pending", "approved", "running") else None
+
+        return await until(over, f"the end of approval {approval}", timeout_s)

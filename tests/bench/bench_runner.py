@@ -14,7 +14,8 @@ import psutil
 
 from protocol.commands import Diagnose
 from tests.bench.measure import median, percentile, report
-from tests.integration.runner_rig import Bus, Plane, practice_cluster, runner_process, settings, until
+from tests.integration.runner_rig import Bus, Plane, practice_cluster, runner_process, settings
+from tests.integration.waiting import until
 
 ROUNDS = 200
 
@@ -41,7 +42,7 @@ async def measure(plane: Plane, values: dict[str, Any], name: str) -> None:
         warm = time.perf_counter() - started
         pods = plane.beats[-1].summary.pods
         child = psutil.Process(process.pid)
-        await until("a heartbeat after the warm one", lambda: len(plane.beats) >= 4, 60)
+        await until(lambda: len(plane.beats) >= 4, "a heartbeat after the warm one", 60)
         idle = child.memory_info().rss / 2**20
         rows = [
             ("pods", str(pods), ""),

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import psycopg
@@ -24,7 +24,8 @@ from tests.integration.http_server import Events
 from tests.integration.postgres import Postgres
 from tests.integration.runner_rig import NATS_SERVER, Cluster, end, free_port, practice_cluster
 from tests.integration.scripted_model import Say, ScriptedModel, scripted_model
-from tests.product import Api, Process, until
+from tests.integration.waiting import until
+from tests.product import Api, Process
 
 ROOT = Path(__file__).parent.parent.parent
 LEASE_S = 4.0
@@ -87,17 +88,6 @@ async def stream(process: Process, query: str, **headers: str) -> AsyncGenerator
     ):
         assert answer.status == 200, await answer.text()
         yield Events(answer)
-
-
-async def log_of(api: Api, conversation: str) -> list[dict[str, Any]]:
-    return cast(list[dict[str, Any]], (await api.get(f"/api/v1/conversations/{conversation}/log?limit=1000"))["entries"])
-
-
-async def event(api: Api, conversation: str, kind: str, timeout_s: float = 40) -> dict[str, Any]:
-    async def there() -> dict[str, Any] | None:
-        return next((e for e in await log_of(api, conversation) if e["event"]["type"] == kind), None)
-
-    return await until(there, f"{kind} in the log", timeout_s)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,22 +43,11 @@ from protocol.kubectl.calls import WriteCall
 from protocol.remediation import Plan, Remediation
 from runner.config import RunnerConfig
 from runner.main import run
+from tests.integration.waiting import until
 
 CLUSTER, RUNNER = "c" * 16, "r" * 16
 NATS_SERVER = Path(sys.executable).with_name("nats-server")
 _REPLY: TypeAdapter[Reply] = TypeAdapter(Reply)
-
-
-async def until(what: str, true: Callable[[], Any], within_s: float = 20) -> Any:
-    """Wait for a condition; its value."""
-    deadline = asyncio.get_running_loop().time() + within_s
-    while True:
-        found = true()
-        if found:
-            return found
-        if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"{what} did not happen within {within_s:.0f} s")
-        await asyncio.sleep(0.02)
 
 
 def free_port() -> int:
@@ -84,7 +73,7 @@ class Bus:
             str(NATS_SERVER), "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.folder),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
-        await until("nats-server listens", lambda: _listens(self.port))
+        await until(lambda: _listens(self.port), "nats-server listens")
 
     async def stop(self) -> None:
         await end(self.process, signal.SIGKILL)
@@ -306,8 +295,8 @@ async def running_runner(plane: Plane, values: dict[str, Any]) -> AsyncGenerator
     task = asyncio.create_task(run(RunnerConfig.model_validate(values), stop))
     try:
         await until(
-            "the runner is warm",
             lambda: task.done() or any(beat.summary.cache == "warm" for beat in plane.beats[seen:]),
+            "the runner is warm",
             40,
         )
         assert not task.done(), task.exception()
@@ -323,8 +312,8 @@ async def runner_process(plane: Plane, values: dict[str, Any]) -> AsyncGenerator
     seen = len(plane.beats)
     async with started_runner(values) as process:
         await until(
-            "the runner is warm",
             lambda: process.returncode is not None or any(beat.summary.cache == "warm" for beat in plane.beats[seen:]),
+            "the runner is warm",
             40,
         )
         assert process.returncode is None, process.returncode

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from tests.product import Api, Process, until
+from tests.integration.waiting import until
+from tests.product import Api, Process
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "why does payments keep restarting?"
@@ -80,10 +81,6 @@ async def product(tmp_path: Path, shop: Shop) -> AsyncIterator[Process]:
     await process.no_orphans()
 
 
-async def log_of(api: Api, conversation: str) -> list[dict[str, Any]]:
-    return cast(list[dict[str, Any]], (await api.get(f"/api/v1/conversations/{conversation}/log?limit=1000"))["entries"])
-
-
 def kinds(entries: list[dict[str, Any]]) -> Counter[str]:
     return Counter(str(entry["event"]["type"]) for entry in entries)
 
@@ -95,30 +92,9 @@ async def open_question(api: Api, text: str = QUESTION) -> str:
     return str(body["conversation"]["id"])
 
 
-async def wait_for_event(api: Api, conversation: str, kind: str, timeout_s: float = 60) -> dict[str, Any]:
-    async def there() -> dict[str, Any] | None:
-        return next((e for e in await log_of(api, conversation) if e["event"]["type"] == kind), None)
-
-    return await until(there, f"{kind} in the log", timeout_s)
-
-
 async def pending_approval(api: Api, conversation: str) -> dict[str, Any]:
-    requested = await wait_for_event(api, conversation, "approval_requested")
+    requested = await api.event(conversation, "approval_requested")
     return cast(dict[str, Any], await api.get(f"/api/v1/approvals/{requested['event']['approval']}"))
-
-
-async def approve(api: Api, card: dict[str, Any]) -> tuple[int, Any]:
-    return await api.call(
-        "POST", f"/api/v1/approvals/{card['id']}/decide", {"verdict": "approve", "plan_hash": card["plan_hash"]}
-    )
-
-
-async def end_state(api: Api, approval: str, timeout_s: float = 110) -> dict[str, Any]:
-    async def ended() -> dict[str, Any] | None:
-        view = cast(dict[str, Any], await api.get(f"/api/v1/approvals/{approval}"))
-        return view if view["state"] not in ("pending", "approved", "running") else None
-
-    return await until(ended, "the approval is over", timeout_s)
 
 
 def assert_one_whole_turn(entries: list[dict[str, Any]]) -> None:
@@ -133,15 +109,15 @@ def assert_one_whole_turn(entries: list[dict[str, Any]]) -> None:
 async def test_killed_in_a_turn_it_goes_on_where_it_was(product: Process) -> None:
     async with Api(product.url, product.token("admin")) as api:
         conversation = await open_question(api)
-        await wait_for_event(api, conversation, "turn_started")
+        await api.event(conversation, "turn_started")
     await product.kill()
     await product.no_orphans()
 
     await product.start()
 
     async with Api(product.url, product.token("admin")) as api:
-        await wait_for_event(api, conversation, "turn_finished")
-        entries = await log_of(api, conversation)
+        await api.event(conversation, "turn_finished")
+        entries = await api.log(conversation)
         assert_one_whole_turn(entries)
         assert kinds(entries)["approval_requested"] == 1
 
@@ -152,7 +128,7 @@ async def test_killed_with_an_approval_open_it_is_still_there_and_heals(product:
     async with Api(product.url, product.token("admin")) as api:
         conversation = await open_question(api)
         card = await pending_approval(api, conversation)
-        await wait_for_event(api, conversation, "turn_finished")
+        await api.event(conversation, "turn_finished")
     await product.kill()
     await product.no_orphans()
 
@@ -161,9 +137,9 @@ async def test_killed_with_an_approval_open_it_is_still_there_and_heals(product:
     async with Api(product.url, product.token("admin")) as api:
         same = await api.get(f"/api/v1/approvals/{card['id']}")
         assert (same["state"], same["plan_hash"], same["expires_at"]) == ("pending", card["plan_hash"], card["expires_at"])
-        status, body = await approve(api, same)
+        status, body = await api.approve(same)
         assert status == 200, body
-        assert (await end_state(api, card["id"]))["state"] == "succeeded"
+        assert (await api.ended(card["id"]))["state"] == "succeeded"
         assert await shop.generation() == before + 1
 
 
@@ -173,20 +149,20 @@ async def test_killed_in_an_action_nothing_runs_twice(product: Process, shop: Sh
     async with Api(product.url, product.token("admin")) as api:
         conversation = await open_question(api)
         card = await pending_approval(api, conversation)
-        await wait_for_event(api, conversation, "turn_finished")
-        await approve(api, card)
-        await wait_for_event(api, conversation, "action_started")
+        await api.event(conversation, "turn_finished")
+        await api.approve(card)
+        await api.event(conversation, "action_started")
     await product.kill()
     await product.no_orphans()
 
     await product.start()
 
     async with Api(product.url, product.token("admin")) as api:
-        view = await end_state(api, card["id"], 150)
+        view = await api.ended(card["id"], 150)
         writes = await shop.generation() - before
         assert writes <= 1, "the fix ran twice"
         assert view["state"] == ("succeeded" if writes else "unknown"), view["outcome"]
-        entries = await log_of(api, conversation)
+        entries = await api.log(conversation)
         assert kinds(entries)["action_started"] == 1
         assert kinds(entries)["action_finished"] == 1
 
@@ -196,9 +172,9 @@ async def test_a_double_click_runs_the_fix_once(product: Process, shop: Shop) ->
     async with Api(product.url, product.token("admin")) as api:
         conversation = await open_question(api)
         card = await pending_approval(api, conversation)
-        answers = await asyncio.gather(*(approve(api, card) for _ in range(8)))
+        answers = await asyncio.gather(*(api.approve(card) for _ in range(8)))
         assert all(status in (200, 409) for status, _ in answers), answers
-        await end_state(api, card["id"])
+        await api.ended(card["id"])
         assert await shop.generation() == before + 1
 
 
@@ -208,8 +184,8 @@ async def test_the_bus_killed_comes_back_and_questions_work_again(product: Proce
 
         async def answered() -> bool | None:
             conversation = await open_question(api, "is something wrong with search?")
-            await wait_for_event(api, conversation, "turn_finished", 60)
-            made = [e for e in await log_of(api, conversation) if e["event"]["type"] == "diagnosis"]
+            await api.event(conversation, "turn_finished", 60)
+            made = [e for e in await api.log(conversation) if e["event"]["type"] == "diagnosis"]
             return True if made and made[0]["event"]["diagnosis"]["healthy"] else None
 
         assert await until(answered, "an answer over the new bus", 90)
@@ -219,14 +195,14 @@ async def test_a_runner_killed_in_the_middle_is_said_and_comes_back(product: Pro
     async with Api(product.url, product.token("admin")) as api:
         product.child("runner").kill()
         conversation = await open_question(api)
-        await wait_for_event(api, conversation, "turn_finished", 90)
-        answers = [e["event"]["text"] for e in await log_of(api, conversation) if e["event"]["type"] == "model_message"]
+        await api.event(conversation, "turn_finished", 90)
+        answers = [e["event"]["text"] for e in await api.log(conversation) if e["event"]["type"] == "model_message"]
         assert answers, "a turn always ends in an answer"
 
         async def back() -> bool | None:
             again = await open_question(api)
-            await wait_for_event(api, again, "turn_finished", 60)
-            made = [e for e in await log_of(api, again) if e["event"]["type"] == "diagnosis"]
+            await api.event(again, "turn_finished", 60)
+            made = [e for e in await api.log(again) if e["event"]["type"] == "diagnosis"]
             return True if made and made[0]["event"]["diagnosis"]["root_causes"] else None
 
         assert await until(back, "the runner is back", 90)

@@ -18,7 +18,8 @@ import pytest_asyncio
 import yaml
 
 from tests.integration.runner_rig import Cluster, practice_cluster
-from tests.product import Process, until
+from tests.integration.waiting import until
+from tests.product import Process
 
 CLI_S = 60
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -15,9 +15,10 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.postgres import Postgres
-from tests.integration.replicas import LEASE_S, ROOT, Replicas, event, log_of, replicas, stream
+from tests.integration.replicas import LEASE_S, ROOT, Replicas, replicas, stream
 from tests.integration.scripted_model import Calls, Say, Silent
-from tests.product import Api, Process, until
+from tests.integration.waiting import until
+from tests.product import Api, Process
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -71,7 +72,7 @@ async def test_live_text_of_a_turn_on_one_is_seen_at_the_other(two: Replicas) ->
     two.model.replies[:] = [Say(" ".join(f"word{n}" for n in range(40)))]
     async with two.api(two.a) as api:
         conversation = await two.ask(api, "hello my friend, tell me about the weather please")
-        await event(api, conversation, "turn_finished")
+        await api.event(conversation, "turn_finished")
         for process in (two.a, two.b):
             async with stream(process, f"?c={conversation}:0") as events:
                 await events.next("lists", 20)
@@ -95,7 +96,7 @@ async def test_killed_in_a_turn_the_other_finishes_it(two: Replicas) -> None:
     async with two.api(two.a) as api:
         conversation = await two.ask(api, ASK)
         asked = len(two.model.requests)
-        turn = (await event(api, conversation, "tool_finished"))["turn"]
+        turn = (await api.event(conversation, "tool_finished"))["turn"]
 
         async def waits() -> bool | None:
             return True if len(two.model.requests) >= asked + 1 and len(two.model.replies) == 1 else None
@@ -106,8 +107,8 @@ async def test_killed_in_a_turn_the_other_finishes_it(two: Replicas) -> None:
     two.model.replies[:] = [Say("Done by the one that is left.")]
     alive = two.other(dead)
     async with two.api(alive) as api:
-        await event(api, conversation, "turn_finished", 5 * LEASE_S + 10)
-        entries = await log_of(api, conversation)
+        await api.event(conversation, "turn_finished", 5 * LEASE_S + 10)
+        entries = await api.log(conversation)
     _assert_whole(entries)
     assert _kinds(entries)["turn_resumed"] == 1
     calls = Counter(e["event"]["call"] for e in entries if e["event"]["type"] == "tool_finished")
@@ -124,10 +125,11 @@ async def test_killed_in_an_action_the_other_finds_out_and_nothing_runs_twice(tw
             cards[name] = await _proposed(two, api, f"kubectl scale deployment/{name} -n shop --replicas=3")
             if name == "search":
                 await two.practice.fault("/deployments/search", delay=2, count=1)
-            answers = await asyncio.gather(*(_approve(at, cards[name]) for at in (other, api)))
-            assert set(answers) <= {200, 409}
-            assert 200 in answers
-            await event(api, cards[name]["conversation"], "action_started")
+            answers = await asyncio.gather(*(at.approve(cards[name]) for at in (other, api)))
+            statuses = {status for status, _ in answers}
+            assert 200 in statuses
+            assert statuses <= {200, 409}
+            await api.event(cards[name]["conversation"], "action_started")
         # Between the grant that was sent and its result: the command is on the table, without an end.
         sent = "SELECT 1 FROM commands WHERE approval = %s AND kind = 'execute' AND finished_at IS NULL"
 
@@ -139,11 +141,11 @@ async def test_killed_in_an_action_the_other_finds_out_and_nothing_runs_twice(tw
         await dead.kill()
     async with two.api(two.other(dead)) as api:
         for name, card in cards.items():
-            ended = await _ended(api, card["id"])
+            ended = await api.ended(card["id"])
             assert ended["state"] == "succeeded", ended
             assert await two.generation(name) == before[name] + 1, f"{name}: exactly once in the cluster"
-            await event(api, card["conversation"], "turn_finished")
-            entries = await log_of(api, card["conversation"])
+            await api.event(card["conversation"], "turn_finished")
+            entries = await api.log(card["conversation"])
             _assert_whole(entries)
             assert _kinds(entries)["action_started"] == _kinds(entries)["action_finished"] == 1
         rows = await two.rows("SELECT count(*), max(seq) FROM audit_entries")
@@ -186,22 +188,9 @@ async def _proposed(two: Replicas, api: Api, command: str) -> dict[str, Any]:
     return card
 
 
-async def _approve(api: Api, card: dict[str, Any]) -> int:
-    body = {"verdict": "approve", "plan_hash": card["plan_hash"]}
-    return (await api.call("POST", f"/api/v1/approvals/{card['id']}/decide", body))[0]
-
-
-async def _ended(api: Api, approval: str) -> dict[str, Any]:
-    async def over() -> dict[str, Any] | None:
-        view = await api.get(f"/api/v1/approvals/{approval}")
-        return view if view["state"] not in ("pending", "approved", "running") else None
-
-    return await until(over, "the approval is over", 110)
-
-
 async def _log(two: Replicas, process: Process, conversation: str) -> list[dict[str, Any]]:
     async with two.api(process) as api:
-        return await log_of(api, conversation)
+        return await api.log(conversation)
 
 
 def _kinds(entries: list[dict[str, Any]]) -> Counter[str]:

@@ -29,7 +29,8 @@ from runner.remediation.execute import Execution
 from runner.remediation.fitness import Fitness
 from runner.remediation.memory import GrantMemory
 from runner.remediation.prepare import prepare
-from tests.integration.runner_rig import CLUSTER, Cluster, practice_cluster, until
+from tests.integration.runner_rig import CLUSTER, Cluster, practice_cluster
+from tests.integration.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -135,7 +136,7 @@ class Stand:
         await self.cluster.fault(PATH, delay=0.4)
         calls = self.client.calls
         task = asyncio.create_task(self.execute(body, grant))
-        await until("it reads", lambda: self.client.calls > calls, 5)
+        await until(lambda: self.client.calls > calls, "it reads", 5)
         yield task
 
 

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
+from protocol.bus import Heartbeat
 from protocol.commands import CommandStatus, Diagnose, ListChanges, PromQuery
 from protocol.objects import ObjectRef
-from tests.integration.runner_rig import Stand, stand, until
+from tests.integration.runner_rig import Stand, stand
+from tests.integration.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,7 +30,7 @@ async def no_faults(here: Stand) -> AsyncGenerator[None]:
 
 
 async def test_a_runner_says_hello_and_what_its_cluster_looks_like(here: Stand) -> None:
-    hello, beat = here.plane.hellos[-1], await until("a warm heartbeat", lambda: _warm(here))
+    hello, beat = here.plane.hellos[-1], await until(lambda: _warm(here), "a warm heartbeat")
     assert hello.mode.writes
     assert hello.kubernetes_version.startswith("v1.")
     assert hello.boot == beat.boot
@@ -194,5 +196,5 @@ async def test_texts_are_cut_where_it_is_said(here: Stand) -> None:
     assert "lines shown" in result.cut
 
 
-def _warm(here: Stand) -> object:
+def _warm(here: Stand) -> Heartbeat | None:
     return next((beat for beat in reversed(here.plane.beats) if beat.summary.cache == "warm"), None)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.product import Api, Process, until
+from tests.product import Api, Process
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "why does payments keep restarting?"
@@ -92,20 +92,11 @@ async def test_the_requester_may_not_approve_and_the_approver_may(demo: Process)
     assert card["diff"]
     assert card["undo_line"]
     async with Api(demo.url, demo.token("approver")) as approver:
-        status, decided = await approver.call(
-            "POST", f"/api/v1/approvals/{card['id']}/decide", {"verdict": "approve", "plan_hash": card["plan_hash"]}
-        )
+        status, decided = await approver.approve(card)
         assert status == 200, decided
-        again, _ = await approver.call(
-            "POST", f"/api/v1/approvals/{card['id']}/decide", {"verdict": "approve", "plan_hash": card["plan_hash"]}
-        )
+        again, _ = await approver.approve(card)
         assert again in (200, 409)
-
-        async def ended() -> dict[str, Any] | None:
-            view = cast(dict[str, Any], await approver.get(f"/api/v1/approvals/{card['id']}"))
-            return view if view["state"] not in ("pending", "approved", "running") else None
-
-        view = await until(ended, "the fix is over", 90)
+        view = await approver.ended(card["id"], 90)
         assert view["state"] == "succeeded", view["outcome"]
 
 

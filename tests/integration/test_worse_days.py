@@ -16,8 +16,9 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from tests.integration.waiting import until
 from tests.practice_admin import PracticeAdmin
-from tests.product import Api, Process, until
+from tests.product import Api, Process
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
