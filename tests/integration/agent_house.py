@@ -145,6 +145,8 @@ class ClusterScript:
             case CheckPlan():
                 now = self.checks.pop(0) if len(self.checks) > 1 else self.checks[0]
                 await job.finish(data={"check": {"outcome": now, "code": self.check_code, "message": f"it is {now}"}})
+            case other:
+                await job.finish("", status=CommandStatus.FAILED, error=f"this runner does not answer {other.kind}")
 
     def plan(self, action: Remediation) -> Plan:
         """The same action gives the same plan."""

@@ -211,7 +211,7 @@ async def test_a_drain_that_is_told_to_stop_evicts_no_further_pod(tmp_path: Path
         command = Execute(body=plan.body, grant=here.plane.grant(plan))
         request = CommandRequest(id=new_id(), command=command, deadline_s=60)
         done = asyncio.create_task(here.plane.result(await here.plane.start(request), 50))
-        await until("it waits for budgets", lambda: any("pods evicted" in note.note for note in here.plane.progress), 20)
+        await until(lambda: any("pods evicted" in note.note for note in here.plane.progress), "it waits for budgets", 20)
         await here.plane.client.publish(subjects.cancel(CLUSTER, RUNNER), request.id.encode())
         await here.cluster.admin("faults", method="DELETE")
         outcome = (await done).execution()
@@ -362,7 +362,7 @@ async def test_a_runner_killed_between_its_write_and_its_answer_tells_the_next_s
             await here.plane.start(_request(plan, grant))
             await _until_started(here)
             await here.bus.stop()  # the answer has nowhere to go
-            await until("it is written down", lambda: _states(here) == {"applied"})
+            await until(lambda: _states(here) == {"applied"}, "it is written down")
             process.kill()
             await process.wait()
         await here.bus.start()
@@ -380,7 +380,7 @@ def _request(plan: Plan, grant: SignedGrant) -> CommandRequest:
 
 async def _until_started(here: Stand) -> None:
     """The runner has written down that it is about to write."""
-    await until("the grant is marked as started", lambda: "started" in _states(here))
+    await until(lambda: "started" in _states(here), "the grant is marked as started")
 
 
 def _states(here: Stand) -> set[str]:

@@ -178,7 +178,7 @@ async def test_an_api_server_that_does_not_answer_makes_it_unsure_not_lost(clien
         assert one.place == "unsure"
     finally:
         await cluster.admin("faults", method="DELETE")
-    await until("it is renewed", lambda: one.place == "active", 5)
+    await until(lambda: one.place == "active", "it is renewed", 5)
     keeping.cancel()
 
 
@@ -271,14 +271,14 @@ async def test_two_pods_one_sleeps_past_its_lease_and_does_not_execute(tmp_path:
                 # It lies in the sleeper's socket: no other runner is connected yet.
                 command = Execute(body=plan.body, grant=here.plane.grant(plan))
                 replies = await here.plane.start(CommandRequest(id=new_id(), command=command, deadline_s=60))
-                await until("the second one is active", lambda: here.plane.boot != boot, 60)
+                await until(lambda: here.plane.boot != boot, "the second one is active", 60)
             finally:
                 one.send_signal(signal.SIGCONT)
             refused = await here.plane.result(replies, 20)
             assert refused.execution().code == "not_active"
 
             await stands_by(first)
-            await until("it is warm", lambda: any(beat.boot == here.plane.boot for beat in here.plane.beats), 30)
+            await until(lambda: any(beat.boot == here.plane.boot for beat in here.plane.beats), "it is warm", 30)
             assert (await here.plane.kubectl("get deploy web -n shop -o jsonpath={.spec.replicas}")).text.strip() == "2"
             # What was granted to the sleeper's start runs nowhere else; what is granted to the new one does.
             stale = await here.plane.execute(late, here.plane.grant(late, boot=boot))
@@ -288,7 +288,7 @@ async def test_two_pods_one_sleeps_past_its_lease_and_does_not_execute(tmp_path:
             now = here.plane.boot
             two.send_signal(signal.SIGTERM)
             began = asyncio.get_running_loop().time()
-            await until("the first one takes over", lambda: here.plane.boot != now, 20)
+            await until(lambda: here.plane.boot != now, "the first one takes over", 20)
             assert asyncio.get_running_loop().time() - began < 8
             assert here.plane.boot != boot
 

@@ -64,7 +64,7 @@ async def test_a_restart_of_the_bus_in_the_middle_of_a_command_loses_nothing(her
     await here.cluster.fault("namespaces/shop/configmaps", delay=2)
     request = kubectl_request("get cm -n shop")
     replies = await here.plane.start(request)
-    await until("the command was accepted", lambda: not replies.empty())
+    await until(lambda: not replies.empty(), "the command was accepted")
     hellos = len(here.plane.hellos)
     await here.bus.stop()
     await here.bus.start()
@@ -146,17 +146,17 @@ async def test_hostile_text_arrives_as_harmless_text(here: Stand) -> None:
 
 async def test_changes_reach_the_stream_redacted(here: Stand) -> None:
     await create_config_map(here.cluster, "settings", {"API_TOKEN": "abcdefghijklmnop1234"})
-    batch = await until("a batch of changes", lambda: next((one for one in here.plane.batches if one.changes), None))
+    batch = await until(lambda: next((one for one in here.plane.batches if one.changes), None), "a batch of changes")
     assert batch.changes[0].object == ObjectRef.parse("ConfigMap/shop/settings")
     assert "abcdefghijklmnop1234" not in batch.model_dump_json()
 
 
 async def test_findings_open_and_close_by_watching(tmp_path: Path) -> None:
     async with stand(tmp_path, "payments-oom") as here:
-        opened = await until("a finding", lambda: [f.code for batch in here.plane.batches for f in batch.findings])
+        opened = await until(lambda: [f.code for batch in here.plane.batches for f in batch.findings], "a finding")
         assert "memory-limit-too-low" in opened
         await here.cluster.admin("scenarios/payments-oom/heal")
-        closed = await until("its end", lambda: [key for batch in here.plane.batches for key in batch.closed], 40)
+        closed = await until(lambda: [key for batch in here.plane.batches for key in batch.closed], "its end", 40)
         assert "memory-limit-too-low@Deployment/shop/payments" in closed
 
 
@@ -164,7 +164,7 @@ async def test_cancel_ends_a_command(here: Stand) -> None:
     await here.cluster.fault("namespaces/shop/configmaps", delay=20)
     request = kubectl_request("get cm -n shop")
     replies = await here.plane.start(request)
-    await until("the command was accepted", lambda: not replies.empty())
+    await until(lambda: not replies.empty(), "the command was accepted")
     await here.plane.client.publish(subjects.cancel(CLUSTER, RUNNER), request.id.encode())
     result = await here.plane.result(replies, 5)
     assert result.status is CommandStatus.CANCELLED
@@ -213,7 +213,7 @@ async def test_sigterm_ends_the_process_cleanly(tmp_path: Path) -> None:
     async with empty_stand(tmp_path) as here, runner_process(here.plane, here.values) as process:
         await here.cluster.fault("namespaces/shop/configmaps", delay=1)
         replies = await here.plane.start(kubectl_request("get cm -n shop"))
-        await until("the command was accepted", lambda: not replies.empty())
+        await until(lambda: not replies.empty(), "the command was accepted")
         process.send_signal(signal.SIGTERM)
         result = await here.plane.result(replies)
         assert result.status is CommandStatus.OK
