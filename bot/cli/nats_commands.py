@@ -43,7 +43,10 @@ def config(
     except OSError as error:
         typer.echo(f"{error.filename}: {error.strerror}. Choose a folder that can be written.", err=True)
         raise SystemExit(Exit.FAILED) from None
-    typer.echo(files[CONFIG_FILE])
+    shown = files[CONFIG_FILE]
+    for secret in (secrets.auth_password, secrets.app_password, secrets.sys_password):
+        shown = shown.replace(secret, "…")  # a terminal is scrolled back, a job's output is kept
+    typer.echo(shown)
     typer.echo(
         f"That is {out / CONFIG_FILE}; start the server with: nats-server -c {out / CONFIG_FILE}\n"
         f"Every replica gets the settings of {out / ENV_FILE} and the key {out / SEED_FILE}. All three are secrets.",

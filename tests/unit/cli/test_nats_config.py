@@ -1,5 +1,6 @@
 """What an external NATS is told, and what is kept secret."""
 
+import re
 import stat
 from pathlib import Path
 
@@ -35,6 +36,9 @@ def test_the_files_are_the_owners_alone_and_are_never_overwritten(tmp_path: Path
     files = sorted((tmp_path / "bus").iterdir())
     assert [file.name for file in files] == ["issuer.seed", "nats-server.conf", "opsthread.env"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    passwords = re.findall(r'password: "([0-9a-f]{48})"', files[1].read_text())
+    assert len(passwords) == 3
+    assert not [word for word in passwords if word in first.output], "a terminal is scrolled back, a job's output is kept"
     before = [file.read_bytes() for file in files]
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 2
