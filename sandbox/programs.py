@@ -4,6 +4,7 @@ A program says what it needs (memory, environment, upstream services) and what i
 and the cluster follow crash, OOM kill, readiness, log lines and traffic.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -108,25 +109,25 @@ class Place:
     labels: dict[str, str]
 
 
-class World:
+class World(ABC):
     """What a program can see of the cluster and of the world outside; the kubelet gives the real one."""
 
-    def config(self, namespace: str, name: str, key: str) -> str | None:
-        raise NotImplementedError
+    @abstractmethod
+    def config(self, namespace: str, name: str, key: str) -> str | None: ...
 
-    def service(self, namespace: str, name: str) -> Obj | None:
-        raise NotImplementedError
+    @abstractmethod
+    def service(self, namespace: str, name: str) -> Obj | None: ...
 
-    def serving(self, namespace: str, name: str) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def serving(self, namespace: str, name: str) -> bool: ...
 
+    @abstractmethod
     def admitted(self, source: Place, namespace: str, service: Obj, port: int) -> bool:
         """Do NetworkPolicies let `source` through to that port of the Service?"""
-        raise NotImplementedError
 
+    @abstractmethod
     def outside(self, host: str) -> str:
         """The state of a host outside the cluster: ok, refused, unresolved or timeout."""
-        raise NotImplementedError
 
 
 def outcome(program: Program, container: Obj, env: dict[str, str]) -> Outcome:

@@ -9,12 +9,10 @@ import pytest
 import pytest_asyncio
 
 from control_plane.fleet import Cluster
-from knowledge.cases import SEEDS_VERSION, Case, seeds
+from knowledge.cases import SEEDS_VERSION, seeds
 from knowledge.diagnosis.catalogue import CATALOGUE
 from protocol.approval import Role
-from protocol.diagnosis import Diagnosis, RootCause
-from protocol.events import DiagnosisMade, TurnFinished
-from protocol.objects import ObjectRef
+from tests.integration.case_rows import answered, case_row
 from tests.integration.http_server import Here, Person, http_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,19 +29,10 @@ class Stage:
     shop_admin: Person
 
     def row(self, name: str, **more: Any) -> dict[str, Any]:
-        case = Case(id=name, title=f"{name} is full", code="disk-full", cluster=self.here.cluster.id, namespace="shop")
-        return case.model_dump(mode="json") | more
+        return case_row(self.here, name, **more)
 
     async def answered(self, who: Person) -> tuple[str, str]:
-        plane = self.here.plane
-        conversation = await plane.conversations.create(who.principal, cluster=self.here.cluster.id)
-        turn = await plane.conversations.ask(conversation.id, who.principal, "why?", door="web", language="en")
-        await plane.conversations.claim_turn(turn.id)
-        cause = RootCause(code="disk-full", object=ObjectRef.parse("Pod/shop/db"), explanation="It is full.", confidence=0.9)
-        made = DiagnosisMade(stage="rules", diagnosis=Diagnosis(summary="Full.", healthy=False, root_causes=(cause,)))
-        await plane.conversations.append(conversation.id, made, turn=turn.id)
-        await plane.conversations.end_turn(turn.id, "finished", TurnFinished(took_ms=1))
-        return conversation.id, turn.id
+        return await answered(self.here, who, "web")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
