@@ -107,6 +107,13 @@ def own_words(text: str) -> str:
     return note.replace(OPEN, "").replace(CLOSE, "")
 
 
+def for_people(note: str) -> str:
+    """A ToolAnswer's note without what only a model is told to do next."""
+    for words in _GO_ON.values():
+        note = note.removesuffix(f" {words}")
+    return note
+
+
 def _note(note: str) -> str:
     """At most about 2,000 characters; a quotation that is cut is closed all the same."""
     text = cap(unforged(note), NOTE_LIMIT)

@@ -7,7 +7,7 @@ from typing import Any, cast
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from protocol.diagnosis import Diagnosis
-from tools.answer import GOOD, ToolAnswer, body
+from tools.answer import GOOD, ToolAnswer, body, for_people
 from tools.names import DIAGNOSE, PROPOSE
 from tools.pasted import without_marks
 
@@ -48,8 +48,8 @@ class Seen:
 
     @property
     def why(self) -> str:
-        """Our own words about it."""
-        return self.answer.note if self.answer and self.answer.note else self.text[:400]
+        """Our own words about it, for people."""
+        return for_people(self.answer.note) if self.answer and self.answer.note else self.text[:400]
 
 
 @dataclass(frozen=True, slots=True)
