@@ -1,7 +1,7 @@
 """Every table class, imported here so that `Table.metadata` is whole."""
 
 from control_plane.tables.accounts import AccountRow, LinkRow, RoleRow, SessionRow, SignInFailureRow
-from control_plane.tables.approvals import ApprovalRow, DecisionRow
+from control_plane.tables.approvals import ApprovalRow, DecisionRow, ShowingRow
 from control_plane.tables.audit import AuditCheckpointRow, AuditEntryRow, AuditHeadRow
 from control_plane.tables.base import DEFAULT_TENANT, Table, UtcTime
 from control_plane.tables.cases import (
@@ -49,6 +49,7 @@ __all__ = [
     "RoleRow",
     "RunnerRow",
     "SessionRow",
+    "ShowingRow",
     "SignInFailureRow",
     "SoakRow",
     "SpendTotalRow",

@@ -1,4 +1,4 @@
-"""Approvals and the decisions about them."""
+"""Approvals, the decisions about them, and who was shown them."""
 
 from datetime import datetime
 
@@ -69,3 +69,16 @@ class DecisionRow(Table):
     verdict: Mapped[str] = mapped_column(String(16))
     at: Mapped[datetime]
     decision: Mapped[str] = mapped_column(Text)
+
+
+class ShowingRow(Table):
+    """Who was shown which plan: the audit's row about it is written with this one, so there is one of each.
+
+    No foreign key: who looks at a card must not wait for who holds its approval to decide."""
+
+    __tablename__ = "approval_showings"
+
+    approval: Mapped[str] = mapped_column(String(32), primary_key=True)
+    account: Mapped[str] = mapped_column(String(64), primary_key=True)
+    plan_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime]
