@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from control_plane.tables.base import Table
@@ -10,11 +10,16 @@ from control_plane.tables.base import Table
 
 class AccountRow(Table):
     __tablename__ = "accounts"
-    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "name"),
+        Index("uq_accounts_tenant_id_email", "tenant_id", "email", unique=True),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     display_name: Mapped[str] = mapped_column(String(200))
+    email: Mapped[str | None] = mapped_column(String(320))
+    """Lower case; by it a person of Slack is recognised."""
     disabled: Mapped[bool] = mapped_column(default=False)
     password_hash: Mapped[str | None] = mapped_column(String(300))
     created_at: Mapped[datetime]
@@ -30,6 +35,9 @@ class RoleRow(Table):
     role: Mapped[str] = mapped_column(String(16))
     clusters: Mapped[str] = mapped_column(Text)
     namespaces: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(100), default="", server_default=text("''"))
+    """Where it comes from: "" from an admin; slack-group:<team>:<id>, slack-channel:<team>:<id>, alerts. Each source keeps
+    its own rows."""
 
 
 class LinkRow(Table):
