@@ -114,6 +114,9 @@ class Diagnosis(Message):
     root_causes: tuple[RootCause, ...] = ()
     symptoms: tuple[Finding, ...] = ()
     healthy: bool
+    steady_since: Utc | None = None
+    """Since when what was asked about has been well: ready, no container ended, no warning event. Only of what is healthy and
+    wholly seen; None when it has no pods, or can't be dated."""
     recommendations: tuple[Recommendation, ...] = ()
     similar_cases: tuple[SimilarCase, ...] = ()
     changes: tuple[Change, ...] = ()

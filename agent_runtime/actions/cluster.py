@@ -1,4 +1,5 @@
-"""What an action says to the runner: execute once under a Grant, ask what became of it, look whether it healed."""
+"""What an action says to the runner: look whether it still fails, execute once under a Grant, ask what became of it, look
+whether it healed."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,13 +16,16 @@ from protocol.commands import (
     CheckPlan,
     CommandResult,
     CommandStatus,
+    Diagnose,
     Execute,
     ExecutionOutcome,
     GrantStatus,
     ScopeLimit,
 )
+from protocol.diagnosis import Diagnosis
 from protocol.grant import GRANT_SECONDS, Grant, sign
 from protocol.ids import new_id
+from protocol.objects import ObjectRef
 
 Purpose = Literal["action", "undo"]
 
@@ -108,11 +112,21 @@ class ActionCluster:
         result = await self._run(CheckPlan(body=self._approval.plan.body, started_at=started_at))
         return result.check() if result.good and result.data is not None and "check" in result.data else None
 
+    async def diagnose(self, about: ObjectRef, *, within_s: float) -> Diagnosis | None:
+        """A fresh look at one object; None when there is no answer in time, or none that can be read."""
+        command = Diagnose(target=about, namespace=about.namespace or None)
+        try:
+            async with asyncio.timeout(within_s):
+                result = await self._run(command, deadline_s=within_s)
+            return result.diagnosis() if result.good else None
+        except (TimeoutError, ValueError):
+            return None
+
     async def pause(self) -> None:
         """Between two questions."""
         await asyncio.sleep(self._every_s)
 
-    async def _run(self, command: GrantStatus | CheckPlan) -> CommandResult:
+    async def _run(self, command: GrantStatus | CheckPlan | Diagnose, *, deadline_s: float = ASK_DEADLINE_S) -> CommandResult:
         namespace = self._approval.namespace
         # Not the requester: whether an action that runs can be watched must not hang on one account.
         watcher = Principal(
@@ -125,6 +139,6 @@ class ActionCluster:
             command,
             principal=watcher,
             scope=ScopeLimit(namespaces=(namespace,) if namespace else None),
-            deadline_s=ASK_DEADLINE_S,
+            deadline_s=deadline_s,
             correlation={"approval": self._approval.id, "conversation": self._approval.conversation or ""},
         )

@@ -1,16 +1,23 @@
 """Does an approved plan still hold, the moment before it runs? Pure; who people are and the time come in by parameter.
 
 The runner checks the object itself (uid and fields) and the grant; here it is people, time, the plan, the kill
-switch and freeze windows.
+switch and freeze windows, and whether what it should heal is still failing.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from control_plane.approvals import Approval
 from control_plane.fleet import Cluster
 from control_plane.principals import Principal
 from protocol.approval import Role, role_at_least
+from protocol.diagnosis import Diagnosis
+from protocol.events import DiagnosisMade, LogEntry
+from protocol.objects import ObjectRef
+
+CALM = timedelta(minutes=3)
+"""So long without an end of a container, a lost readiness or a warning, and it is no pause between two crashes: kubelet waits
+160 s after the fifth of them. Of more than that the diagnosis itself remembers the ends, for ten minutes and longer."""
 
 
 def why_not(approval: Approval, *, people: Mapping[str, Principal | None], cluster: Cluster, now: datetime) -> str:
@@ -46,6 +53,35 @@ def why_not(approval: Approval, *, people: Mapping[str, Principal | None], clust
     if cluster.runner is None or not cluster.online:
         return f"the runner of cluster {cluster.name} is offline; propose again when it is back"
     return ""
+
+
+def to_heal(approval: Approval, entries: Sequence[LogEntry]) -> tuple[ObjectRef, ...]:
+    """What the plan should heal: the object of the root cause of its turn that it is meant for, and what it changes. Nothing
+    for what a person asked for without one: that runs because they say so."""
+    if not approval.case_code:
+        return ()
+    made = [entry.event.diagnosis for entry in entries if isinstance(entry.event, DiagnosisMade)]
+    causes = [cause.object for found in made for cause in found.root_causes if cause.code == approval.case_code]
+    return tuple(dict.fromkeys((causes[-1], approval.plan.body.action.target))) if causes else ()
+
+
+def healed(about: ObjectRef, found: Diagnosis | None, *, proposed_at: datetime, now: datetime, calm: timedelta = CALM) -> str:
+    """That there is nothing left to heal, in words; "" when there may be. `found` is a fresh look at `about`, None when it got
+    no answer.
+
+    Only what is healthy, became so after it was proposed, and has stayed so for `calm`. What was just as steady when it was
+    proposed shows its trouble elsewhere, or somebody asks for the change although it is well: both run.
+    """
+    if found is None or not found.healthy or found.root_causes or found.symptoms or found.steady_since is None:
+        return ""
+    if str(about) not in found.checked:
+        return ""  # it was taken for something of a like name
+    if found.steady_since <= proposed_at or now - found.steady_since < calm:
+        return ""
+    return (
+        f"{about} became healthy without it: no restart and no warning since {found.steady_since:%H:%M:%S} UTC, looked at "
+        f"{now:%H:%M:%S} UTC; nothing was changed, propose again if it comes back"
+    )
 
 
 def _holds(principal: Principal | None, approval: Approval, needed: Role) -> bool:

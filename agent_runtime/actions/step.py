@@ -1,10 +1,12 @@
 """action_v1: runs exactly one approved plan, once, and says what became of it. Its workflow id is `action:<approval>`.
 
-Re-check → running → execute under a Grant → check until healthy, worse or out of time → undo if worse → result. On re-entry
-after a crash it never sends the action again: it asks the runner what became of it, and looks at the object.
+Re-check, look whether it still fails → running → execute under a Grant → check until healthy, worse or out of time → undo if
+worse → result. On re-entry after a crash it never sends the action again: it asks the runner what became of it, and looks at
+the object.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,7 +14,7 @@ import structlog
 
 from agent_runtime.actions.afterwards import afterwards
 from agent_runtime.actions.cluster import ASK_EVERY_S, SILENT, ActionCluster
-from agent_runtime.actions.recheck import why_not
+from agent_runtime.actions.recheck import CALM, healed, to_heal, why_not
 from agent_runtime.actions.watch import CHECK_EVERY_S, Watched, watch
 from control_plane.approvals import ENDED, Approval
 from control_plane.clock import utc_now
@@ -23,12 +25,17 @@ from protocol.approval import ApprovalState, Trigger
 from protocol.commands import FORGOTTEN, STOPPED, ExecutionOutcome
 from protocol.events import LiveProgress
 from protocol.grant import GRANT_SECONDS
+from protocol.objects import ObjectRef
 from protocol.text import one_line
 
 log = structlog.get_logger(__name__)
 
 ANSWER_WAIT_S = 60.0
 """How long a runner that was lost may stay silent before nobody can tell."""
+
+
+LOOK_WITHIN_S = 5.0
+"""What the look whether it still fails may take before the plan runs without it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class ActionStep:
     answer_wait_s: float = ANSWER_WAIT_S
     ask_every_s: float = ASK_EVERY_S
     check_every_s: float = CHECK_EVERY_S
+    look_within_s: float = LOOK_WITHIN_S
+    calm: timedelta = CALM
 
     async def run(self, approval_id: str) -> None:
         """Idempotent. Never raises but for cancellation of the task; what could not be finished is taken up by the sweep."""
@@ -56,11 +65,18 @@ class ActionStep:
             structlog.contextvars.unbind_contextvars("approval")
 
     async def _first(self, approval: Approval) -> Approval:
-        cluster = await self.plane.fleet.get(approval.cluster)
-        reason = why_not(approval, people=await self._people(approval), cluster=cluster, now=self.now())
-        if reason:
-            return await self._move(approval, Trigger.RECHECK_FAILED, f"It was not run: {reason}.")
+        reason = await self._why_not(approval)
+        about = () if reason else await self._to_heal(approval)
+        if about:
+            well = await self._healed(approval, about)
+            approval = await self.plane.approvals.get(approval.id)
+            if approval.state is not ApprovalState.APPROVED:
+                return approval
+            # The look took time: a kill switch, a freeze, a role taken away in it count all the same.
+            reason = await self._why_not(approval) or well
         try:
+            if reason:
+                return await self._move(approval, Trigger.RECHECK_FAILED, f"It was not run: {reason}.")
             approval = await self.plane.approvals.move(approval.id, Trigger.START, from_version=approval.version)
         except Conflict as error:
             log.info("the action does not start", approval=approval.id, why=error.message)
@@ -153,6 +169,32 @@ class ActionStep:
         seen = await self._cluster(approval).check(self._started(approval))
         now = f" Seen now: {seen.message}" if seen else ""
         return f"Whether it ran is not known: {why}{now}"
+
+    async def _why_not(self, approval: Approval) -> str:
+        cluster = await self.plane.fleet.get(approval.cluster)
+        return why_not(approval, people=await self._people(approval), cluster=cluster, now=self.now())
+
+    async def _to_heal(self, approval: Approval) -> tuple[ObjectRef, ...]:
+        if not approval.case_code or approval.turn is None:
+            return ()
+        return to_heal(approval, await self.plane.conversations.turn_log(approval.turn))
+
+    async def _healed(self, approval: Approval, about: Sequence[ObjectRef]) -> str:
+        """Why there is nothing left to heal; "" when there may be, or nobody can tell. Only when all of it is well."""
+        await self._progress(approval, "looking whether it still fails")
+        within_s = min(self.look_within_s, max(0.0, (approval.expires_at - self.now()).total_seconds()))
+        cluster = self._cluster(approval)
+        looks = await asyncio.gather(*(cluster.diagnose(one, within_s=within_s) for one in about))
+        if None in looks:
+            log.warning("whether it still fails could not be seen; the plan runs", approval=approval.id)
+            await self._progress(approval, "whether it still fails can't be seen; the approved plan runs")
+            return ""
+        now = self.now()
+        said = [
+            healed(one, found, proposed_at=approval.created_at, now=now, calm=self.calm)
+            for one, found in zip(about, looks, strict=True)
+        ]
+        return said[-1] if all(said) else ""
 
     async def _people(self, approval: Approval) -> dict[str, Principal | None]:
         accounts = {approval.requester, *(decision.by for decision in approval.decisions)}

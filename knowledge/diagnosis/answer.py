@@ -11,6 +11,7 @@ from knowledge.diagnosis.pods import is_ready
 from knowledge.diagnosis.ranking import Root
 from knowledge.diagnosis.resolve import Resolved
 from knowledge.diagnosis.scope import WORKLOADS, Scope
+from knowledge.diagnosis.steady import steady_since
 from knowledge.diagnosis.view import Key
 from protocol.commands import Diagnose
 from protocol.diagnosis import Change, Diagnosis, Finding, RootCause
@@ -46,6 +47,7 @@ def compose(
         root_causes=tuple(_root_cause(root) for root in shown),
         symptoms=tuple(_finding(hit) for hit in symptoms[:MAX_SYMPTOMS]),
         healthy=healthy,
+        steady_since=steady_since(context, scope) if healthy else None,
         changes=_changes(context, scope, shown),
         checked=_checked(context, scope) if not asked.unknown else (),
         limits=tuple(dict.fromkeys(limits)),

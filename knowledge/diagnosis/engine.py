@@ -37,7 +37,8 @@ def diagnose(view: ClusterView, request: Diagnose, *, rules: Sequence[Rule] = RU
     hits, failed = run_rules(context, scope, rules)
     limits += failed
     roots = find_roots(context, hits, request.weights)
-    return compose(context, request, asked, scope, roots, limits)
+    found = compose(context, request, asked, scope, roots, limits)
+    return found.model_copy(update={"steady_since": None}) if failed else found
 
 
 def find_targets(view: ClusterView, request: Diagnose) -> Resolved:

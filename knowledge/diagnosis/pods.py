@@ -44,6 +44,11 @@ class Container:
         return sub(self.status, "lastState", "terminated"), f"{self.path}.lastState.terminated"
 
     @property
+    def ended_at(self) -> datetime | None:
+        """When it ended last; None when it never did, or when that is not told."""
+        return time_at(self.ended[0], "finishedAt")
+
+    @property
     def running_since(self) -> datetime | None:
         return time_at(self.status, "state", "running", "startedAt")
 
@@ -62,8 +67,7 @@ class Container:
             return False
         if self.waiting_reason == "CrashLoopBackOff":
             return True
-        finished = time_at(ended, "finishedAt")
-        return finished is not None and now - finished <= RECENT
+        return self.ended_at is not None and now - self.ended_at <= RECENT
 
 
 def containers(key: Key, pod: Obj) -> Iterator[Container]:

@@ -67,6 +67,9 @@ async def run_diagnosis(command: Diagnose, ask: Ask, cache: LiveCache, prometheu
             # More pods in trouble than logs are read for: a second look would go on with those, not with what they name.
             break
     found = await asyncio.to_thread(diagnose, view, command)
+    if cache.state != "warm":
+        # It may have been well since in what was seen last, and be down by now.
+        found = found.model_copy(update={"steady_since": None})
     charts = [chart.model_dump(mode="json") for chart in charts_of(view, found)]
     told = {"diagnosis": found.model_dump(mode="json"), "charts": charts}
     data, redacted = await asyncio.to_thread(safe_tree, told)
