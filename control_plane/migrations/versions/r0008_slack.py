@@ -113,7 +113,6 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
-        postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_table(
         "slack_posts",
