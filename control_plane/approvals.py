@@ -1,5 +1,6 @@
 """Approvals: the record, the state machine by compare-and-set, the sweep. Two views show it; nobody else keeps it."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, or_, select
@@ -15,6 +16,7 @@ from control_plane.principals import Principal
 from control_plane.proposals import open_approval, sound
 from control_plane.reach import reaches
 from control_plane.settings import Settings
+from control_plane.showings import CardDoor, Showings
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.conversations import LogEntryRow, TurnRow
 from control_plane.transitions import By
@@ -42,6 +44,7 @@ class Approvals:
         self._guard = guard
         self._settings = settings
         self._clock = clock
+        self._showings = Showings(database, clock=clock)
 
     async def open(
         self,
@@ -110,6 +113,12 @@ class Approvals:
                     break
             await rows.close()
             return await records_of(session, seen, self._settings, self._clock())
+
+    async def shown(self, cards: Iterable[Approval], principal: Principal, *, door: CardDoor, source: str = "") -> None:
+        """These cards, each with its plan, are handed to this account by this door; `source` is where to (an address, a
+        channel). The audit gets one row an approval, account and plan, ever; asking again costs nothing, or one read. What the
+        principal may not see is not noted. Never raises for a database that is away: then the next showing is noted."""
+        await self._showings.note(cards, principal, door=door, source=source)
 
     async def decide(self, approval: str, decision: Decision, principal: Principal) -> Approval:
         """One person's word, weighed with their role as it stands now. Raises Forbidden with protocol.approval.Refusal's

@@ -1,6 +1,7 @@
 """Approvals over REST: read, decide about exactly the plan that was shown, withdraw, ask again. One at a time: there is no
 call that decides about two."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -51,12 +52,12 @@ async def list_approvals(
     found = await plane.approvals.list(
         me.principal, states=tuple(state) if state else None, conversation=conversation, limit=limit
     )
-    return listing("approvals", [shown(a, me, reader) for a in found])
+    return listing("approvals", await shown(plane, me, found, reader))
 
 
 @router.get("/{approval}")
 async def get_approval(approval: ApprovalId, me: Me, plane: Plane, reader: Reader) -> View:
-    return shown(await plane.approvals.get(approval, me.principal), me, reader)
+    return await card(plane, me, await plane.approvals.get(approval, me.principal), reader)
 
 
 @router.post("/{approval}/decide")
@@ -64,7 +65,7 @@ async def decide(approval: ApprovalId, body: Verdict, me: Me, plane: Plane, stre
     """One person's word about one plan. 403 with the reason where it does not count, 409 where somebody was faster."""
     decided = await decide_as(plane, me, approval, body)
     streams.nudge()
-    return shown(decided, me, reader)
+    return await card(plane, me, decided, reader)
 
 
 @router.post("/{approval}/withdraw")
@@ -72,7 +73,7 @@ async def withdraw(approval: ApprovalId, body: Withdrawal, me: Me, plane: Plane,
     await plane.approvals.get(approval, me.principal)
     withdrawn = await plane.approvals.withdraw(approval, me.principal, body.reason)
     streams.nudge()
-    return shown(withdrawn, me, reader)
+    return await card(plane, me, withdrawn, reader)
 
 
 async def decide_as(plane: ControlPlane, me: Caller, approval: str, body: Verdict) -> Approval:
@@ -93,7 +94,18 @@ async def decide_as(plane: ControlPlane, me: Caller, approval: str, body: Verdic
     return await plane.approvals.decide(approval, decision, me.principal)
 
 
-def shown(approval: Approval, me: Caller, reader: Language = "en") -> View:
-    """A bearer token is never a fresh sign-in, whatever the account did elsewhere."""
+async def card(plane: ControlPlane, me: Caller, approval: Approval, reader: Language = "en") -> View:
+    """What this person is given of it; the audit has that they were."""
+    return (await shown(plane, me, [approval], reader))[0]
+
+
+async def shown(plane: ControlPlane, me: Caller, approvals: Sequence[Approval], reader: Language = "en") -> list[View]:
+    """Cards as they are handed out, by the one way there is for an answer or a page: noted first."""
+    await plane.approvals.shown(approvals, me.principal, door=me.door, source=me.address)
+    return [seen_by(approval, me, reader) for approval in approvals]
+
+
+def seen_by(approval: Approval, me: Caller, reader: Language = "en") -> View:
+    """Only to look into. A bearer token is never a fresh sign-in, whatever the account did elsewhere."""
     principal = me.principal if me.by_cookie else me.principal.model_copy(update={"fresh_sign_in": False})
     return approval_view(approval, principal, utc_now(), language=reader)

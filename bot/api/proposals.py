@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from bot.api.access import Caller, Me, Plane
-from bot.api.approvals import ApprovalId, shown
+from bot.api.approvals import ApprovalId, card, seen_by
 from bot.api.commands import kubectl_call, run_read
 from bot.api.language import Reader
 from bot.api.stream import StreamsOf
@@ -59,7 +59,7 @@ async def propose(body: Proposal, me: Me, plane: Plane, streams: StreamsOf, read
     )
     streams.nudge()
     response.headers["Location"] = f"/api/v1/approvals/{approval.id}"
-    return shown(approval, me, reader)
+    return await card(plane, me, approval, reader)
 
 
 @router.post("/again/{approval}", status_code=201)
@@ -71,13 +71,13 @@ async def propose_again(
     opened = await ask_again(plane, me, approval)
     streams.nudge()
     response.headers["Location"] = f"/api/v1/approvals/{opened.id}"
-    return shown(opened, me, reader)
+    return await card(plane, me, opened, reader)
 
 
 async def ask_again(plane: ControlPlane, me: Caller, approval: str) -> Approval:
     """Raises Conflict for one that is still open or that healed what it was meant for."""
     before = await plane.approvals.get(approval, me.principal)
-    if not shown(before, me)["you"]["may_ask_again"]:
+    if not seen_by(before, me)["you"]["may_ask_again"]:
         raise Conflict(f"this approval is {before.state}; only one that expired, was cancelled or failed is asked for again")
     cluster = await plane.fleet.get(before.cluster, me.principal)
     action = before.plan.body.action

@@ -21,7 +21,8 @@ from bot.api.cursors import encode, parse
 from bot.api.language import Reader
 from bot.api.live import Hub
 from bot.api.noted import Noted
-from bot.api.views import View, conversation_view, entry_view, live_view
+from bot.api.views import conversation_view, entry_view, live_view
+from control_plane.approvals import Approval
 from control_plane.clock import utc_now
 from control_plane.errors import NotFound, NotSignedIn, ServiceError
 from control_plane.services import ControlPlane
@@ -290,9 +291,12 @@ class _Stream:
                 self._settle_text(conversation, entry)
                 yield self._event("log", entry_view(entry, preview=True, language=self._reader))
         for approval in touched:
-            view = await self._approval(approval)
-            if view is not None:
-                yield self._event("approval", view)
+            found = await self._approval(approval)
+            if found is not None:
+                me = self._me.principal
+                yield self._event("approval", approval_view(found, me, utc_now(), language=self._reader))
+                # Asked for the next one: the connection has taken this.
+                await self._plane.approvals.shown([found], me, door=self._me.door, source=self._me.address)
 
     def _settle_text(self, conversation: str, entry: LogEntry) -> None:
         match entry:
@@ -303,12 +307,11 @@ class _Stream:
             case _:
                 pass
 
-    async def _approval(self, approval: str) -> View | None:
+    async def _approval(self, approval: str) -> Approval | None:
         try:
-            found = await self._plane.approvals.get(approval, self._me.principal)
+            return await self._plane.approvals.get(approval, self._me.principal)
         except NotFound:
             return None
-        return approval_view(found, self._me.principal, utc_now(), language=self._reader)
 
     async def _lists(self) -> AsyncIterator[ServerSentEvent]:
         self._lists_due = False

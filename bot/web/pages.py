@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bot.api.access import Caller, authenticate, plane_of
-from bot.api.approvals import Verdict, decide_as, shown
+from bot.api.approvals import Verdict, card, decide_as, seen_by, shown
 from bot.api.cards import notification_view
 from bot.api.conversations import NewConversation, Question, ask_in, cancel_open_turns, open_conversation
 from bot.api.language import language_of, language_of_reader
@@ -20,6 +20,7 @@ from bot.web.assets import asset, build
 from bot.web.forms import meant
 from bot.web.render import page
 from bot.web.thread import turns_of
+from control_plane.approvals import Approval
 from control_plane.errors import NotFound
 from control_plane.services import ControlPlane
 from protocol.approval import ApprovalState
@@ -98,17 +99,16 @@ async def stop(request: Request, conversation: Id, csrf: Text = "") -> Response:
 @router.get("/approvals")
 async def inbox(request: Request) -> Response:
     who = await authenticate(request)
-    found = await plane_of(request).approvals.list(who.principal, limit=100)
+    plane = plane_of(request)
+    found = await plane.approvals.list(who.principal, limit=100)
     language = language_of_reader(request)
-    views = [shown(a, who, language) for a in found]
-    waiting = [v for v in views if v["state"] == ApprovalState.PENDING]
     return await _with_frame(
         request,
         who,
         "approvals.html",
         page="approvals",
-        waiting=waiting,
-        others=[v for v in views if v["state"] != ApprovalState.PENDING],
+        waiting=await shown(plane, who, [a for a in found if a.state is ApprovalState.PENDING], language),
+        others=[seen_by(a, who, language) for a in found if a.state is not ApprovalState.PENDING],
         single=None,
     )
 
@@ -132,7 +132,7 @@ async def approval_page(request: Request, approval: Id) -> Response:
     who = await authenticate(request)
     plane = plane_of(request)
     found = await plane.approvals.get(approval, who.principal)
-    view = shown(found, who, language_of_reader(request))
+    view = await card(plane, who, found, language_of_reader(request))
     return await _with_frame(request, who, "approvals.html", page="approval", waiting=[], others=[], single=view)
 
 
@@ -199,13 +199,13 @@ async def _chat(request: Request, who: Caller, *, conversation: View | None, cho
 
 
 async def _approvals_of(plane: ControlPlane, who: Caller, turns: list[View], language: Language) -> dict[str, View]:
-    views: dict[str, View] = {}
+    found: list[Approval] = []
     for approval in [a for turn in turns for a in turn["approvals"]]:
         try:
-            views[approval] = shown(await plane.approvals.get(approval, who.principal), who, language)
+            found.append(await plane.approvals.get(approval, who.principal))
         except NotFound:
             continue
-    return views
+    return {str(view["id"]): view for view in await shown(plane, who, found, language)}
 
 
 async def _with_frame(request: Request, who: Caller, template: str, **values: Any) -> Response:
