@@ -8,7 +8,7 @@ somebody's transaction take the `Session`.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from sqlalchemy import Connection, event
@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from control_plane import sqlite_connection
 from control_plane.errors import Unavailable
 from control_plane.wakeups import Wakeups
 
@@ -159,14 +160,19 @@ def _open(url: str, dialect: str) -> AsyncEngine:
             pool_timeout=10,
             pool_reset_on_return=_RESET,
         )
-    engine = create_async_engine(url, pool_size=_POOL_SIZE, max_overflow=_POOL_SIZE, pool_reset_on_return=_RESET)
+    engine = create_async_engine(
+        url,
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_SIZE,
+        pool_reset_on_return=_RESET,
+        connect_args={"async_creator_fn": sqlite_connection.Connection},
+    )
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
 def _set_up_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
     for pragma in (
         "journal_mode=WAL",
@@ -182,4 +188,5 @@ def _set_up_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     """A writer takes the write lock at once: a read that turns into a write later can't be retried by SQLite."""
     writer = connection.get_execution_options().get("opsthread_writer", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+    driver = cast(sqlite_connection.Connection, connection.connection.driver_connection)
+    driver.begin_with("BEGIN IMMEDIATE" if writer else "BEGIN")
