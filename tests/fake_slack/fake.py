@@ -1,0 +1,184 @@
+"""The whole fake: a world, its web server on a free port, and the hands of people and tests."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from aiohttp import web
+
+from tests.fake_slack.calls import Call
+from tests.fake_slack.clock import Clock, StillClock
+from tests.fake_slack.courier import Courier
+from tests.fake_slack.deliveries import Delivery
+from tests.fake_slack.people import People
+from tests.fake_slack.records import App, Channel, Message, Team, Token, User
+from tests.fake_slack.sockets import Sockets
+from tests.fake_slack.web_api import WebApi
+from tests.fake_slack.world import World
+
+Found = TypeVar("Found")
+
+SCOPES = frozenset(
+    {
+        "app_mentions:read",
+        "assistant:write",
+        "channels:history",
+        "channels:join",
+        "channels:read",
+        "chat:write",
+        "commands",
+        "files:read",
+        "files:write",
+        "groups:history",
+        "groups:read",
+        "im:history",
+        "im:read",
+        "im:write",
+        "reactions:write",
+        "team:read",
+        "usergroups:read",
+        "users:read",
+        "users:read.email",
+    }
+)
+EVENTS = frozenset(
+    {
+        "app_mention",
+        "message.im",
+        "assistant_thread_started",
+        "assistant_thread_context_changed",
+        "app_home_opened",
+        "tokens_revoked",
+        "app_uninstalled",
+    }
+)
+
+
+class FakeSlack(People):
+    """A Slack for tests. `async with FakeSlack() as slack:`; the package's docstring shows what it can do."""
+
+    def __init__(self, clock: Clock | None = None, seed: int = 0) -> None:
+        self.clock: Clock = clock or StillClock()
+        app = App("A0FAKE00001", "1000.2000", "client-secret", "signing-secret", "/opsthread", set(EVENTS))
+        self.world = World(app, self.clock, seed)
+        self.sockets = Sockets(self.world)
+        self.courier = Courier(self.world, self.sockets)
+        self.web_api = WebApi(self.world)
+        super().__init__(self.world, self.courier)
+        self._runner: web.AppRunner | None = None
+        self.app_token = "xapp-1-A0FAKE00001-1000-fake"
+        self.world.tokens[self.app_token] = Token(self.app_token, "app", "", "", "", {"connections:write"})
+        self.team = self.add_team("Payments", "payments")
+        self.bot = self.install(self.team.id)
+
+    async def __aenter__(self) -> Self:
+        server = web.Application(client_max_size=64 * 1024 * 1024)
+        server.router.add_route("*", "/api/{method}", self.web_api.serve)
+        server.router.add_get("/link", self.sockets.serve)
+        self._runner = web.AppRunner(server, shutdown_timeout=0.1, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.world.base = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.courier.close()
+        for connection in list(self.sockets.open):
+            await connection.ws.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """Give `url + "/api/"` to the client as its base_url."""
+        return self.world.base
+
+    @property
+    def bot_token(self) -> str:
+        return self.bot.value
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call of the Web API so far."""
+        return self.web_api.calls
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        return self.courier.deliveries
+
+    def calls_of(self, method: str) -> list[Call]:
+        return [one for one in self.calls if one.method == method]
+
+    def thread(self, channel: str, ts: str) -> list[Message]:
+        """The messages of a thread that are still there, its root first."""
+        return self.world.thread(channel, ts)
+
+    def message(self, channel: str, ts: str) -> Message:
+        return self.world.messages[(channel, ts)]
+
+    async def until(self, look: Callable[[], Found | None], what: str, timeout_s: float = 20) -> Found:
+        """Wait until `look` gives something true; it is asked after each change in this Slack, never by the clock."""
+        return await self.world.until(look, what, timeout_s)
+
+    async def connected(self, connections: int = 1) -> None:
+        """Wait until so many socket mode connections are open."""
+        await self.until(lambda: len(self.sockets.open) >= connections, f"{connections} socket mode connections")
+
+    def add_team(self, name: str, domain: str) -> Team:
+        team = Team(self.world.new_id("T"), name, domain)
+        self.world.teams[team.id] = team
+        return team
+
+    def add_user(
+        self,
+        name: str,
+        *,
+        email: str = "",
+        team: Team | None = None,
+        is_admin: bool = False,
+        is_restricted: bool = False,
+        is_ultra_restricted: bool = False,
+        is_bot: bool = False,
+        deleted: bool = False,
+    ) -> User:
+        """A person of our workspace, or of another team: then external, met in shared channels only."""
+        home = team or self.team
+        person = User(self.world.new_id("U"), home.id, name, name.title(), email or f"{name}@{home.domain}.example")
+        person.is_admin, person.is_bot, person.deleted = is_admin, is_bot, deleted
+        person.is_restricted, person.is_ultra_restricted = is_restricted or is_ultra_restricted, is_ultra_restricted
+        self.world.users[person.id] = person
+        return person
+
+    def add_channel(
+        self,
+        name: str,
+        *members: User,
+        with_bot: bool = True,
+        team: Team | None = None,
+        is_private: bool = False,
+        is_archived: bool = False,
+    ) -> Channel:
+        """A channel with these people and the bot. With people of another team in it, it is a shared one."""
+        home = team or self.team
+        ids = {one.id for one in members} | ({self.bot_of(home.id).user_id} if with_bot else set[str]())
+        made = Channel(self.world.new_id("C"), home.id, name, ids, is_private=is_private, is_archived=is_archived)
+        made.shared_with = sorted({one.team_id for one in members} - {home.id})
+        made.is_ext_shared = bool(made.shared_with)
+        self.world.channels[made.id] = made
+        return made
+
+    def bot_of(self, team_id: str) -> Token:
+        """The bot's token in a workspace where the app is installed."""
+        return next(one for one in self.world.tokens.values() if one.kind == "bot" and one.team_id == team_id)
+
+    def install(self, team_id: str, scopes: frozenset[str] = SCOPES) -> Token:
+        """Install the app in a workspace: a bot user and its token."""
+        bot_id = self.world.new_id("B")
+        bot = User(self.world.new_id("U"), team_id, "opsthread", "Opsthread", is_bot=True, bot_id=bot_id)
+        self.world.users[bot.id] = bot
+        token = Token(f"xoxb-{team_id}-{bot.id}-fake", "bot", team_id, bot.id, bot_id, set(scopes))
+        self.world.tokens[token.value] = token
+        return token
