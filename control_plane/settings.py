@@ -149,6 +149,20 @@ class Settings(BaseSettings):
     concurrent_turns: int = 16
     embeddings_model: str = ""
     """Model name at the OpenAI-compatible endpoint; local vectors when empty."""
+
+    slack_mode: Literal["", "socket", "http"] = ""
+    """How Slack's events come in. "": by socket when both tokens are there, else Slack is off."""
+    slack_bot_token: SecretStr | None = None
+    slack_bot_token_file: Path | None = None
+    """xoxb-…: of the app as it is installed in the workspace."""
+    slack_app_token: SecretStr | None = None
+    slack_app_token_file: Path | None = None
+    """xapp-…: of the app itself, for socket mode."""
+    slack_signing_secret: SecretStr | None = None
+    slack_signing_secret_file: Path | None = None
+    """For HTTP: what Slack signs its requests with."""
+    slack_api_url: str = "https://slack.com/api/"
+    """Where Slack's Web API is: another one for a proxy in between, and for tests."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
@@ -184,6 +198,22 @@ class Settings(BaseSettings):
     def api_key(self) -> str | None:
         """The model's key, from the file when one is named. None means: work without a language model."""
         return _secret(self.openai_api_key, self.openai_api_key_file)
+
+    def slack_bot(self) -> str | None:
+        """The bot's token, from the file when one is named. Raises OSError when it can't be read."""
+        return _secret(self.slack_bot_token, self.slack_bot_token_file)
+
+    def slack_app(self) -> str | None:
+        """As `slack_bot`, the app's own."""
+        return _secret(self.slack_app_token, self.slack_app_token_file)
+
+    def slack_secret(self) -> str | None:
+        """As `slack_bot`, the signing secret."""
+        return _secret(self.slack_signing_secret, self.slack_signing_secret_file)
+
+    def slack_in_use(self) -> Literal["", "socket", "http"]:
+        """How Slack reaches us: as configured, else by socket when both tokens are there. Raises OSError."""
+        return self.slack_mode or ("socket" if self.slack_bot() and self.slack_app() else "")
 
     def fallback_key(self) -> str | None:
         """The fallback's own key, or the model's where it has no endpoint of its own."""
