@@ -264,6 +264,10 @@ class Stand:
     plane: Plane
     values: dict[str, Any]
 
+    async def replicas(self, name: str) -> str:
+        """What the Deployment in shop asks for."""
+        return (await self.plane.kubectl(f"get deploy {name} -n shop -o jsonpath={{.spec.replicas}}")).text.strip()
+
 
 @contextlib.asynccontextmanager
 async def stand(folder: Path, *scenarios: str, speed: float = 4, **more: Any) -> AsyncGenerator[Stand]:

@@ -1,26 +1,22 @@
 """The metrics client against a real Prometheus and a real VictoriaMetrics, straight and through a door that asks for proof."""
 
 import asyncio
-import contextlib
 import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
 from protocol.commands import CommandStatus, PromQuery, ScopeLimit
-from runner.commands.answer import Answer, Refusal
+from runner.commands.answer import Refusal
 from runner.commands.prometheus import MAX_POINTS, MAX_RANGES, query
-from runner.config import RunnerConfig
 from runner.kube.access import Access
 from runner.kube.client import KubeClient
 from runner.metrics.client import NOT_CONFIGURED, Prometheus
+from tests.integration.metrics_asking import EVERYTHING, MEMORY, api_server, ask, config, port_of, refusal, service
 from tests.integration.metrics_servers import (
     NOW,
     PASSWORD,
@@ -38,9 +34,6 @@ from tests.integration.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MEMORY = "container_memory_working_set_bytes"
-EVERYTHING = ScopeLimit()
-
 
 @dataclass
 class Here:
@@ -55,26 +48,6 @@ async def here(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Here]
     keys = make_keys(folder / "keys")
     async with servers(folder) as running, door(running.prometheus, keys.server()) as standing:
         yield Here(running, standing, keys)
-
-
-def config(url: str | None, **more: Any) -> RunnerConfig:
-    return RunnerConfig(prometheus_url=url, **more)
-
-
-async def ask(settings: RunnerConfig, expr: str, hours: float = 0, scope: ScopeLimit = EVERYTHING, **more: Any) -> Answer:
-    async with Prometheus(settings) as client:
-        start = NOW - timedelta(hours=hours) if hours else None
-        return await query(PromQuery(expr=expr, start=start, end=NOW, **more), client, scope, NOW, 20)
-
-
-async def refusal(settings: RunnerConfig, expr: str = "1", timeout_s: float = 20) -> Refusal:
-    async with Prometheus(settings) as client:
-        with pytest.raises(Refusal) as caught:
-            await query(PromQuery(expr=expr), client, EVERYTHING, NOW, timeout_s)
-        return caught.value
-
-
-# Both servers
 
 
 @pytest.mark.parametrize("which", ["prometheus", "victoria"])
@@ -300,15 +273,6 @@ async def test_missing_exporters_are_told(here: Here) -> None:
     assert [limit.split(":")[0] for limit in status.limits] == ["no series of node-exporter"]
 
 
-def service(name: str, namespace: str, port: int, **spec: Any) -> dict[str, Any]:
-    fields = {"type": "ClusterIP", "clusterIP": "127.0.0.1", "selector": {"app": "x"}, "ports": [{"name": "web", "port": port}]}
-    return {"kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": fields | spec}
-
-
-def port_of(url: str) -> int:
-    return int(url.rsplit(":", 1)[1])
-
-
 async def test_a_service_of_the_cluster_is_found_and_asked_without_credentials(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -379,30 +343,6 @@ async def test_without_the_right_to_the_proxy_it_says_so(monkeypatch: pytest.Mon
         assert (status.how, status.answers) == ("off", False)
         assert "forbidden" in status.error
         assert not client.configured
-
-
-@contextlib.asynccontextmanager
-async def api_server(behind: str, asked: list[tuple[str, str]]) -> AsyncGenerator[str]:
-    """The part of an API server that passes requests on to a Service; without `behind`, one that does not let us."""
-
-    async def serve(request: web.Request) -> web.Response:
-        asked.append((request.path, request.headers.get("Authorization", "")))
-        if not behind:
-            body = {"kind": "Status", "status": "Failure", "reason": "Forbidden", "message": "services is forbidden"}
-            return web.json_response(body, status=403)
-        url = f"{behind}{request.path.split('/proxy', 1)[1]}"
-        async with aiohttp.ClientSession() as session, session.get(url, params=request.query) as answer:
-            return web.Response(body=await answer.read(), status=answer.status, content_type=answer.content_type)
-
-    app = web.Application()
-    app.router.add_get("/{rest:.*}", serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 async def test_nothing_configured_is_said_with_the_setting(here: Here) -> None:

@@ -16,9 +16,9 @@ from runner.kube.access import load_access
 from runner.kube.client import KubeClient
 from runner.metrics.client import MetricsStatus
 from runner.metrics.dialect import MEMORY, missing
+from tests.integration.doctor_rows import row
 from tests.integration.metrics_servers import Keys, make_keys
 from tests.integration.runner_rig import stand
-from tests.integration.test_doctor import row
 
 
 @pytest.fixture(scope="module")

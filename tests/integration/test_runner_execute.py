@@ -1,9 +1,7 @@
-"""Plans and grants against the practice cluster: what runs once, what never runs, and what nobody can tell."""
+"""Plans and grants against the practice cluster: what runs, what is undone, and what never runs."""
 
 import asyncio
-import contextlib
 import json
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,7 @@ import aiohttp
 import pytest
 
 from protocol import subjects
-from protocol.commands import CheckPlan, CommandRequest, CommandStatus, Execute, GrantStatus, PreparePlan
-from protocol.grant import SignedGrant
+from protocol.commands import CheckPlan, CommandRequest, CommandStatus, Execute, PreparePlan
 from protocol.ids import new_id
 from protocol.objects import ObjectRef
 from protocol.remediation import (
@@ -22,7 +19,6 @@ from protocol.remediation import (
     DeletePod,
     DrainNode,
     PatchConfigMap,
-    Plan,
     Remediation,
     RestartWorkload,
     Risk,
@@ -39,7 +35,6 @@ from tests.integration.runner_rig import (
     Stand,
     empty_stand,
     free_port,
-    runner_process,
     running_runner,
     stand,
     until,
@@ -66,10 +61,6 @@ async def healed(plane: Plane, action: Remediation, within_s: float = 60) -> str
             return seen.outcome
         last = seen.message
     raise AssertionError(f"no answer within {within_s} s, last: {last}")
-
-
-async def replicas(here: Stand, name: str) -> str:
-    return (await here.plane.kubectl(f"get deploy {name} -n shop -o jsonpath={{.spec.replicas}}")).text.strip()
 
 
 async def patched(here: Stand, path: str, change: dict[str, Any]) -> None:
@@ -103,13 +94,13 @@ async def test_a_rollback_heals_payments_and_names_its_revision(tmp_path: Path) 
 async def test_the_undo_brings_back_what_was(tmp_path: Path) -> None:
     async with stand(tmp_path) as here:
         plan = await here.plane.plan(SCALE_CATALOG)
-        before = await replicas(here, "catalog")
+        before = await here.replicas("catalog")
         authority = f"approval:{new_id()}"
         assert (await here.plane.execute(plan, here.plane.grant(plan, authority=authority))).execution().outcome == "applied"
-        assert await replicas(here, "catalog") == "3"
+        assert await here.replicas("catalog") == "3"
         undo = here.plane.grant(plan, authority=authority, purpose="undo")
         assert (await here.plane.execute(plan, undo)).execution().outcome == "applied"
-        assert await replicas(here, "catalog") == before
+        assert await here.replicas("catalog") == before
 
 
 async def test_an_undo_of_what_somebody_changed_since_is_refused(tmp_path: Path) -> None:
@@ -119,7 +110,7 @@ async def test_an_undo_of_what_somebody_changed_since_is_refused(tmp_path: Path)
         await here.plane.execute(await here.plane.plan(ScaleWorkload(target=SCALE_CATALOG.target, replicas=4)))
         refused = await here.plane.execute(plan, here.plane.grant(plan, purpose="undo"))
         assert refused.execution().code == "object_changed"
-        assert await replicas(here, "catalog") == "4"
+        assert await here.replicas("catalog") == "4"
 
 
 async def test_config_maps_are_patched_created_and_restored(tmp_path: Path) -> None:
@@ -288,7 +279,7 @@ async def test_a_grant_for_one_plan_does_not_run_another(tmp_path: Path) -> None
         other = plan.body.model_copy(update={"action": ScaleWorkload(target=SCALE_WEB.target, replicas=0)})
         refused = await here.plane.ask(Execute(body=other, grant=here.plane.grant(plan)))
         assert refused.execution().code == "other_plan"
-        assert await replicas(here, "web") == "2"
+        assert await here.replicas("web") == "2"
 
 
 async def test_an_object_that_changed_since_is_refused(tmp_path: Path) -> None:
@@ -297,7 +288,7 @@ async def test_an_object_that_changed_since_is_refused(tmp_path: Path) -> None:
         await here.plane.execute(await here.plane.plan(ScaleWorkload(target=SCALE_CATALOG.target, replicas=5)))
         refused = await here.plane.execute(plan)
         assert refused.execution().code == "object_changed"
-        assert await replicas(here, "catalog") == "5"
+        assert await here.replicas("catalog") == "5"
 
 
 async def test_a_clock_that_is_off_is_said_and_reads_go_on(tmp_path: Path) -> None:
@@ -312,82 +303,7 @@ async def test_a_clock_that_is_off_is_said_and_reads_go_on(tmp_path: Path) -> No
             async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/health/ready") as answer:
                 assert "mend it (NTP)" in (await answer.json())["cannot_write"]
             assert (await here.plane.execute(plan)).execution().code == "clock"
-            assert await replicas(here, "web") == "2"
-
-
-async def test_a_grant_works_once_even_after_a_restart(tmp_path: Path) -> None:
-    async with empty_stand(tmp_path) as here:
-        async with running_runner(here.plane, here.values):
-            plan = await here.plane.plan(SCALE_WEB)
-            grant = here.plane.grant(plan)
-            assert (await here.plane.execute(plan, grant)).execution().outcome == "applied"
-            assert (await here.plane.execute(plan, grant)).execution().code == "replay"
-        async with running_runner(here.plane, here.values):
-            assert (await here.plane.execute(plan, grant)).execution().code == "other_boot"
-            again = here.plane.grant(plan, authority=grant.grant.authority)
-            assert (await here.plane.execute(plan, again)).execution().code == "ran_already"
-            status = await here.plane.ask(GrantStatus(authority=grant.grant.authority))
-            assert status.execution().outcome == "applied"
-            never = await here.plane.ask(GrantStatus(authority="approval:" + "z" * 16))
-            assert never.execution().outcome == "never_seen"
-
-
-async def test_a_runner_killed_in_the_middle_of_a_write_says_unknown(tmp_path: Path) -> None:
-    async with empty_stand(tmp_path) as here:
-        async with runner_process(here.plane, here.values) as process:
-            plan = await here.plane.plan(SCALE_WEB)
-            grant = here.plane.grant(plan)
-            # The read before the write passes, the write itself hangs.
-            await here.cluster.fault("deployments/web", delay=0)
-            await here.cluster.fault("deployments/web", delay=20)
-            await here.plane.start(_request(plan, grant))
-            await _until_started(here)
-            process.kill()
-            await process.wait()
-        async with running_runner(here.plane, here.values):
-            status = await here.plane.ask(GrantStatus(authority=grant.grant.authority))
-            assert status.execution().outcome == "unknown"
-            refused = await here.plane.execute(plan, here.plane.grant(plan, authority=grant.grant.authority))
-            assert refused.execution().code == "ran_already"
-
-
-async def test_a_runner_killed_between_its_write_and_its_answer_tells_the_next_start(tmp_path: Path) -> None:
-    """The journal is on the disk before the answer leaves: the true outcome, and no second write."""
-    async with empty_stand(tmp_path) as here:
-        async with runner_process(here.plane, here.values) as process:
-            plan = await here.plane.plan(SCALE_CATALOG)
-            grant = here.plane.grant(plan)
-            await here.cluster.fault("deployments/catalog", delay=0)
-            await here.cluster.fault("deployments/catalog", delay=1)
-            await here.plane.start(_request(plan, grant))
-            await _until_started(here)
-            await here.bus.stop()  # the answer has nowhere to go
-            await until(lambda: _states(here) == {"applied"}, "it is written down")
-            process.kill()
-            await process.wait()
-        await here.bus.start()
-        async with running_runner(here.plane, here.values):
-            status = await here.plane.ask(GrantStatus(authority=grant.grant.authority))
-            assert status.execution().outcome == "applied"
-            assert await replicas(here, "catalog") == "3"
-            again = await here.plane.execute(plan, here.plane.grant(plan, authority=grant.grant.authority))
-            assert again.execution().code == "ran_already"
-
-
-def _request(plan: Plan, grant: SignedGrant) -> CommandRequest:
-    return CommandRequest(id=new_id(), command=Execute(body=plan.body, grant=grant), deadline_s=60)
-
-
-async def _until_started(here: Stand) -> None:
-    """The runner has written down that it is about to write."""
-    await until(lambda: "started" in _states(here), "the grant is marked as started")
-
-
-def _states(here: Stand) -> set[str]:
-    """Of all grants in the runner's memory."""
-    path = here.values["data_dir"] / "grants.db"
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        return {str(row[0]) for row in database.execute("SELECT state FROM used_grant")}
+            assert await here.replicas("web") == "2"
 
 
 SHOP_ALONE = "^/api/v1/namespaces/shop$"

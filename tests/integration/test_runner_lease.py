@@ -279,7 +279,7 @@ async def test_two_pods_one_sleeps_past_its_lease_and_does_not_execute(tmp_path:
 
             await stands_by(first)
             await until(lambda: any(beat.boot == here.plane.boot for beat in here.plane.beats), "it is warm", 30)
-            assert (await here.plane.kubectl("get deploy web -n shop -o jsonpath={.spec.replicas}")).text.strip() == "2"
+            assert await here.replicas("web") == "2"
             # What was granted to the sleeper's start runs nowhere else; what is granted to the new one does.
             stale = await here.plane.execute(late, here.plane.grant(late, boot=boot))
             assert stale.execution().code == "other_boot"
