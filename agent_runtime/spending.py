@@ -1,6 +1,10 @@
-"""The ledger of one turn: each call to a model is reserved before it is sent, kept as it is sent, and settled."""
+"""The ledger of one turn: each call to a model is reserved before it is sent, kept as it is sent, and settled.
+
+A call is settled with the reservation of the next one, when that follows at once; else beside the turn, while tools run.
+"""
 
 import asyncio
+import contextlib
 import hashlib
 import time
 
@@ -12,7 +16,7 @@ from agent_runtime.models.wire import tokens_of
 from control_plane.errors import ServiceError
 from control_plane.model_requests import packed
 from control_plane.services import ControlPlane
-from control_plane.spending import Sent, Spender, Used
+from control_plane.spending import Ended, OverBudget, Sent, Spender, Used
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +32,8 @@ SECONDS = Histogram(
 
 ANSWER_TOKENS = 1_000
 """Reserved for an answer besides the request's own; most are shorter."""
+TOGETHER_S = 0.02
+"""So long a call that has ended waits for the next one."""
 TIDY_EVERY_S = 600.0
 
 
@@ -38,12 +44,15 @@ class TurnLedger:
         self._plane = plane
         self._spender = spender
         self._upkeep = upkeep
+        self._ended: Ended | None = None
+        """Not settled yet."""
         self._settling: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
         self._begun: dict[str, tuple[str, float]] = {}
         """By call: its model, and when it was sent."""
 
     async def begin(self, spec: Spec, url: str, body: bytes) -> str:
-        await self.settled()
+        ended = await self._taken()
         tokens = tokens_of(len(body))
         sent = Sent(
             model=spec.name,
@@ -53,19 +62,44 @@ class TurnLedger:
             body=packed(body) if self._plane.model_requests.on else None,
         )
         money = spec.cost(tokens, ANSWER_TOKENS)
-        call = await self._plane.spending.begin(self._spender, sent, tokens=tokens + ANSWER_TOKENS, money=money)
+        try:
+            call = await self._plane.spending.begin(
+                self._spender, sent, tokens=tokens + ANSWER_TOKENS, money=money, after=ended
+            )
+        except OverBudget:
+            raise
+        except BaseException:
+            self._ended = ended  # it may be settled, or not: to settle it once more changes nothing
+            raise
         self._begun[call] = spec.name, time.monotonic()
         return call
 
     async def end(self, call: str, used: Used) -> None:
-        """Settles beside the turn; the next call waits for it, and so does the turn's end."""
+        """Settles with the next call, or beside the turn; the turn's end waits for it."""
         self._measure(call, used)
         await self.settled()
-        self._settling = asyncio.create_task(self._end(call, used), name=f"settle {call}")
+        self._ended = Ended(call, used)
+        self._hurry.clear()
+        self._settling = asyncio.create_task(self._settle(), name=f"settle {call}")
 
     async def settled(self) -> None:
+        self._hurry.set()
         if self._settling is not None:
             await asyncio.wait({self._settling})
+        await self._settle_now()
+
+    async def _taken(self) -> Ended | None:
+        """The last call, if it is still to be settled: whoever asks sees to it. One that is being settled is waited for."""
+        ended, self._ended = self._ended, None
+        self._hurry.set()
+        if self._settling is not None:
+            await asyncio.wait({self._settling})
+        return ended
+
+    async def _settle(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), TOGETHER_S)
+        await self._settle_now()
 
     def _measure(self, call: str, used: Used) -> None:
         model, began = self._begun.pop(call, ("", 0.0))
@@ -77,12 +111,16 @@ class TurnLedger:
         MONEY.labels(model).inc(used.money)
         SECONDS.labels(model).observe(time.monotonic() - began)
 
-    async def _end(self, call: str, used: Used) -> None:
+    async def _settle_now(self) -> None:
+        ended, self._ended = self._ended, None
+        if ended is None:
+            return
         try:
-            await self._plane.spending.end(call, used)
+            await self._plane.spending.end(ended.call, ended.used)
             await self._upkeep.now_and_then()
         except ServiceError as error:
-            log.warning("a model call could not be settled; its reservation is given back later", call=call, why=error.message)
+            why = error.message
+            log.warning("a model call could not be settled; its reservation is given back later", call=ended.call, why=why)
 
 
 class Upkeep:

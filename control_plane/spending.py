@@ -2,7 +2,8 @@
 
 Counters are rows, so that replicas share them: one statement adds a reservation to all four counters of a call (cluster and
 person, day and month) and gives what they hold then; where one is over its budget the transaction is rolled back. A call can
-so be over by what its answer is longer than was reserved, never by another call that ran beside it.
+so be over by what its answer is longer than was reserved, never by another call that ran beside it. The call before it can be
+settled in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -11,20 +12,19 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 
+from control_plane import spend_rows
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.errors import Invalid
 from control_plane.settings import Settings
-from control_plane.tables.models import BudgetRow, ModelCallRow, SpendTotalRow
+from control_plane.spend_rows import Change, Changes, Counter, Held, Kind, Period
+from control_plane.tables.models import BudgetRow, ModelCallRow
 from protocol.base import Value
 from protocol.ids import new_id
 from protocol.text import one_line
 
-Kind = Literal["cluster", "person"]
-Period = Literal["day", "month"]
 Unit = Literal["tokens", "money"]
 
 EVERYBODY = "*"
@@ -91,11 +91,11 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counter:
-    kind: Kind
-    subject: str
-    period: Period
-    span: str
+class Ended:
+    """A call that is over and not settled yet."""
+
+    call: str
+    used: Used
 
 
 class Spending:
@@ -112,19 +112,25 @@ class Spending:
         here = (at or self._clock()).astimezone(self._zone)
         return f"{here:%Y-%m-%d}", f"{here:%Y-%m}"
 
-    async def begin(self, who: Spender, sent: Sent, *, tokens: int, money: float) -> str:
-        """Reserve `tokens` and `money` and remember the request. The call's id. Raises OverBudget, with nothing reserved."""
+    async def begin(self, who: Spender, sent: Sent, *, tokens: int, money: float, after: Ended | None = None) -> str:
+        """Reserve `tokens` and `money` and remember the request. The call's id. Raises OverBudget, with nothing reserved.
+
+        The call `after` which this one comes is settled, also when this one is over its budget."""
         try:
-            return await self._begin(who, sent, tokens, micros_of(money))
+            return await self._begin(who, sent, tokens, micros_of(money), after)
         except OverBudget:
+            if after is not None:
+                await self.end(after.call, after.used)
             if not await self.forget_stale():
                 raise
-        return await self._begin(who, sent, tokens, micros_of(money))
+        return await self._begin(who, sent, tokens, micros_of(money), None)
 
     async def end(self, call: str, used: Used) -> None:
         """Settle. A call that has ended stays as it is."""
         async with self._db.transaction() as session:
-            await _settle(session, call, used, self._db.dialect)
+            changes = await _settled(session, Ended(call, used))
+            if changes:
+                await spend_rows.add(session, self._db.dialect, changes)
 
     async def forget_stale(self) -> int:
         """Give back what died with its process. How many there were."""
@@ -136,45 +142,45 @@ class Spending:
             await self.end(call, Used("nobody knows how it ended", failed=True))
         return len(stale)
 
-    async def _begin(self, who: Spender, sent: Sent, tokens: int, micros: int) -> str:
+    async def _begin(self, who: Spender, sent: Sent, tokens: int, micros: int, after: Ended | None) -> str:
         now, call = self._clock(), new_id()
         day, month = self.spans(now)
-        counters = _counters(who.cluster, who.account, day, month)
+        counters = _counters(who.tenant, who.cluster, who.account, day, month)
         async with self._db.transaction() as session:
-            limits = await self.limits(session, who.tenant, counters)
-            totals = await _add(session, who.tenant, counters, self._db.dialect, reserved_tokens=tokens, reserved_micros=micros)
+            changes = await _settled(session, after) if after is not None else {}
+            spend_rows.plus(changes, counters, Change(reserved_tokens=tokens, reserved_micros=micros))
+            limits = await self._limits(session, who, counters)
+            held = await spend_rows.add(session, self._db.dialect, changes)
             for counter in counters:
-                exhausted = _exhausted(counter, limits[counter], totals[counter], tokens, micros)
+                exhausted = _exhausted(counter, limits[counter], held[counter], tokens, micros)
                 if exhausted is not None:
                     raise OverBudget(exhausted)
-            session.add(
-                ModelCallRow(
-                    id=call,
-                    tenant_id=who.tenant,
-                    cluster=who.cluster,
-                    conversation=who.conversation,
-                    turn=who.turn,
-                    account=who.account,
-                    model=one_line(sent.model, 200),
-                    endpoint=one_line(sent.endpoint, 300),
-                    at=now,
-                    state="reserved",
-                    day=day,
-                    reserved_tokens=tokens,
-                    reserved_micros=micros,
-                    sha256=sent.sha256,
-                    size=sent.size,
-                    kept=len(sent.body or b""),
-                    body=sent.body,
-                )
+            await spend_rows.remember(
+                session,
+                id=call,
+                tenant_id=who.tenant,
+                cluster=who.cluster,
+                conversation=who.conversation,
+                turn=who.turn,
+                account=who.account,
+                model=one_line(sent.model, 200),
+                endpoint=one_line(sent.endpoint, 300),
+                at=now,
+                state="reserved",
+                day=day,
+                reserved_tokens=tokens,
+                reserved_micros=micros,
+                sha256=sent.sha256,
+                size=sent.size,
+                kept=len(sent.body or b""),
+                body=sent.body,
             )
         return call
 
-    async def limits(self, session: Session, tenant: str, counters: "Sequence[_Counter]") -> "dict[_Counter, Budget]":
+    async def _limits(self, session: Session, who: Spender, counters: Sequence[Counter]) -> dict[Counter, Budget]:
         """An admin's for the subject, else an admin's for all of the kind, else the configured one."""
-        subjects = {EVERYBODY, *(counter.subject for counter in counters)}
-        rows = await session.scalars(select(BudgetRow).where(BudgetRow.tenant_id == tenant, BudgetRow.subject.in_(subjects)))
-        told = {(row.kind, row.subject, row.period): budget_of(row) for row in rows}
+        rows = await spend_rows.budgets(session, who.tenant, everybody=EVERYBODY, cluster=who.cluster, account=who.account)
+        told = {key: Budget(tokens=tokens, money=_money_of(micros)) for key, (tokens, micros) in rows.items()}
         return {
             c: told.get((c.kind, c.subject, c.period))
             or told.get((c.kind, EVERYBODY, c.period))
@@ -195,7 +201,11 @@ def configured(settings: Settings, kind: Kind, period: Period) -> Budget:
 
 
 def budget_of(row: BudgetRow) -> Budget:
-    return Budget(tokens=row.tokens, money=None if row.micros is None else row.micros / _MICRO)
+    return Budget(tokens=row.tokens, money=_money_of(row.micros))
+
+
+def _money_of(micros: int | None) -> float | None:
+    return None if micros is None else micros / _MICRO
 
 
 def micros_of(money: float) -> int:
@@ -214,70 +224,49 @@ def zone_of(name: str) -> tzinfo:
         ) from error
 
 
-def _counters(cluster: str, account: str, day: str, month: str) -> tuple[_Counter, ...]:
-    """Always in this order, so that two replicas never wait for each other's rows crosswise."""
+def _counters(tenant: str, cluster: str, account: str, day: str, month: str) -> tuple[Counter, ...]:
     return (
-        _Counter("cluster", cluster, "day", day),
-        _Counter("cluster", cluster, "month", month),
-        _Counter("person", account, "day", day),
-        _Counter("person", account, "month", month),
+        Counter(tenant, "cluster", cluster, day),
+        Counter(tenant, "cluster", cluster, month),
+        Counter(tenant, "person", account, day),
+        Counter(tenant, "person", account, month),
     )
 
 
-def _exhausted(counter: _Counter, limit: Budget, total: SpendTotalRow, tokens: int, micros: int) -> Exhausted | None:
-    held = total.tokens + total.reserved_tokens
-    if limit.tokens is not None and held > limit.tokens:
-        return Exhausted(kind=counter.kind, period=counter.period, unit="tokens", limit=limit.tokens, used=held - tokens)
-    held = total.micros + total.reserved_micros
-    if limit.money is not None and micros and held > micros_of(limit.money):
-        used = (held - micros) / _MICRO
+def _exhausted(counter: Counter, limit: Budget, total: Held, tokens: int, micros: int) -> Exhausted | None:
+    if limit.tokens is not None and total.tokens > limit.tokens:
+        used = total.tokens - tokens
+        return Exhausted(kind=counter.kind, period=counter.period, unit="tokens", limit=limit.tokens, used=used)
+    if limit.money is not None and micros and total.micros > micros_of(limit.money):
+        used = (total.micros - micros) / _MICRO
         return Exhausted(kind=counter.kind, period=counter.period, unit="money", limit=limit.money, used=used)
     return None
 
 
-async def _add(
-    session: Session, tenant: str, counters: Sequence[_Counter], dialect: str, **more: int
-) -> dict[_Counter, SpendTotalRow]:
-    """Add to all counters in one statement; what they hold then. Their rows stay locked until the commit."""
-    zero = {"calls": 0, "tokens": 0, "micros": 0, "reserved_tokens": 0, "reserved_micros": 0}
-    rows = [{"tenant_id": tenant, "kind": c.kind, "subject": c.subject, "span": c.span, **zero, **more} for c in counters]
-    table = SpendTotalRow.__table__.c
-    insert = (sqlite if dialect == "sqlite" else postgresql).insert(SpendTotalRow)
-    adding = insert.on_conflict_do_update(
-        index_elements=[table.tenant_id, table.kind, table.subject, table.span],
-        set_={name: table[name] + insert.excluded[name] for name in more},
-    )
-    # The rows as parameters, not in the statement: that would be compiled anew for each call.
-    found = await session.scalars(adding.returning(SpendTotalRow), rows, execution_options={"populate_existing": True})
-    by_key = {(row.kind, row.span): row for row in found}
-    return {counter: by_key[counter.kind, counter.span] for counter in counters}
-
-
-async def _settle(session: Session, call: str, used: Used, dialect: str) -> None:
-    ended = await session.scalar(
-        update(ModelCallRow)
-        .where(ModelCallRow.id == call, ModelCallRow.state == "reserved")
-        .values(
-            state="failed" if used.failed else "answered",
-            outcome=one_line(used.outcome, 300),
-            input_tokens=used.input_tokens,
-            output_tokens=used.output_tokens,
-            micros=micros_of(used.money),
-            estimated=used.estimated,
-        )
-        .returning(ModelCallRow)
-        .execution_options(synchronize_session=False)
-    )
-    if ended is None:
-        return
-    await _add(
+async def _settled(session: Session, ended: Ended) -> Changes:
+    """Write down how the call ended. What that changes in the counters; nothing when it was settled before."""
+    used = ended.used
+    reserved = await spend_rows.settle(
         session,
-        ended.tenant_id,
-        _counters(ended.cluster, ended.account, ended.day, ended.day[:7]),
-        dialect,
-        calls=1,
-        tokens=used.input_tokens + used.output_tokens,
+        ended.call,
+        state="failed" if used.failed else "answered",
+        outcome=one_line(used.outcome, 300),
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
         micros=micros_of(used.money),
-        reserved_tokens=-ended.reserved_tokens,
-        reserved_micros=-ended.reserved_micros,
+        estimated=used.estimated,
     )
+    changes: Changes = {}
+    if reserved is not None:
+        spend_rows.plus(
+            changes,
+            _counters(reserved.tenant, reserved.cluster, reserved.account, reserved.day, reserved.day[:7]),
+            Change(
+                calls=1,
+                tokens=used.input_tokens + used.output_tokens,
+                micros=micros_of(used.money),
+                reserved_tokens=-reserved.tokens,
+                reserved_micros=-reserved.micros,
+            ),
+        )
+    return changes

@@ -16,7 +16,7 @@ from control_plane.errors import Forbidden, Invalid
 from control_plane.model_requests import ModelRequests, packed
 from control_plane.principals import Principal
 from control_plane.settings import Settings
-from control_plane.spending import STALE, Budget, OverBudget, Sent, Spender, Spending, Used
+from control_plane.spending import STALE, Budget, Ended, OverBudget, Sent, Spender, Spending, Used
 from control_plane.tables import ModelCallRow, SpendTotalRow
 from control_plane.usage import UsageBook
 from protocol.approval import Role
@@ -89,6 +89,41 @@ async def test_settling_twice_counts_once_and_a_dead_reservation_is_given_back(d
         if found.kind == "person"
     )
     assert (line.tokens, line.reserved_tokens) == (10, 0)
+
+
+async def test_a_call_is_settled_with_the_next_one_also_over_midnight_and_when_that_one_is_refused(database: Database) -> None:
+    settings = Settings(person_tokens_per_day=100, budget_timezone="UTC")
+    before, after = Spending(database, settings, clock=at(NOW)), Spending(database, settings, clock=at(NOW + timedelta(days=1)))
+    first = await before.begin(WHO, sent(), tokens=90, money=0)
+    second = await before.begin(WHO, sent(), tokens=90, money=0, after=Ended(first, Used("an answer", 5, 5)))
+    tomorrow = await after.begin(WHO, sent(), tokens=20, money=0, after=Ended(second, Used("an answer", 30, 10)))
+    with pytest.raises(OverBudget) as refused:
+        await after.begin(WHO, sent(), tokens=95, money=0, after=Ended(tomorrow, Used("an answer", 10, 0)))
+    assert refused.value.exhausted.used == 10, "what was reserved for the call before is given back first"
+    with pytest.raises(OverBudget):
+        await after.begin(WHO, sent(), tokens=95, money=0, after=Ended(tomorrow, Used("again", 10, 0)))
+    async with database.read() as session:
+        rows = (await session.scalars(select(SpendTotalRow).where(SpendTotalRow.kind == "person"))).all()
+        states = (await session.scalars(select(ModelCallRow.state))).all()
+    counted = {row.span: (row.calls, row.tokens, row.reserved_tokens) for row in rows}
+    assert counted == {"2026-11-20": (2, 50, 0), "2026-11-21": (1, 10, 0), "2026-11": (3, 60, 0)}
+    assert states == ["answered"] * 3
+
+
+async def test_replicas_that_settle_over_midnight_and_begin_anew_never_wait_for_each_other_crosswise(
+    postgres: Postgres,
+) -> None:
+    here = Database(postgres.new_database())
+    await here.start()
+    yesterday, today = (Spending(here, Settings(), clock=at(NOW + timedelta(days=day))) for day in (0, 1))
+    try:
+        old = [await yesterday.begin(WHO, sent(), tokens=1, money=0) for _ in range(20)]
+        settling = [today.begin(WHO, sent(), tokens=1, money=0, after=Ended(call, Used("an answer", 1, 0))) for call in old]
+        others = [spending.begin(WHO, sent(), tokens=1, money=0) for spending in (yesterday, today) for _ in range(10)]
+        async with asyncio.timeout(20):
+            assert len(set(await asyncio.gather(*settling, *others))) == 40
+    finally:
+        await here.stop()
 
 
 async def test_days_and_months_are_those_of_the_time_zone(database: Database) -> None:
