@@ -26,6 +26,13 @@ from control_plane.replica import Replica
 from control_plane.retention import Retention
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
+from control_plane.slack.channels import Channels
+from control_plane.slack.inbox import Inbox
+from control_plane.slack.installations import Workspaces
+from control_plane.slack.outbox import Outbox
+from control_plane.slack.posts import Posts
+from control_plane.slack.secrets import TokenBox
+from control_plane.slack.threads import Threads
 from control_plane.soaks import Soaks
 from control_plane.spending import Spending
 from control_plane.usage import UsageBook
@@ -73,6 +80,7 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         grant_keys={kid: key.verify_key.encode().hex()},
         kill_switch_thrown=kill_switch_thrown,
     )
+    conversations = Conversations(database, bus, fleet, clock=clock, guard=replica.guard)
     return ControlPlane(
         settings=settings,
         database=database,
@@ -84,7 +92,7 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         accounts=Accounts(database, clock=clock, wakeups=bus),
         fleet=fleet,
         commands=Commands(database, bus, fleet, clock=clock),
-        conversations=Conversations(database, bus, fleet, clock=clock, guard=replica.guard),
+        conversations=conversations,
         approvals=approvals,
         audit=Audit(database, signer, clock=clock),
         freezes=Freezes(database, clock=clock),
@@ -97,6 +105,12 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         spending=spending,
         usage=UsageBook(database, settings, spending, clock=clock),
         model_requests=ModelRequests(database, settings, clock=clock),
+        slack_inbox=Inbox(database, bus, clock=clock),
+        slack_outbox=Outbox(database, bus, clock=clock),
+        slack_posts=Posts(database, clock=clock),
+        slack_threads=Threads(database, conversations, clock=clock),
+        slack_channels=Channels(database, clock=clock),
+        slack_workspaces=Workspaces(database, TokenBox(key), clock=clock),
         grant_key=key,
         grant_kid=kid,
     )

@@ -8,7 +8,7 @@ from typing import Literal
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
 from control_plane import log, turns
 from control_plane.clock import Clock, utc_now
@@ -72,10 +72,21 @@ class Conversations:
         self, principal: Principal, *, cluster: str, namespaces: tuple[str, ...] | None = None, title: str = ""
     ) -> Conversation:
         """Scope is what the principal sees, narrowed to `namespaces`. Raises NotFound, Forbidden."""
+        row = await self.prepared(principal, cluster=cluster, namespaces=namespaces, title=title)
+        async with self._db.transaction() as session:
+            session.add(row)
+            session.wake(LISTS)
+        return _conversation(row, 0, 0)
+
+    async def prepared(
+        self, principal: Principal, *, cluster: str, namespaces: tuple[str, ...] | None = None, title: str = ""
+    ) -> ConversationRow:
+        """A new conversation that is not stored yet: for who adds it to a transaction of their own, which wakes LISTS. Raises
+        as `create`."""
         found = await self._fleet.get(cluster, principal)
         scope = scope_of_new(principal, found.id, found.name, namespaces)
         now = self._clock()
-        row = ConversationRow(
+        return ConversationRow(
             id=new_id(),
             tenant_id=principal.tenant,
             title=typed(title, 200),
@@ -88,10 +99,6 @@ class Conversations:
             updated_at=now,
             last_seq=0,
         )
-        async with self._db.transaction() as session:
-            session.add(row)
-            session.wake(LISTS)
-        return _conversation(row, 0, 0)
 
     async def get(self, conversation: str, principal: Principal | None = None) -> Conversation:
         """Raises NotFound for what the principal may not read (the same as for what is not there)."""
@@ -172,7 +179,7 @@ class Conversations:
         async with self._db.transaction() as session:
             at, fence = self._clock(), claim.fence or None
             await log.append_all(session, claim.conversation, events, at=at, turn=claim.id, fence=fence)
-            return bool(await session.scalar(_stop_of(claim.id)))
+            return bool(await session.scalar(_STOP, {"this_turn": claim.id}))
 
     async def log(self, conversation: str, *, after: int = 0, limit: int = 1000) -> tuple[LogEntry, ...]:
         query = select(LogEntryRow).where(LogEntryRow.conversation == conversation, LogEntryRow.seq > after)
@@ -192,7 +199,7 @@ class Conversations:
     async def stop_requested(self, turn: str) -> bool:
         """Has somebody pressed Stop? False for a turn that is not there."""
         async with self._db.read() as session:
-            return bool(await session.scalar(_stop_of(turn)))
+            return bool(await session.scalar(_STOP, {"this_turn": turn}))
 
     async def claim_turn(self, turn: str) -> Turn | None:
         """queued → running when no other turn of the conversation runs and none that is older waits; running stays running
@@ -266,8 +273,7 @@ class Conversations:
         return Wake(seq=seq) if seq is not None and seq > seen else None
 
 
-def _stop_of(turn: str) -> Select[bool]:
-    return select(TurnRow.cancel_requested).where(TurnRow.id == turn)
+_STOP = select(TurnRow.cancel_requested).where(TurnRow.id == bindparam("this_turn"))
 
 
 def _with_counts() -> Select[ConversationRow, int, int]:

@@ -23,6 +23,12 @@ from control_plane.notifications import Notifications
 from control_plane.replica import Replica
 from control_plane.retention import Retention
 from control_plane.settings import Settings
+from control_plane.slack.channels import Channels
+from control_plane.slack.inbox import Inbox
+from control_plane.slack.installations import Workspaces
+from control_plane.slack.outbox import Outbox
+from control_plane.slack.posts import Posts
+from control_plane.slack.threads import Threads
 from control_plane.soaks import Soaks
 from control_plane.spending import Spending
 from control_plane.usage import UsageBook
@@ -54,5 +60,11 @@ class ControlPlane:
     replica: Replica
     limits: Limits
     retention: Retention
+    slack_inbox: Inbox
+    slack_outbox: Outbox
+    slack_posts: Posts
+    slack_threads: Threads
+    slack_channels: Channels
+    slack_workspaces: Workspaces
     grant_key: SigningKey
     grant_kid: str

@@ -21,6 +21,12 @@ LISTS = f"{PREFIX}.lists"
 RIGHTS = f"{PREFIX}.rights"
 """The account of this id has other roles, was disabled, or a session of it has ended: open streams look at once."""
 
+SLACK = f"{PREFIX}.slack"
+"""Something came in from Slack: the replica that works for it looks at the inbox."""
+
+SLACK_OUTBOX = f"{PREFIX}.slackout"
+"""A message is to look different: the replica that sends looks at the outbox."""
+
 
 class Wakeups(Protocol):
     """The part of the bus that wake-ups and live text need. `Bus` is one."""

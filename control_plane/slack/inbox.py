@@ -1,0 +1,201 @@
+"""What Slack sent, kept before it is acknowledged, and handed out lane by lane.
+
+`keep` is called by whichever replica receives; the rest by the one that works. A lane (a thread, a person) is handled one
+after the other, in the order of what people did; lanes don't wait for each other. An item is handled at least once: whoever
+handles it makes what it does repeatable, as the item's id says which one it is.
+"""
+
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from control_plane.clock import Clock, utc_now
+from control_plane.database import Database, Session
+from control_plane.errors import Invalid
+from control_plane.leases import Lease
+from control_plane.slack.lead import require_lead
+from control_plane.tables.slack import SlackInboxRow
+from control_plane.wakeups import SLACK, Wakeups, messages_or_silence
+from protocol.base import Value
+from protocol.canonical import canonical_json, sha256_hex
+from protocol.text import one_line
+
+MOST_ATTEMPTS = 5
+"""An item that was begun so often and never done has failed."""
+MOST_BYTES = 64_000
+"""Of a payload, once it is trimmed to what we use."""
+KEEP_DONE = timedelta(days=7)
+"""Slack repeats a delivery within the hour; a deduplication that holds for days costs little."""
+KEEP_FAILED = timedelta(days=30)
+
+
+class Incoming(Value):
+    team: str
+    kind: str
+    lane: str
+    """What is handled one after the other: `<channel>:<thread>`, or `user:<id>`."""
+    position: str
+    """Slack's own time of it, as `1712345678.000100`: a lane is handled in this order."""
+    payload: dict[str, Any]
+    dedupe: str
+    """What makes it one of its kind in the team: an event_id; of an interaction its message, action, time and user."""
+
+    @property
+    def id(self) -> str:
+        return sha256_hex(canonical_json([self.team, self.kind, self.dedupe]))
+
+
+class Received(Value):
+    id: str
+    team: str
+    kind: str
+    lane: str
+    position: str
+    payload: dict[str, Any]
+    attempts: int
+    """How often it was begun."""
+    received_at: datetime
+    note: str = ""
+    """Why the last attempt did not succeed."""
+
+    @property
+    def worn_out(self) -> bool:
+        """It was begun as often as it may be: tell whom it is from, and call `failed`."""
+        return self.attempts >= MOST_ATTEMPTS
+
+
+class Inbox:
+    def __init__(self, database: Database, wakeups: Wakeups, *, clock: Clock = utc_now) -> None:
+        self._db = database
+        self._wakeups = wakeups
+        self._clock = clock
+
+    async def keep(self, item: Incoming) -> bool:
+        """False: it was there already, done or not. Once this returns it survives; Slack may be told so. Raises Unavailable,
+        Invalid when the payload was not trimmed."""
+        payload = orjson.dumps(item.payload)
+        if len(payload) > MOST_BYTES:
+            raise Invalid(f"an item of {len(payload)} bytes from Slack is over {MOST_BYTES}; trim it to what is used")
+        now = self._clock()
+        row = {
+            "tenant_id": "default",
+            "id": item.id,
+            "team": item.team,
+            "kind": item.kind,
+            "lane": item.lane[:200],
+            "position": item.position[:40],
+            "payload": payload.decode(),
+            "state": "waiting",
+            "attempts": 0,
+            "not_before": now,
+            "received_at": now,
+            "note": "",
+        }
+        insert = postgresql.insert if self._db.dialect == "postgresql" else sqlite.insert
+        async with self._db.transaction() as session:
+            new = insert(SlackInboxRow).values(row).on_conflict_do_nothing().returning(SlackInboxRow.id)
+            kept = await session.scalar(new) is not None
+            if kept:
+                session.wake(SLACK)
+        return kept
+
+    async def due(self, limit: int = 50, *, besides: Collection[tuple[str, str]] = ()) -> tuple[Received, ...]:
+        """The first waiting of each lane, oldest first; of a lane whose first waits for its time, nothing. `besides` are lanes,
+        as (team, lane), that are being worked on."""
+        rank = func.row_number().over(
+            partition_by=(SlackInboxRow.team, SlackInboxRow.lane),
+            order_by=(SlackInboxRow.position, SlackInboxRow.received_at, SlackInboxRow.id),
+        )
+        waiting = select(SlackInboxRow.id, rank.label("rank")).where(SlackInboxRow.state == "waiting")
+        if besides:
+            waiting = waiting.where(tuple_(SlackInboxRow.team, SlackInboxRow.lane).not_in(list(besides)))
+        heads = waiting.subquery()
+        query = (
+            select(SlackInboxRow)
+            .join(heads, heads.c.id == SlackInboxRow.id)
+            .where(heads.c.rank == 1, SlackInboxRow.not_before <= self._clock())
+            .order_by(SlackInboxRow.received_at, SlackInboxRow.position, SlackInboxRow.id)
+        )
+        async with self._db.read() as session:
+            return tuple(map(_received, await session.scalars(query.limit(limit))))
+
+    async def begin(self, item: str, lease: Lease) -> Received | None:
+        """Before it is handled: counts the attempt, so that one that kills the process wears out as well. None when it does
+        not wait any more. Raises LeaseLost."""
+        waits = (SlackInboxRow.id == item, SlackInboxRow.state == "waiting")
+        begun = (
+            update(SlackInboxRow)
+            .where(*waits)
+            .values(attempts=SlackInboxRow.attempts + 1)
+            .returning(SlackInboxRow)
+            .execution_options(synchronize_session=False)
+        )
+        async with self._db.transaction() as session:
+            await require_lead(session, lease)
+            row = await session.scalar(begun)
+            return _received(row) if row is not None else None
+
+    async def done(self, item: str, note: str = "", *, lease: Lease | None = None) -> None:
+        await self._end(item, "done", note, lease)
+
+    async def failed(self, item: str, note: str, *, lease: Lease | None = None) -> None:
+        """For good: its lane goes on without it."""
+        await self._end(item, "failed", note, lease)
+
+    async def again(self, item: str, after_s: float, note: str, *, lease: Lease | None = None) -> bool:
+        """Its lane waits so long for it. False: it was begun too often and has failed instead."""
+        async with self._db.transaction() as session:
+            if lease is not None:
+                await require_lead(session, lease)
+            row = await session.get(SlackInboxRow, item, with_for_update=True)
+            if row is None or row.state != "waiting":
+                return True
+            row.note = one_line(note, 500)
+            if row.attempts >= MOST_ATTEMPTS:
+                row.state, row.ended_at = "failed", self._clock()
+                session.wake(SLACK)
+                return False
+            row.not_before = self._clock() + timedelta(seconds=after_s)
+            return True
+
+    async def watch(self) -> AsyncGenerator[None]:
+        """At once, whenever something may be due, and every 5 s."""
+        async with aclosing(messages_or_silence(self._wakeups, SLACK)) as messages:
+            async for _ in messages:
+                yield None
+
+    async def _end(self, item: str, state: str, note: str, lease: Lease | None) -> None:
+        ended = {"state": state, "note": one_line(note, 500), "ended_at": self._clock()}
+        async with self._db.transaction() as session:
+            if lease is not None:
+                await require_lead(session, lease)
+            waits = (SlackInboxRow.id == item, SlackInboxRow.state == "waiting")
+            await session.execute(update(SlackInboxRow).where(*waits).values(ended))
+
+
+async def forget_inbox(session: Session, now: datetime) -> int:
+    """For retention. Returns how many went."""
+    gone = 0
+    for state, kept in (("done", KEEP_DONE), ("failed", KEEP_FAILED)):
+        old = delete(SlackInboxRow).where(SlackInboxRow.state == state, SlackInboxRow.ended_at < now - kept)
+        gone += len((await session.scalars(old.returning(SlackInboxRow.id))).all())
+    return gone
+
+
+def _received(row: SlackInboxRow) -> Received:
+    return Received(
+        id=row.id,
+        team=row.team,
+        kind=row.kind,
+        lane=row.lane,
+        position=row.position,
+        payload=orjson.loads(row.payload),
+        attempts=row.attempts,
+        received_at=row.received_at,
+        note=row.note,
+    )
