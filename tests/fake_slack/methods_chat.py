@@ -1,8 +1,8 @@
 """chat.postMessage, update, delete, postEphemeral and reactions."""
 
+from tests.fake_slack.blocks import check_blocks, check_markdown, check_text
 from tests.fake_slack.calls import Call
 from tests.fake_slack.errors import SlackError
-from tests.fake_slack.limits import check_blocks, check_text
 from tests.fake_slack.payloads import message_json
 from tests.fake_slack.records import Channel, Edit, Json, Message
 from tests.fake_slack.world import World
@@ -106,7 +106,8 @@ def drafted(world: World, call: Call, channel: Channel) -> Message:
         raise SlackError("markdown_text_conflict")
     if not text and not markdown and not blocks and not call.objects("attachments"):
         raise SlackError("no_text")
-    check_text(text or markdown, markdown=bool(markdown))
+    check_text(text)
+    check_markdown(markdown)
     check_blocks(blocks)
     return Message(
         channel=channel.id,
