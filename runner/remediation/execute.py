@@ -67,11 +67,9 @@ class Execution:
         try:
             grant = self._verified(command, now)
             until = received + (grant.expires_at - now).total_seconds()
-            async with self._one:
-                if self._passed() >= until:
-                    raise GrantRefused("expired", "the grant expired while it waited for another execution")
-                self._memory.begin(grant, ask.now())
-                return await self._ended(grant, command, ask, until)
+            # Before it waits for another one: who asks meanwhile must not hear that it was never seen, and be wrong later.
+            self._memory.begin(grant, ask.now())
+            return await self._ended(grant, command, ask, until)
         except GrantRefused as refusal:
             log.warning("grant_refused", code=refusal.code, authority=command.grant.grant.authority)
             return ExecutionOutcome(outcome="refused", code=refusal.code, message=str(refusal), at=ask.now())
@@ -95,7 +93,8 @@ class Execution:
         """Run and write down how it ended. From here on the grant is used up."""
         after: AfterState | None = None
         try:
-            after, left_over = await self._apply(grant, command.body, ask, until)
+            async with self._one:
+                after, left_over = await self._apply(grant, command.body, ask, until)
             done = f"{_done_words(grant, command.body)}{left_over}"
             code = STOPPED if left_over and ask.stopped() else ""
             outcome = ExecutionOutcome(outcome="applied", code=code, message=done, at=ask.now())
@@ -109,9 +108,7 @@ class Execution:
                 outcome="failed" if failed else "unknown", code=error.reason, message=error.for_people(), at=ask.now()
             )
         except asyncio.CancelledError:
-            self._memory.end(
-                grant, "unknown", ask.now(), code="stopped", message="the runner was stopped while it sent the change"
-            )
+            self._memory.cut_off(grant, ask.now())
             raise
         except Exception as defect:  # whatever it is, the change may have been sent: that must be on record
             log.exception("execution_crashed", authority=grant.authority, purpose=grant.purpose)
@@ -126,6 +123,8 @@ class Execution:
         """Read, compare with the plan, write under the read's resourceVersion; again at most three times when that moved.
 
         What it left behind, and in words what of it is still to be done ("" when nothing)."""
+        if self._passed() >= until:
+            raise GrantRefused("expired", "the grant expired while it waited for another execution")
         action = body.undo if grant.purpose == "undo" and body.undo is not None else body.action
         resource = await resource_of(ask.discovery, action.target.kind)
         for attempt in range(_TRIES):
@@ -134,6 +133,7 @@ class Execution:
             within_s = min(_WRITE_TIMEOUT_S, self._fitness.check())
             if self._passed() >= until:
                 raise GrantRefused("expired", "the grant expired before the change could be sent")
+            self._memory.sending(grant)
             try:
                 written = await Executor(ask.client).send(action, resource, situation, within_s)
             except KubeError as error:

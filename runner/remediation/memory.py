@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import structlog
 
@@ -37,6 +37,14 @@ CREATE TABLE IF NOT EXISTS birth (one INTEGER PRIMARY KEY CHECK (one = 1), at TE
 
 Ended = Literal["applied", "refused", "failed", "unknown"]
 
+UNSENT = "unsent"
+"""Code of a `refused` whose runner stopped while the grant waited or the object was being read."""
+_CUT_OFF = {
+    "taken": ("refused", UNSENT, "the runner stopped before it sent the change"),
+    "started": ("unknown", "stopped", "the runner stopped between sending the change and learning what became of it"),
+}
+"""What a grant that has no end has come to when its process is gone: by how far it was."""
+
 
 @dataclass(frozen=True, slots=True)
 class AfterState:
@@ -59,13 +67,13 @@ class GrantMemory:
         self._db.execute("DELETE FROM used_grant WHERE at < ?", ((now() - _KEPT).isoformat(),))
         self._db.execute("INSERT OR IGNORE INTO birth (one, at) VALUES (1, ?)", (now().isoformat(),))
         self._born = datetime.fromisoformat(self._db.execute("SELECT at FROM birth").fetchone()[0])
-        self._db.execute(
-            "UPDATE used_grant SET state = 'unknown', message = ? WHERE state = 'started'",
-            ("the runner stopped between sending the change and learning what became of it",),
-        )
+        for state, (outcome, code, words) in _CUT_OFF.items():
+            self._db.execute(
+                "UPDATE used_grant SET state = ?, code = ?, message = ? WHERE state = ?", (outcome, code, words, state)
+            )
 
     def begin(self, grant: Grant, now: datetime) -> None:
-        """Use the grant up.
+        """Use the grant up. From here on nobody hears that it was never seen.
 
         Raises GrantRefused: `replay` for a nonce that was used, `ran_already` for a plan that ran, `disk` where it can't be
         written down, since then nothing may be sent.
@@ -73,12 +81,11 @@ class GrantMemory:
         try:
             self._begin(grant, now)
         except sqlite3.OperationalError as error:
-            words = f"the grant can't be written down, so nothing was sent ({error}): mend the runner's disk"
-            raise GrantRefused("disk", words) from error
+            raise _no_disk(error) from error
 
     def _begin(self, grant: Grant, now: datetime) -> None:
         ran = self._db.execute(
-            "SELECT state FROM used_grant WHERE authority = ? AND purpose = ? AND state IN ('started', 'applied', 'unknown')",
+            "SELECT state FROM used_grant WHERE authority = ? AND purpose = ? AND state IN ('taken', 'started', 'applied', 'unknown')",
             (grant.authority, grant.purpose),
         ).fetchone()
         try:
@@ -90,7 +97,7 @@ class GrantMemory:
                     grant.purpose,
                     grant.plan_hash,
                     grant.runner_boot,
-                    "refused" if ran else "started",
+                    "refused" if ran else "taken",
                     now.isoformat(),
                 ),
             )
@@ -98,6 +105,21 @@ class GrantMemory:
             raise GrantRefused("replay", "the grant was used before; each works once") from None
         if ran:
             raise GrantRefused("ran_already", f"the {grant.purpose} of {grant.authority} ran before; its outcome is {ran[0]}")
+
+    def sending(self, grant: Grant) -> None:
+        """Right before the first call that writes. Raises GrantRefused `disk` when it can't be written down: then nothing may
+        be sent."""
+        try:
+            self._db.execute("UPDATE used_grant SET state = 'started' WHERE nonce = ?", (grant.nonce,))
+        except sqlite3.OperationalError as error:
+            raise _no_disk(error) from error
+
+    def cut_off(self, grant: Grant, now: datetime) -> None:
+        """It is given up where it stands, because the process ends."""
+        row = self._db.execute("SELECT state FROM used_grant WHERE nonce = ?", (grant.nonce,)).fetchone()
+        if row is not None and row[0] in _CUT_OFF:
+            outcome, code, words = _CUT_OFF[row[0]]
+            self.end(grant, cast(Ended, outcome), now, code=code, message=words)
 
     def end(
         self, grant: Grant, outcome: Ended, now: datetime, *, code: str = "", message: str = "", after: AfterState | None = None
@@ -129,7 +151,7 @@ class GrantMemory:
         if row is None:
             return ExecutionOutcome(outcome="never_seen", message="no grant of this approval has reached the runner")
         state, code, message, at = row
-        if state == "started":
+        if state in _CUT_OFF:
             return ExecutionOutcome(
                 outcome="unknown", code=RUNNING, message="it is being sent right now", at=datetime.fromisoformat(at)
             )
@@ -146,3 +168,7 @@ class GrantMemory:
 
     def close(self) -> None:
         self._db.close()
+
+
+def _no_disk(error: sqlite3.OperationalError) -> GrantRefused:
+    return GrantRefused("disk", f"the grant can't be written down, so nothing was sent ({error}): mend the runner's disk")

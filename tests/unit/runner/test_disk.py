@@ -11,9 +11,10 @@ import pytest
 
 from protocol.bus import WatchBatch
 from protocol.diagnosis import Change
+from protocol.commands import RUNNING
 from protocol.grant import Grant, GrantRefused
 from protocol.objects import ObjectRef
-from runner.remediation.memory import AfterState, GrantMemory
+from runner.remediation.memory import UNSENT, AfterState, GrantMemory
 from runner.spool import Spool
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -57,13 +58,41 @@ def test_what_was_refused_may_be_tried_again(tmp_path: Path) -> None:
     memory.begin(grant(nonce="m" * 16), NOW)
 
 
-def test_started_without_an_end_is_unknown_after_a_restart(tmp_path: Path) -> None:
+def test_sent_without_an_end_is_unknown_after_a_restart(tmp_path: Path) -> None:
     memory = GrantMemory(tmp_path / "grants.db")
     memory.begin(grant(), NOW)
+    memory.sending(grant())
     memory.close()
     outcome = GrantMemory(tmp_path / "grants.db").outcome("approval:" + "a" * 16, "action")
     assert outcome.outcome == "unknown"
     assert "stopped" in outcome.message
+
+
+def test_taken_and_not_sent_is_refused_after_a_restart(tmp_path: Path) -> None:
+    """The object was being read, or another execution was in front: nothing was changed, and that is known."""
+    memory = GrantMemory(tmp_path / "grants.db")
+    memory.begin(grant(), NOW)
+    before = memory.outcome("approval:" + "a" * 16, "action")
+    assert (before.outcome, before.code) == ("unknown", RUNNING), "not never seen: it may still be sent"
+    with pytest.raises(GrantRefused) as again:
+        memory.begin(grant(nonce="m" * 16), NOW)
+    assert again.value.code == "ran_already"
+    memory.close()
+    outcome = GrantMemory(tmp_path / "grants.db").outcome("approval:" + "a" * 16, "action")
+    assert (outcome.outcome, outcome.code) == ("refused", UNSENT)
+
+
+@pytest.mark.parametrize(("sent", "outcome"), [(False, "refused"), (True, "unknown")])
+def test_given_up_by_a_runner_that_ends(tmp_path: Path, sent: bool, outcome: str) -> None:
+    memory = GrantMemory(tmp_path / "grants.db")
+    memory.begin(grant(), NOW)
+    if sent:
+        memory.sending(grant())
+    memory.cut_off(grant(), NOW)
+    assert memory.outcome("approval:" + "a" * 16, "action").outcome == outcome
+    memory.end(grant(), "applied", NOW)
+    memory.cut_off(grant(), NOW)
+    assert memory.outcome("approval:" + "a" * 16, "action").outcome == "applied", "what has an end keeps it"
 
 
 def test_a_memory_that_was_lost_does_not_say_that_nothing_ran(tmp_path: Path) -> None:
@@ -200,7 +229,7 @@ def test_a_half_written_row_is_not_a_row(tmp_path: Path) -> None:
     (torn / "grants.db").write_bytes(path.read_bytes())
     (torn / "grants.db-wal").write_bytes(log.read_bytes()[:-700])
     after = GrantMemory(torn / "grants.db", now=lambda: NOW)
-    assert after.outcome("approval:" + "a" * 16, "action").outcome == "unknown"
+    assert after.outcome("approval:" + "a" * 16, "action").outcome == "refused"
     assert after.outcome("approval:" + "b" * 16, "action").outcome == "never_seen"
 
 
@@ -208,7 +237,12 @@ def test_a_full_disk_sends_nothing_and_forgets_nothing(tmp_path: Path) -> None:
     path = tmp_path / "grants.db"
     memory = GrantMemory(path, now=lambda: NOW)
     memory.begin(grant(), NOW)
+    memory.begin(grant(nonce="k" * 16, authority="approval:" + "c" * 16), NOW)
+    memory.sending(grant())
     with holding_the_disk(path):
+        with pytest.raises(GrantRefused) as unsent:
+            memory.sending(grant(nonce="k" * 16, authority="approval:" + "c" * 16))
+        assert unsent.value.code == "disk"
         with pytest.raises(GrantRefused) as refused:
             memory.begin(grant(nonce="m" * 16, authority="approval:" + "b" * 16), NOW)
         assert refused.value.code == "disk"
