@@ -5,9 +5,10 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import cast
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import Table, bindparam, insert, inspect, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.database import Database, Session
@@ -25,6 +26,11 @@ _FINISH_S = 10
 _TOGETHER_S = 0.01
 
 Change = Callable[[Session], Awaitable[None]]
+
+# Made once: to build a statement anew takes as long as to run it.
+_commands = cast(Table, CommandEntryRow.__table__)
+_BEGAN = insert(_commands)
+_ENDED = update(_commands).where(_commands.c.id == bindparam("this_command"), _commands.c.status.is_(None))
 
 
 class CommandLog:
@@ -105,9 +111,11 @@ async def _nothing(_session: Session) -> None:
 
 
 def began(row: CommandEntryRow) -> Change:
+    given = inspect(row).dict
+    values = {column.key: given[column.key] for column in _commands.columns if column.key in given}
+
     async def change(session: Session) -> None:
-        session.add(row)
-        await session.flush()
+        await session.execute(_BEGAN, values)
 
     return change
 
@@ -118,21 +126,19 @@ def ended(result: CommandResult, at: datetime) -> Change:
     kept = data is None or len(data) <= MOST_DATA
     cut = result.cut if kept else f"{result.cut}; its {len(data or '')} bytes of data were not kept".removeprefix("; ")
 
+    values = {
+        "status": str(result.status),
+        "error": cap(result.error, 4000),
+        "text": cap(result.text, MOST_TEXT),
+        "data": data if kept else None,
+        "cut": cap(cut, 500),
+        "redacted": result.redacted,
+        "finished_at": at,
+        "duration_ms": result.duration_ms,
+    }
+
     async def change(session: Session) -> None:
-        await session.execute(
-            update(CommandEntryRow)
-            .where(CommandEntryRow.id == result.id, CommandEntryRow.status.is_(None))
-            .values(
-                status=str(result.status),
-                error=cap(result.error, 4000),
-                text=cap(result.text, MOST_TEXT),
-                data=data if kept else None,
-                cut=cap(cut, 500),
-                redacted=result.redacted,
-                finished_at=at,
-                duration_ms=result.duration_ms,
-            )
-        )
+        await session.execute(_ENDED, {"this_command": result.id, **values})
 
     return change
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 import orjson
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
 
 from control_plane.database import Session
 from control_plane.errors import NotFound, Superseded
@@ -15,6 +16,17 @@ from protocol.base import PROTOCOL_VERSION
 from protocol.events import AgentEvent, LogEntry, Wake, read_event
 from protocol.ids import is_id
 from protocol.text import one_line
+
+# Made once: to build a statement anew takes as long as to run it.
+_conversations = cast(Table, ConversationRow.__table__)
+_TAKE = (
+    update(_conversations)
+    .where(_conversations.c.id == bindparam("this_conversation"))
+    .values(last_seq=_conversations.c.last_seq + bindparam("more"), updated_at=bindparam("now"))
+    .returning(_conversations.c.last_seq, _conversations.c.tenant_id, _conversations.c.cluster)
+)
+_TAKE_FENCED = _TAKE.where(_conversations.c.fence == bindparam("claimed"))
+_STORE = insert(cast(Table, LogEntryRow.__table__))
 
 
 async def append(
@@ -38,15 +50,9 @@ async def append_all(
 ) -> tuple[LogEntry, ...]:
     """As `append`, for what is one step of the story: neighbours in the log, all of them or none. `events` is not empty."""
     # The fence stands in the row that is locked: PostgreSQL looks at it again once it has waited for the lock.
-    taken = (
-        await session.execute(
-            update(ConversationRow)
-            .where(ConversationRow.id == conversation, *((ConversationRow.fence == fence,) if fence is not None else ()))
-            .values(last_seq=ConversationRow.last_seq + len(events), updated_at=at)
-            .returning(ConversationRow.last_seq, ConversationRow.tenant_id, ConversationRow.cluster)
-            .execution_options(synchronize_session=False)
-        )
-    ).one_or_none()
+    told = {"this_conversation": conversation, "more": len(events), "now": at}
+    taking = (_TAKE, told) if fence is None else (_TAKE_FENCED, told | {"claimed": fence})
+    taken = (await session.execute(*taking)).one_or_none()
     if taken is None:
         raise await _why_not(session, conversation)
     last, tenant, cluster = taken
@@ -68,7 +74,7 @@ async def append_all(
         }
         for entry in entries
     ]
-    await (await session.connection()).execute(insert(LogEntryRow), rows)
+    await session.execute(_STORE, rows)
     wake_readers(session, conversation, last)
     return entries
 
