@@ -113,6 +113,7 @@ class Accounts:
         password_hash = await self._passwords.hash(password)
         async with self._db.transaction() as db:
             row = await _row(db, account)
+            await sign_ins.require_person(db, account)
             row.password_hash = password_hash
             await sign_ins.end_sessions(db, account, but=keep_session)
             _wake(db, account)
@@ -144,6 +145,7 @@ class Accounts:
         """A one-time sign-in token for /sign-in/link/<token>. Opening shows a button; the POST uses it up."""
         async with self._db.transaction() as db:
             await _row(db, account)
+            await sign_ins.require_person(db, account)
             token = await sign_ins.make_link(db, account, by=by, now=self._clock(), valid=valid)
             self._audit(db, "account.link_made", account, by=by)
         return token
@@ -180,6 +182,7 @@ class Accounts:
         this server, so who holds it holds the server."""
         async with self._db.transaction() as db:
             await principal_in(db, account)
+            await sign_ins.require_person(db, account)
             if instead_of_earlier:
                 await sign_ins.end_tokens(db, account, label)
             session = sign_ins.open_token(db, account, now=self._clock(), valid=valid, label=label, local=local)

@@ -1,5 +1,6 @@
 """What is old is let go of, at night, by one replica at a time and in small bites: results of commands, durable work that has
-ended, requests to models, and, where it is configured, whole conversations. Approvals, decisions and the audit stay."""
+ended, requests to models, what came from Slack and went there, and, where it is configured, whole conversations. Approvals,
+decisions and the audit stay."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,9 @@ from control_plane.errors import ServiceError
 from control_plane.leases import Claimant, Lease, Leases
 from control_plane.model_requests import ModelRequests, forget_of
 from control_plane.settings import Settings
+from control_plane.slack.inbox import forget_inbox
+from control_plane.slack.outbox import forget_outbox
+from control_plane.slack.threads import forget_thread_of
 from control_plane.tables.accounts import LinkRow, SessionRow, SignInFailureRow
 from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.commands import CommandEntryRow
@@ -56,6 +60,7 @@ class Removed:
     workflows: int = 0
     conversations: int = 0
     expired: int = 0
+    slack: int = 0
 
 
 class Retention:
@@ -113,6 +118,7 @@ class Retention:
             workflows=await self._workflows(_before(now, settings.keep_workflows_days)),
             conversations=await self._conversations(_before(now, settings.keep_conversations_days)),
             expired=await self._expired(now),
+            slack=await self._slack(now),
         )
         # Who asks a model tidies these too; where no model is asked any more, nobody else does.
         await ModelRequests(self._db, settings, clock=lambda: now).tidy()
@@ -163,6 +169,14 @@ class Retention:
 
         return await _in_bites(bite, CONVERSATIONS_A_BITE)
 
+    async def _slack(self, now: datetime) -> int:
+        async def bite(forget: Callable[[Session, datetime, int], Awaitable[int]]) -> int:
+            async with self._db.transaction() as session:
+                return await forget(session, now, BITE)
+
+        inbox = await _in_bites(lambda: bite(forget_inbox), BITE)
+        return inbox + await _in_bites(lambda: bite(forget_outbox), BITE)
+
     async def _expired(self, now: datetime) -> int:
         """What has ended by itself and says nothing to anybody any more."""
         old = NotificationRow.at < now - STALE
@@ -206,6 +220,7 @@ async def _remove(session: Session, conversation: str, before: datetime) -> None
     await session.execute(delete(LogEntryRow).where(LogEntryRow.conversation == conversation))
     await session.execute(delete(TurnRow).where(TurnRow.conversation == conversation))
     await session.execute(forget_of(conversation))
+    await forget_thread_of(session, conversation)
     try:
         async with session.begin_nested():
             mine = ApprovalRow.conversation == conversation

@@ -8,8 +8,8 @@ from sqlalchemy import delete, func, or_, select, update
 
 from control_plane.clock import CLOCKS_APART
 from control_plane.database import Session as Db
-from control_plane.errors import NotSignedIn, TooMany
-from control_plane.tables.accounts import LinkRow, SessionRow, SignInFailureRow
+from control_plane.errors import Forbidden, NotSignedIn, TooMany
+from control_plane.tables.accounts import LinkRow, RoleRow, SessionRow, SignInFailureRow
 from control_plane.typed import typed
 from protocol.base import Value
 from protocol.canonical import sha256_hex
@@ -48,6 +48,13 @@ class Session(Value):
 def new_token() -> str:
     """256 random bits, safe in a URL."""
     return secrets.token_urlsafe(32)
+
+
+async def require_person(db: Db, account: str) -> None:
+    """Raises Forbidden for an account that stands for no person (strangers of a channel, alerts): nobody signs in as it."""
+    nobody = or_(RoleRow.source == "alerts", RoleRow.source.startswith("slack-channel:", autoescape=True))
+    if await db.scalar(select(RoleRow.id).where(RoleRow.account == account, nobody).limit(1)) is not None:
+        raise Forbidden("nobody signs in as this account: it reads for people without one, or speaks for alerts")
 
 
 async def make_link(db: Db, account: str, *, by: str, now: datetime, valid: timedelta) -> str:

@@ -2,16 +2,18 @@
 
 import builtins
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Literal, cast
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from control_plane.audit import Entry, record
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
-from control_plane.errors import Forbidden, Invalid, NotFound
+from control_plane.errors import Conflict, Forbidden, Invalid, NotFound
 from control_plane.principals import Principal, narrower
 from control_plane.slack.strangers import admit_strangers, refuse_strangers
 from control_plane.tables.fleet import ClusterRow
@@ -82,14 +84,18 @@ class Channels:
         door: str = "",
     ) -> Channel:
         """Takes the place of an earlier binding. `Reach.cluster` may be a name or an id. Raises Invalid, NotFound (cluster),
-        Forbidden."""
+        Forbidden, Conflict when somebody else has just bound it."""
+        if not team or not channel or max(len(team), len(channel)) > 32:
+            raise Invalid("a channel is named by Slack's ids of its workspace and itself, such as T0123456 and C0123456")
         now, wanted = self._clock(), tuple(reach)
-        async with self._db.transaction() as session:
+        async with _alone(channel), self._db.transaction() as session:
             clusters = await _clusters(session, principal.tenant)
             chosen = _chosen(wanted, clusters, principal)
             row = await _locked(session, team, channel)
             before = _reach(row, clusters) if row is not None else ()
             _require_admin(principal, (*chosen, *before))
+            if row is not None and row.tenant_id != principal.tenant:
+                raise Forbidden(f"channel {channel} belongs to another tenant")
             if row is None:
                 row = SlackChannelRow(
                     id=new_id(),
@@ -154,6 +160,14 @@ def within(over: ScopeLimit, principal: Principal, cluster: str) -> ScopeLimit |
     return left if left.namespaces is None or left.namespaces else None
 
 
+@asynccontextmanager
+async def _alone(channel: str) -> AsyncGenerator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict(f"somebody else has just bound channel {channel}; look at it again") from None
+
+
 async def _clusters(session: Session, tenant: str) -> dict[str, str]:
     """Names by id."""
     rows = await session.execute(select(ClusterRow.id, ClusterRow.name).where(ClusterRow.tenant_id == tenant))
@@ -194,6 +208,8 @@ def _namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
 def _require_admin(principal: Principal, reaches: tuple[Reach, ...]) -> None:
     if principal.admin:
         return
+    if not reaches:
+        raise Forbidden("all that this channel reached is gone; only an admin over everything can change it")
     for reach in reaches:
         for namespace in (None,) if reach.namespaces is None else reach.namespaces:
             if principal.role_in(reach.cluster, namespace) is not Role.ADMIN:

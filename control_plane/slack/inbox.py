@@ -5,13 +5,14 @@ after the other, in the order of what people did; lanes don't wait for each othe
 handles it makes what it does repeatable, as the item's id says which one it is.
 """
 
+import json
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy import and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from control_plane.clock import Clock, utc_now
@@ -19,10 +20,11 @@ from control_plane.database import Database, Session
 from control_plane.errors import Invalid
 from control_plane.leases import Lease
 from control_plane.slack.lead import require_lead
+from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.slack import SlackInboxRow
 from control_plane.wakeups import SLACK, Wakeups, messages_or_silence
 from protocol.base import Value
-from protocol.canonical import canonical_json, sha256_hex
+from protocol.canonical import sha256_hex
 from protocol.text import one_line
 
 MOST_ATTEMPTS = 5
@@ -47,7 +49,7 @@ class Incoming(Value):
 
     @property
     def id(self) -> str:
-        return sha256_hex(canonical_json([self.team, self.kind, self.dedupe]))
+        return sha256_hex(_json([self.team, self.kind, self.dedupe]))
 
 
 class Received(Value):
@@ -78,17 +80,17 @@ class Inbox:
     async def keep(self, item: Incoming) -> bool:
         """False: it was there already, done or not. Once this returns it survives; Slack may be told so. Raises Unavailable,
         Invalid when the payload was not trimmed."""
-        payload = orjson.dumps(item.payload)
+        payload = _json(item.payload)
         if len(payload) > MOST_BYTES:
             raise Invalid(f"an item of {len(payload)} bytes from Slack is over {MOST_BYTES}; trim it to what is used")
         now = self._clock()
         row = {
-            "tenant_id": "default",
+            "tenant_id": DEFAULT_TENANT,
             "id": item.id,
-            "team": item.team,
-            "kind": item.kind,
-            "lane": item.lane[:200],
-            "position": item.position[:40],
+            "team": one_line(item.team, 32),
+            "kind": one_line(item.kind, 32),
+            "lane": one_line(item.lane, 200),
+            "position": one_line(item.position, 40),
             "payload": payload.decode(),
             "state": "waiting",
             "attempts": 0,
@@ -178,13 +180,19 @@ class Inbox:
             await session.execute(update(SlackInboxRow).where(*waits).values(ended))
 
 
-async def forget_inbox(session: Session, now: datetime) -> int:
-    """For retention. Returns how many went."""
-    gone = 0
-    for state, kept in (("done", KEEP_DONE), ("failed", KEEP_FAILED)):
-        old = delete(SlackInboxRow).where(SlackInboxRow.state == state, SlackInboxRow.ended_at < now - kept)
-        gone += len((await session.scalars(old.returning(SlackInboxRow.id))).all())
-    return gone
+async def forget_inbox(session: Session, now: datetime, limit: int) -> int:
+    """For retention: at most `limit` of what ended long ago. Returns how many went."""
+    done = and_(SlackInboxRow.state == "done", SlackInboxRow.ended_at < now - KEEP_DONE)
+    failed = and_(SlackInboxRow.state == "failed", SlackInboxRow.ended_at < now - KEEP_FAILED)
+    old = select(SlackInboxRow.id).where(or_(done, failed)).limit(limit)
+    forgotten = delete(SlackInboxRow).where(SlackInboxRow.id.in_(old)).returning(SlackInboxRow.id)
+    return len((await session.scalars(forgotten.execution_options(synchronize_session=False))).all())
+
+
+def _json(value: dict[str, Any] | list[str]) -> bytes:
+    """What is no Unicode (half of a pair, which Slack's JSON can hold) becomes a question mark: a broken character must not keep
+    the item out. Raises ValueError for NaN."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _received(row: SlackInboxRow) -> Received:

@@ -4,6 +4,7 @@ import builtins
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from control_plane.audit import SYSTEM, Entry, record
 from control_plane.clock import Clock, utc_now
@@ -42,19 +43,27 @@ class Workspaces:
         self._box = box
         self._clock = clock
 
-    async def keep(self, facts: Facts, token: str = "", *, by: str = "") -> Workspace:
-        """Installed, or installed once more: the newest token and facts count. `token` "" is for an internal app."""
+    async def keep(self, facts: Facts, token: str | None = None, *, by: str = "") -> Workspace:
+        """Installed, or installed once more: the newest token and facts count. `token` "" is for an internal app; None leaves
+        the one that is there."""
+        try:
+            return await self._keep(facts, token, by)
+        except IntegrityError:  # another replica has installed it at the same time
+            return await self._keep(facts, token, by)
+
+    async def _keep(self, facts: Facts, token: str | None, by: str) -> Workspace:
         now = self._clock()
         async with self._db.transaction() as session:
             row = await session.get(SlackWorkspaceRow, facts.team, with_for_update=True)
             stands = row is not None and row.revoked_at is None and not token
             if row is None:
-                row = SlackWorkspaceRow(team=facts.team, installed_at=now, installed_by=by[:64], revoked_at=None)
+                row = SlackWorkspaceRow(team=facts.team, token="", installed_at=now, installed_by=by[:64], revoked_at=None)
                 session.add(row)
             row.enterprise, row.app = facts.enterprise[:32], facts.app[:32]
             row.name, row.url = one_line(facts.name, 200), one_line(facts.url, 300)
             row.bot, row.bot_user, row.scopes = facts.bot[:32], facts.bot_user[:32], ",".join(sorted(facts.scopes))
-            row.token = self._box.closed(facts.team, token)
+            if token is not None:
+                row.token = self._box.closed(facts.team, token)
             if not stands:  # an internal app says the same at each start
                 row.installed_at, row.installed_by, row.revoked_at = now, by[:64], None
                 detail = {"name": row.name, "app": row.app, "scopes": row.scopes}

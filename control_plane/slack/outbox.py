@@ -5,13 +5,16 @@ came of it. A row that stays `sending` when the lead changes hands is uncertain:
 answer got lost. The post's id travels in the message's metadata, so that the sender can look before it posts again.
 """
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
-from pydantic import ConfigDict
+import orjson
+import structlog
+from pydantic import ConfigDict, model_validator
 from sqlalchemy import Select, and_, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
@@ -29,8 +32,11 @@ from protocol.base import Value
 from protocol.canonical import canonical_json, digest
 from protocol.text import one_line
 
+log = structlog.get_logger(__name__)
+
 MOST_BYTES = 200_000
 """Of a content. Slack takes about 13 kB of blocks; more is a fault of who builds them."""
+MOST_KEY = 120
 KEEP_ENDED = timedelta(days=3)
 _RACES = 5
 _OPEN = ("waiting", "sending")
@@ -58,6 +64,20 @@ class Content(Value):
     delete: bool = False
     reply_broadcast: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_characters(cls, given: Any) -> Any:
+        """Half of a surrogate pair, as a cut text may end in, has no bytes: it becomes a question mark."""
+        if not isinstance(given, dict):
+            return given
+        plain = {key: value for key, value in cast(dict[str, Any], given).items() if key in ("text", "blocks")}
+        try:
+            orjson.dumps(plain)
+        except TypeError:
+            whole = json.loads(json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace"))
+            return {**cast(dict[str, Any], given), **whole}
+        return cast(dict[str, Any], given)
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON: equal content is not sent twice."""
@@ -80,7 +100,7 @@ class Outgoing(Value):
     created_at: datetime
     note: str = ""
     post: Post | None = None
-    """The message that shows it. None while it only waits, and for what is ephemeral."""
+    """The message that shows it, in the channel where it is. None while it only waits, and for what is ephemeral."""
     uncertain: bool = False
     """An earlier call may have posted it although we don't know its ts: look for `post.id` before posting."""
 
@@ -104,6 +124,8 @@ class Outbox:
     ) -> None:
         """In the caller's transaction. Takes the place of a row that waits for the same key, and its turn. Raises Invalid when
         it is too large."""
+        if not key or len(key) > MOST_KEY:
+            raise Invalid(f"{one_line(key, 60)!r} is no key of a message: 1 to {MOST_KEY} characters")
         text = canonical_json(content.model_dump(mode="json"))
         if len(text) > MOST_BYTES:
             raise Invalid(f"the content of {one_line(key, 120)} has {len(text)} bytes, over {MOST_BYTES}; cap it before")
@@ -198,7 +220,8 @@ class Outbox:
         now = self._clock()
         async with self._db.transaction() as session:
             await require_lead(session, lease)
-            row = await self._ended(session, number, "done", "")
+            # Only what was taken: a row that still waits may hold newer content than its caller has seen.
+            row = await self._ended(session, number, "done", "", ("sending",))
             if row is None:
                 return
             content = Content.model_validate_json(row.content)
@@ -277,19 +300,23 @@ class Outbox:
                 await unreserve(session, row.team, row.key)
             session.wake(SLACK_OUTBOX)
 
-    async def _ended(self, session: Session, number: int, state: str, note: str) -> SlackOutboxRow | None:
+    async def _ended(
+        self, session: Session, number: int, state: str, note: str, from_states: tuple[str, ...] = _OPEN
+    ) -> SlackOutboxRow | None:
         row = await session.get(SlackOutboxRow, number, with_for_update=True)
-        if row is None or row.state not in _OPEN:
+        if row is None or row.state not in from_states:
             return None
         row.state, row.note, row.ended_at = state, one_line(note, 500), self._clock()
         session.wake(SLACK_OUTBOX)
         return row
 
 
-async def forget_outbox(session: Session, now: datetime) -> int:
-    """For retention. Returns how many went."""
-    old = delete(SlackOutboxRow).where(SlackOutboxRow.state.not_in(_OPEN), SlackOutboxRow.ended_at < now - KEEP_ENDED)
-    return len((await session.scalars(old.returning(SlackOutboxRow.number))).all())
+async def forget_outbox(session: Session, now: datetime, limit: int) -> int:
+    """For retention: at most `limit` of what ended long ago. Returns how many went."""
+    ended = (SlackOutboxRow.state.not_in(_OPEN), SlackOutboxRow.ended_at < now - KEEP_ENDED)
+    old = select(SlackOutboxRow.number).where(*ended).limit(limit)
+    forgotten = delete(SlackOutboxRow).where(SlackOutboxRow.number.in_(old)).returning(SlackOutboxRow.number)
+    return len((await session.scalars(forgotten.execution_options(synchronize_session=False))).all())
 
 
 def _with_thread() -> Select[SlackOutboxRow, str | None]:
@@ -308,7 +335,13 @@ async def _opens(session: Session, thread: str | None, ts: str, now: datetime) -
     if thread is None or not ts:
         return
     unopened = (SlackThreadRow.id == thread, SlackThreadRow.thread_ts.is_(None))
-    await session.execute(update(SlackThreadRow).where(*unopened).values(thread_ts=ts, updated_at=now))
+    try:
+        async with session.begin_nested():
+            await session.execute(update(SlackThreadRow).where(*unopened).values(thread_ts=ts, updated_at=now))
+    except IntegrityError:
+        # Somebody has asked under the message before we knew its ts: that is a thread of its own now. What follows of ours
+        # opens another; the message itself was sent, which is what counts here.
+        log.warning("a thread was begun under a message of ours before it was known", thread=thread)
 
 
 def _outgoing(row: SlackOutboxRow, thread_ts: str | None) -> Outgoing:

@@ -1,6 +1,6 @@
 """The account that people without one read with in a channel that lets them: viewer over what the channel reaches.
 
-Nobody signs in as it: it has no password. It decides nothing: it is a viewer.
+Nobody signs in as it (see `sign_ins.require_person`). It decides nothing: it is a viewer.
 """
 
 import json
@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import delete
 
+from control_plane import sign_ins
 from control_plane.audit import Entry, record
 from control_plane.database import Session
 from control_plane.tables.accounts import AccountRow, RoleRow
@@ -39,7 +40,8 @@ async def admit_strangers(
         _audit(
             session, "account.created", account.id, by, now, {"name": account.name, "for": f"slack:{row.team}/{row.channel}"}
         )
-    account.disabled, account.display_name = False, shown
+    account.disabled, account.display_name, account.password_hash = False, shown, None
+    await sign_ins.end_sessions(session, account.id)
     await _forget_roles(session, account.id)
     for cluster, namespaces in scopes.items():
         session.add(

@@ -5,23 +5,26 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from control_plane.clock import Clock, utc_now
 from control_plane.conversations import Conversations
 from control_plane.database import Database, Session
-from control_plane.errors import Conflict
+from control_plane.errors import Conflict, NotFound
 from control_plane.leases import Lease
 from control_plane.principals import Principal
 from control_plane.slack.lead import require_lead
 from control_plane.tables.base import DEFAULT_TENANT
-from control_plane.tables.conversations import ConversationRow
-from control_plane.tables.slack import SlackThreadRow
+from control_plane.tables.conversations import ConversationRow, TurnRow
+from control_plane.tables.slack import SlackOutboxRow, SlackPostRow, SlackThreadRow
+from control_plane.turns import OPEN
 from control_plane.wakeups import LISTS
 from protocol.base import Value
 from protocol.events import Language
 from protocol.ids import new_id
+from protocol.text import one_line
 
 ThreadKind = Literal["channel", "direct", "assistant", "alert"]
 
@@ -89,11 +92,14 @@ class Threads:
         rendered: int = 0,
     ) -> Thread:
         """For a conversation that is there. When the thread is a conversation already, or the conversation a thread, gives
-        that one: look at what you were given."""
+        that one: look at what you were given. Raises NotFound (conversation)."""
         new = self._new(team, channel, thread_ts, conversation, kind, follow, language, started_by, recipient, rendered)
-        async with self._db.transaction() as session:
-            await self._insert(session, new)
-            return _thread(await _there(session, new))
+        try:
+            async with self._db.transaction() as session:
+                await self._insert(session, new)
+                return _thread(await _there(session, new))
+        except IntegrityError:
+            raise NotFound(f"there is no conversation {one_line(conversation, 40)!r}") from None
 
     async def start_with(
         self,
@@ -155,6 +161,13 @@ class Threads:
             return tuple(
                 Behind(thread=_thread(row), last_seq=last) for row, last in (await session.execute(query.limit(limit))).all()
             )
+
+    async def busy(self, limit: int = 200) -> tuple[Thread, ...]:
+        """Those in which a question waits or is being answered: their live text is worth following."""
+        asked = select(TurnRow.id).where(TurnRow.conversation == SlackThreadRow.conversation, TurnRow.state.in_(OPEN))
+        query = select(SlackThreadRow).where(asked.exists()).order_by(SlackThreadRow.updated_at, SlackThreadRow.id)
+        async with self._db.read() as session:
+            return tuple(map(_thread, await session.scalars(query.limit(limit))))
 
     async def advance(self, session: Session, thread: str, from_seq: int, to_seq: int) -> None:
         """In the transaction that puts what the entries up to `to_seq` show. Raises Conflict when another has done so: then
@@ -220,6 +233,14 @@ class Threads:
         insert = postgresql.insert if self._db.dialect == "postgresql" else sqlite.insert
         made = insert(SlackThreadRow).values(new).on_conflict_do_nothing().returning(SlackThreadRow.id)
         return await session.scalar(made) is not None
+
+
+async def forget_thread_of(session: Session, conversation: str) -> None:
+    """For retention: what Slack shows stays there, and is nobody's any more. A question under it begins a new conversation."""
+    mine = select(SlackThreadRow.id).where(SlackThreadRow.conversation == conversation)
+    await session.execute(delete(SlackOutboxRow).where(SlackOutboxRow.thread.in_(mine)))
+    await session.execute(delete(SlackPostRow).where(SlackPostRow.thread.in_(mine)))
+    await session.execute(delete(SlackThreadRow).where(SlackThreadRow.conversation == conversation))
 
 
 def permalink(workspace_url: str, channel: str, ts: str, thread_ts: str | None = None) -> str:
