@@ -7,7 +7,7 @@ from control_plane.approvals import Approval
 from control_plane.decisions import would_refuse
 from control_plane.notifications import Notification
 from control_plane.principals import Principal
-from knowledge.wording import translate
+from knowledge.wording import action_text, translate
 from protocol.approval import ApprovalState, Decision, Role, role_at_least
 from protocol.events import Language
 from protocol.objects import ObjectRef
@@ -41,6 +41,7 @@ def approval_view(value: Approval, principal: Principal, at: datetime, *, langua
         "namespace": value.namespace,
         "target": str(plan.body.action.target),
         "action": plan.body.action.model_dump(mode="json"),
+        "action_text": action_text(plan.body.action, language),
         "command_line": value.command_line,
         "undo_line": value.undo_line,
         "risk": plan.risk,

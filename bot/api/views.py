@@ -11,7 +11,7 @@ from control_plane.commands import CommandRow
 from control_plane.conversations import Conversation, Turn
 from control_plane.fleet import Cluster, Runner
 from control_plane.principals import Principal
-from knowledge.wording import localized, translate
+from knowledge.wording import localized, remedy_text, translate
 from protocol.events import (
     ActionFinished,
     ApprovalDecided,
@@ -47,7 +47,7 @@ def turn_view(value: Turn) -> View:
 def entry_view(entry: LogEntry, *, preview: bool = False, language: Language = "en") -> View:
     """A log entry; a model message brings `tree`, its Markdown as nodes. With `preview` tool texts are cleaned once more
     for the eye, long ones are cut, and `cut_at` says where. Our own sentences are in the reader's language."""
-    entry = entry if language == "en" else _in_words(entry, language)
+    entry = entry if language == "en" else in_words(entry, language)
     view = entry.model_dump(mode="json")
     match entry.event:
         case ModelMessage(text=text):
@@ -56,6 +56,8 @@ def entry_view(entry: LogEntry, *, preview: bool = False, language: Language = "
             # Remedies are looked for after the rules; a model's report brings none.
             view["event"]["verdict"] = diagnosis.verdict
             view["event"]["no_safe_fix"] = diagnosis.no_safe_fix if stage == "rules" else None
+            for told, one in zip(view["event"]["diagnosis"]["recommendations"], diagnosis.recommendations, strict=True):
+                told["action_text"] = remedy_text(one, language)
         case ToolFinished(text=text) if preview:
             view["event"]["text"] = clean(text[:PREVIEW_CHARACTERS])
             if len(text) > PREVIEW_CHARACTERS:
@@ -65,8 +67,8 @@ def entry_view(entry: LogEntry, *, preview: bool = False, language: Language = "
     return view
 
 
-def _in_words(entry: LogEntry, language: Language) -> LogEntry:
-    """The stored entry is not touched: this is a copy for one reader."""
+def in_words(entry: LogEntry, language: Language) -> LogEntry:
+    """Our own sentences in a reader's language. The stored entry is not touched: this is a copy for one reader."""
     match entry.event:
         case DiagnosisMade(stage=stage, diagnosis=diagnosis):
             said: View = {"diagnosis": localized(diagnosis, language, own_words=stage == "model")}

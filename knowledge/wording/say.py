@@ -4,17 +4,22 @@ import re
 from collections.abc import Iterator
 from typing import Any, cast
 
+from knowledge.wording.actions import SENTENCES, UNKNOWN
 from knowledge.wording.codes import texts_of, title
 from knowledge.wording.localize import localized
 from knowledge.wording.texts import Texts
 from knowledge.wording.translate import Language, translate
 from protocol.diagnosis import Change, Diagnosis, Evidence, Recommendation, RootCause, SimilarCase
 from protocol.objects import ObjectRef
-from protocol.remediation import Remediation
+from protocol.redaction import redact
+from protocol.remediation import AdjustHpa, Remediation, RollbackWorkload, SuspendCronJob
+from protocol.text import clean
 
 MAX_EVIDENCE = 6
 MAX_CHANGES = 5
 MAX_ADVICE = 3
+MAX_SETTINGS = 6
+MAX_SETTING = 80
 _FIELD = re.compile(r"\{(\w+)\}")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -28,12 +33,15 @@ def language(text: str) -> Language:
 
 
 def action_text(action: Remediation, lang: Language = "en") -> str:
-    """A typed action in words."""
+    """A typed action in words, for the eye: long values are cut and what looks like a secret is left out. What runs is the
+    action's own fields."""
     fields: dict[str, Any] = action.model_dump(mode="json")
     said = {key: str(value) for key, value in fields.items()}
     said["target"] = _short(action.target)
-    said["settings"] = ", ".join(_settings(fields))
-    template = texts_of(lang).actions.get(action.type, "{type} {target}")
+    settings = list(_settings(fields))
+    more = f", +{len(settings) - MAX_SETTINGS}" if len(settings) > MAX_SETTINGS else ""
+    said["settings"] = ", ".join(_brief(one) for one in settings[:MAX_SETTINGS]) + more
+    template = str(getattr(SENTENCES.get(_form(action), UNKNOWN), lang))
     return _FIELD.sub(lambda match: said.get(match[1], "?"), template)
 
 
@@ -119,6 +127,21 @@ def _similar(case: SimilarCase, texts: Texts) -> str:
     return f"- {_code(case.title)} ({example}{texts.phrases[f'outcome_{case.outcome}']})"
 
 
+def _form(action: Remediation) -> str:
+    """The key of its sentence: its type, and where a field turns the meaning round, which way."""
+    match action:
+        case SuspendCronJob(suspend=False):
+            return "suspend_cronjob.resume"
+        case AdjustHpa(min_replicas=None):
+            return "adjust_hpa.max"
+        case AdjustHpa(max_replicas=None):
+            return "adjust_hpa.min"
+        case RollbackWorkload(to_revision=None):
+            return "rollback.before"
+        case _:
+            return action.type
+
+
 def _settings(fields: dict[str, Any]) -> Iterator[str]:
     for name in ("requests", "limits"):
         for key, value in cast(dict[str, Any], fields.get(name) or {}).items():
@@ -126,6 +149,11 @@ def _settings(fields: dict[str, Any]) -> Iterator[str]:
     for name in ("env", "data"):
         for key, value in cast(dict[str, Any], fields.get(name) or {}).items():
             yield f"{key}={value}" if value is not None else f"-{key}"
+
+
+def _brief(setting: str) -> str:
+    text = redact(" ".join(clean(setting[:4096]).split())).text
+    return text if len(text) <= MAX_SETTING else f"{text[: MAX_SETTING - 1]}…"
 
 
 def _short(ref: ObjectRef) -> str:

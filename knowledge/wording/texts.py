@@ -1,4 +1,4 @@
-"""What a language must have: short phrases, a sentence for each typed action, and three texts for each catalogue code."""
+"""What a language must have: short phrases, and three texts for each catalogue code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,5 +16,4 @@ class CodeText(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Texts:
     phrases: Mapping[str, str]
-    actions: Mapping[str, str]
     codes: Mapping[str, CodeText]

@@ -58,8 +58,15 @@ async def test_every_page_is_silent_and_sound(stage: Stage, size: tuple[int, int
             view.expect_silence()
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "Root cause"), ("zh", "根本原因"), ("ja", "根本原因")])
-async def test_three_languages(stage: Stage, language: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("language", "words", "action"),
+    [
+        ("en", "Root cause", "Set limits.memory=256Mi of container app in Deployment payments"),
+        ("zh", "根本原因", "将 Deployment payments 中容器 app 的资源设为 limits.memory=256Mi"),
+        ("ja", "根本原因", "Deployment payments のコンテナ app のリソースを limits.memory=256Mi にする"),
+    ],
+)
+async def test_three_languages(stage: Stage, language: str, words: str, action: str) -> None:
     conversation, turn = await story.begin(stage.here, stage.dana)
     await story.look(stage.here, conversation, turn)
     await story.propose(stage.here, stage.dana, conversation, turn)
@@ -67,7 +74,8 @@ async def test_three_languages(stage: Stage, language: str, words: str) -> None:
     async with stage.page(stage.alex, f"/c/{conversation.id}", language=language) as view:
         assert await view.page.get_attribute("html", "lang") == language
         await expect(view.page.locator("ot-diagnosis h3")).to_have_text(words)
-        await expect(view.page.locator("ot-approval article")).to_be_visible()
+        await expect(view.page.locator("ot-approval .action-text")).to_have_text(action)
+        await expect(view.page.locator(".recommendations b")).to_have_text(action)
         text = await view.page.inner_text("body")
         assert not [line for line in text.split() if line.startswith(("approval.", "diagnosis.", "state.", "turn."))]
         view.expect_silence()

@@ -48,14 +48,17 @@ def test_a_diagnosis_is_seen_in_the_readers_language_and_stays_stored_as_it_was(
 
     told = entry_view(stored, preview=True, language=language)["event"]["diagnosis"]
 
-    said = [told["summary"], *(one["why"] for one in told["recommendations"]), *told["limits"], *told["checked"]]
+    advice = [one[key] for one in told["recommendations"] for key in ("action_text", "why")]
+    said = [told["summary"], *advice, *told["limits"], *told["checked"]]
     assert left_in_english(said) == []
     assert (
         told["root_causes"][0]["evidence"] == stored.model_dump(mode="json")["event"]["diagnosis"]["root_causes"][0]["evidence"]
     )
     assert stored.model_dump_json() == before
-    amounts_to = {"verdict": "root_cause", "no_safe_fix": False}
-    assert entry_view(stored)["event"] == stored.model_dump(mode="json")["event"] | amounts_to
+    seen = entry_view(stored)["event"]
+    first, *_ = [one.pop("action_text") for one in seen["diagnosis"]["recommendations"]]
+    assert first == "Set limits.memory=256Mi of container payments in Deployment payments"
+    assert seen == stored.model_dump(mode="json")["event"] | {"verdict": "root_cause", "no_safe_fix": False}
 
 
 def test_steps_results_and_progress() -> None:
@@ -89,7 +92,7 @@ def test_a_card_is_seen_in_the_readers_language_but_its_plan_is_the_plan(languag
     card = approval(plan=frozen, state=ApprovalState.PENDING, why="The revision before worked.", outcome=HEALED)
     told = approval_view(card, person("ann", Role.OPERATOR), NOW, language=language)
 
-    ours = [told[key] for key in ("why", "expected_effect", "check", "cannot_run", "outcome")]
+    ours = [told[key] for key in ("action_text", "why", "expected_effect", "check", "cannot_run", "outcome")]
     ours += [told["owner"]["detail"], told["blast_radius"]["note"], *told["blast_radius"]["budgets"], told["you"]["refusal"]]
     english = approval_view(card, person("ann", Role.OPERATOR), NOW)
     assert left_in_english(ours) == []

@@ -7,27 +7,42 @@ import pytest
 from knowledge.diagnosis.catalogue import CATALOGUE
 from knowledge.remedies import recommend
 from knowledge.wording import Language, action_text, explanation, language, say, texts_of, title, translate
+from knowledge.wording.actions import SENTENCES
 from protocol.diagnosis import Change, Diagnosis, Evidence, RootCause, SimilarCase
 from protocol.objects import ObjectRef
-from protocol.remediation import RestartWorkload
+from protocol.remediation import (
+    AdjustHpa,
+    PatchConfigMap,
+    Remediation,
+    RestartWorkload,
+    RollbackWorkload,
+    SetEnv,
+    SuspendCronJob,
+)
 from tests.unit.knowledge.shop import payments_oom, search_healthy, shop
 from tests.unit.knowledge.world import NOW
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh", "ja")
 PAYMENTS = ObjectRef.parse("Deployment/shop/payments")
+NIGHTLY = ObjectRef.parse("CronJob/shop/nightly")
+SCALER = ObjectRef.parse("HorizontalPodAutoscaler/shop/web")
+CONFIG = ObjectRef.parse("ConfigMap/shop/settings")
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-def test_every_code_phrase_and_action_is_there(lang: Language) -> None:
+def test_every_code_and_phrase_is_there(lang: Language) -> None:
     texts, english = texts_of(lang), texts_of("en")
     assert texts.codes.keys() == CATALOGUE.keys()
     assert texts.phrases.keys() == english.phrases.keys()
-    assert texts.actions.keys() == english.actions.keys()
     fields = re.compile(r"\{(\w+)\}")
     for key, phrase in english.phrases.items():
         assert set(fields.findall(phrase)) == set(fields.findall(texts.phrases[key])), key
-    for key, action in english.actions.items():
-        assert set(fields.findall(action)) == set(fields.findall(texts.actions[key])), key
+
+
+@pytest.mark.parametrize("key", SENTENCES)
+def test_an_actions_sentences_speak_of_the_same_fields(key: str) -> None:
+    assert len({frozenset(re.findall(r"\{(\w+)\}", text)) for text in SENTENCES[key]}) == 1
+    assert len(set(SENTENCES[key])) == 3
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -82,9 +97,38 @@ def test_markup_in_evidence_stays_in_its_code_span() -> None:
     assert f"```` {evil} ````" in say(Diagnosis(summary="", healthy=False, root_causes=(cause,)), "en")
 
 
-def test_actions_in_words() -> None:
-    assert action_text(RestartWorkload(target=PAYMENTS), "en") == "Restart Deployment payments"
-    assert action_text(RestartWorkload(target=PAYMENTS), "zh") == "重启 Deployment payments"
+@pytest.mark.parametrize(
+    ("action", "lang", "words"),
+    [
+        (RestartWorkload(target=PAYMENTS), "en", "Restart Deployment payments"),
+        (RestartWorkload(target=PAYMENTS), "zh", "重启 Deployment payments"),
+        (RollbackWorkload(target=PAYMENTS, to_revision=4), "en", "Roll Deployment payments back to revision 4"),
+        (RollbackWorkload(target=PAYMENTS), "ja", "Deployment payments を一つ前のリビジョンに戻す"),
+        (SuspendCronJob(target=NIGHTLY, suspend=True), "en", "Suspend CronJob nightly"),
+        (SuspendCronJob(target=NIGHTLY, suspend=False), "en", "Resume CronJob nightly"),
+        (AdjustHpa(target=SCALER, max_replicas=9), "en", "Set HorizontalPodAutoscaler web to 9 replicas at most"),
+        (AdjustHpa(target=SCALER, min_replicas=3), "zh", "将 HorizontalPodAutoscaler web 的副本下限设为 3"),
+        (AdjustHpa(target=SCALER, min_replicas=3, max_replicas=9), "en", "Set HorizontalPodAutoscaler web to 3 to 9 replicas"),
+        (
+            SetEnv(target=PAYMENTS, container="app", env={"MODE": "x" * 500, "OLD": None}),
+            "en",
+            f"Set MODE={'x' * 74}…, -OLD of container app in Deployment payments",
+        ),
+        (
+            PatchConfigMap(target=CONFIG, data={f"k{n}": "a\nb" for n in range(9)}),
+            "en",
+            "Set k0=a b, k1=a b, k2=a b, k3=a b, k4=a b, k5=a b, +3 in ConfigMap settings",
+        ),
+    ],
+)
+def test_actions_in_words(action: Remediation, lang: Language, words: str) -> None:
+    assert action_text(action, lang) == words
+
+
+def test_an_actions_words_hold_no_secret() -> None:
+    told = action_text(SetEnv(target=PAYMENTS, container="app", env={"DB_PASSWORD": "hunter2-hunter2"}))
+    assert "DB_PASSWORD" in told
+    assert "hunter2" not in told
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "an example, not from here"), ("zh", "示例"), ("ja", "付属の例")])

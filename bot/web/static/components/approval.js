@@ -28,6 +28,7 @@ class Approval extends HTMLElement {
         "article", { class: `card approval state-${view.state} risk-edge-${view.risk}`, "aria-label": `${t("approval.title")}: ${view.command_line}` },
         head(view),
         broken(view.break_glass),
+        h("p", { class: "action-text" }, view.action_text),
         h("p", { class: "why" }, view.why),
         command(view.command_line),
         diff(view),

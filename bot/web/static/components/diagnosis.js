@@ -131,14 +131,10 @@ function recommendations(items) {
     h("h4", {}, t("diagnosis.recommendations")),
     h("ol", {}, items.map((item) => h(
       "li", {},
-      h("p", {}, h("b", {}, item.instructions ?? what(item.remediation)), " ", h("span", { class: `risk risk-${item.risk}` }, t(`risk.${item.risk}`))),
+      h("p", {}, h("b", {}, item.action_text), " ", h("span", { class: `risk risk-${item.risk}` }, t(`risk.${item.risk}`))),
       h("p", { class: "hint" }, sentences(item.why, item.expected_effect)),
     ))),
   );
-}
-
-function what(remediation) {
-  return remediation ? t("diagnosis.action", { action: tOr(`action.${remediation.type}`, remediation.type), target: remediation.target }) : "";
 }
 
 function section(key, items, each) {
