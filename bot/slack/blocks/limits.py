@@ -1,0 +1,205 @@
+"""Slack's numbers, and how what is longer is told in several messages.
+
+The numbers are the validators' of slack_sdk and of Slack's reference. The sum of a message is nowhere in the reference:
+messages of a little more than 13,200 characters are refused as `msg_blocks_too_long`, and some whose texts add up to 11,300
+are too, so what is counted is more than the texts. Here the whole JSON of the blocks counts, which is never less.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import orjson
+
+from bot.slack.mrkdwn import ELLIPSIS, units
+
+Block = dict[str, Any]
+
+LIMITS: Final = {
+    "message.blocks": 50,
+    "message.sum": 12_000,
+    "message.text": 3_000,  # Slack takes 4,000 in an update
+    "modal.blocks": 100,
+    "modal.title": 24,
+    "modal.button": 24,
+    "modal.private_metadata": 3_000,
+    "modal.sum": 100_000,
+    "home.blocks": 100,
+    "section.text": 3_000,
+    "section.field": 2_000,
+    "section.fields": 10,
+    "header.text": 150,
+    "context.elements": 10,
+    "actions.elements": 25,
+    "action_id": 255,
+    "block_id": 255,
+    "button.text": 75,
+    "button.value": 2_000,
+    "button.url": 3_000,
+    "confirm.title": 100,
+    "confirm.text": 300,
+    "confirm.button": 30,
+    "select.options": 100,
+    "overflow.options": 5,
+    "option.text": 75,
+    "option.value": 150,
+    "input.label": 2_000,
+    "placeholder": 150,
+    "task.title": 250,
+    "task.text": 1_000,
+    "markdown.text": 12_000,
+}
+MESSAGES: Final = 4
+"""An answer is no more messages than these; what does not fit is in the web chat."""
+_PART: Final = 3_000
+"""A block is at most this long as JSON, so that messages fill up evenly."""
+
+
+def weight(value: object) -> int:
+    """Of blocks, in UTF-16 units of their JSON."""
+    return units(orjson.dumps(value).decode())
+
+
+def fit(
+    blocks: Sequence[Block], *, rest: Block, tail: Sequence[Block] = (), most: int = MESSAGES, room: int = LIMITS["message.sum"]
+) -> list[list[Block]]:
+    """The blocks as messages that Slack takes, in order. `tail` stands at the end of the last one, whatever happens; when there
+    is more than `most` messages hold, `rest` stands before it and says where the rest is."""
+    small = [part for block in blocks for part in split(block)]
+    messages = _filled(small, room)
+    if _fits(messages[-1], tail, room):
+        messages[-1] += tail
+    else:
+        messages.append(list(tail))
+    if len(messages) <= most:
+        return messages
+    kept, last = messages[: most - 1], messages[most - 1]
+    ending = [rest, *tail]
+    while last and not _fits(last, ending, room):
+        last.pop()
+    return [*kept, [*(block for block in last if block not in tail), *ending]]
+
+
+def split(block: Block, most: int = _PART) -> list[Block]:
+    """A block that is too long as several that read the same. Others than texts can't be and are given back."""
+    match block["type"]:
+        case "rich_text" if weight(block) > most:
+            elements = [part for element in block["elements"] for part in _element_parts(element, most - 60)]
+            return [{**block, "elements": group} for group in _grouped(elements, most - 60)]
+        case "section" if units(block.get("text", {}).get("text", "")) > LIMITS["section.text"]:
+            texts = split_mrkdwn(block["text"]["text"], LIMITS["section.text"])
+            whole = {key: value for key, value in block.items() if key not in ("accessory", "fields")}
+            parts = [{**whole, "text": {**block["text"], "text": text}} for text in texts]
+            return [{**block, "text": parts[0]["text"]}, *parts[1:]]
+        case _:
+            return [block]
+
+
+def split_mrkdwn(text: str, most: int) -> list[str]:
+    """Cut where a reader would: between lines, else words; never in an entity, a `<…>` or a code span. A code block that goes
+    on is closed and opened again."""
+    parts: list[str] = []
+    fenced = False
+    rest = text
+    while True:
+        opening = "```\n" if fenced else ""
+        room = most - len(opening) - 4
+        if units(opening + rest) <= most:
+            return [*parts, opening + rest]
+        at = _cut(rest, room, fenced=fenced)
+        piece, rest = rest[:at], rest[at:].lstrip("\n")
+        goes_on = fenced ^ (piece.count("```") % 2 == 1)
+        parts.append(opening + piece.rstrip("\n") + ("\n```" if goes_on else ""))
+        fenced = goes_on
+
+
+def cut_mrkdwn(text: str, most: int) -> str:
+    """The beginning that fits, with a sign that there was more."""
+    if units(text) <= most:
+        return text
+    return f"{split_mrkdwn(text, most - 2)[0]}{ELLIPSIS}"
+
+
+def _filled(blocks: Iterable[Block], room: int) -> list[list[Block]]:
+    messages: list[list[Block]] = [[]]
+    for block in blocks:
+        if messages[-1] and not _fits(messages[-1], [block], room):
+            messages.append([])
+        messages[-1].append(block)
+    return messages
+
+
+def _fits(blocks: Sequence[Block], more: Sequence[Block], room: int) -> bool:
+    whole = [*blocks, *more]
+    return len(whole) <= LIMITS["message.blocks"] and weight(whole) <= room
+
+
+def _element_parts(element: Block, most: int) -> list[Block]:
+    """A paragraph, list, quote or code block as several."""
+    if weight(element) <= most:
+        return [element]
+    own = most - weight({**element, "elements": []})
+    inner = _element_parts if element["type"] == "rich_text_list" else _piece_parts
+    parts = [part for piece in element["elements"] for part in inner(piece, own)]
+    made: list[Block] = []
+    before = 0
+    for group in _grouped(parts, own):
+        ordered = element.get("style") == "ordered"
+        made.append({**element, "elements": group, **({"offset": element.get("offset", 0) + before} if ordered else {})})
+        before += len(group)
+    return made
+
+
+def _piece_parts(piece: Block, most: int) -> Iterator[Block]:
+    if weight(piece) <= most or piece["type"] != "text":
+        yield piece
+        return
+    rest = str(piece["text"])
+    room = (most - weight({**piece, "text": ""})) // 2  # a quote mark or a line break is two characters of JSON
+    while rest:
+        at = _cut(rest, room) if units(rest) > room else len(rest)
+        yield {**piece, "text": rest[:at]}
+        rest = rest[at:]
+
+
+def _grouped(parts: Iterable[Block], most: int) -> list[list[Block]]:
+    groups: list[list[Block]] = [[]]
+    used = 0
+    for part in parts:
+        size = weight(part) + 1
+        if groups[-1] and used + size > most:
+            groups.append([])
+            used = 0
+        groups[-1].append(part)
+        used += size
+    return groups
+
+
+# What may not be cut in mrkdwn: entities, links and dates, code spans.
+_WHOLE = re.compile(r"&(?:amp|lt|gt);|<[^<>\n]{1,3000}>|(?<!`)`[^`\n]{1,2900}`(?!`)|`{3}")
+
+
+def _cut(text: str, room: int, *, fenced: bool | None = None) -> int:
+    """Where to cut so that at most `room` units stay before. `fenced` None: the text is no mrkdwn."""
+    end = _within_units(text, max(room, 1))
+    for sign in ("\n", " "):
+        at = text.rfind(sign, end // 2, end)
+        if at > 0 and (fenced is None or not _inside(text, at + 1)):
+            return at + 1
+    while fenced is not None and end > 1 and _inside(text, end):
+        end -= 1
+    while end > 1 and end < len(text) and unicodedata.combining(text[end]):
+        end -= 1
+    return end
+
+
+def _inside(text: str, at: int) -> bool:
+    return any(found.start() < at < found.end() for found in _WHOLE.finditer(text, max(0, at - 3_001), at + 3_001))
+
+
+def _within_units(text: str, room: int) -> int:
+    end = min(room, len(text))
+    while end > 1 and units(text[:end]) > room:
+        end -= max(1, (units(text[:end]) - room) // 2)
+    return end
