@@ -1,5 +1,6 @@
 """What Slack sends to the app, and how each try went."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -38,10 +39,14 @@ class Delivery:
     kind: Kind
     payload: Json
     team_id: str
+    then: "Callable[[Delivery], None] | None" = None
+    """What Slack does with the acknowledgement."""
     tries: list[Try] = field(default_factory=list[Try])
     answer: Json = field(default_factory=dict[str, object])
     """What came with the acknowledgement: a command's reply, a view's response_action."""
     given_up: bool = False
+    no_retry: bool = False
+    """The app asked by `x-slack-no-retry` not to hear it again."""
 
     @property
     def acked(self) -> bool:

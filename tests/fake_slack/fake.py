@@ -1,17 +1,23 @@
 """The whole fake: a world, its web server on a free port, and the hands of people and tests."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 from aiohttp import web
 
+from tests.fake_slack import methods_files, responses
 from tests.fake_slack.calls import Call
 from tests.fake_slack.clock import Clock, StillClock
 from tests.fake_slack.courier import Courier
-from tests.fake_slack.deliveries import Delivery
+from tests.fake_slack.deliveries import Delivery, Kind
+from tests.fake_slack.faults import Faults
+from tests.fake_slack.http_mode import HttpAnswer, HttpDoor
 from tests.fake_slack.people import People
-from tests.fake_slack.records import App, Channel, Message, Team, Token, User
+from tests.fake_slack.presses import Presses
+from tests.fake_slack.rates import Rates
+from tests.fake_slack.records import App, Channel, Grant, Json, Message, Team, Token, User, UserGroup
 from tests.fake_slack.sockets import Sockets
 from tests.fake_slack.web_api import WebApi
 from tests.fake_slack.world import World
@@ -20,51 +26,34 @@ Found = TypeVar("Found")
 
 SCOPES = frozenset(
     {
-        "app_mentions:read",
-        "assistant:write",
-        "channels:history",
-        "channels:join",
-        "channels:read",
-        "chat:write",
-        "commands",
-        "files:read",
-        "files:write",
-        "groups:history",
-        "groups:read",
-        "im:history",
-        "im:read",
-        "im:write",
-        "reactions:write",
-        "team:read",
-        "usergroups:read",
-        "users:read",
-        "users:read.email",
+        *("app_mentions:read", "assistant:write", "chat:write", "commands", "reactions:write", "team:read"),
+        *("channels:history", "channels:join", "channels:read", "groups:history", "groups:read"),
+        *("im:history", "im:read", "im:write", "files:read", "files:write"),
+        *("usergroups:read", "users:read", "users:read.email"),
     }
 )
+"""What the bot may do unless a test takes some away (`slack.bot.scopes.discard(...)`)."""
 EVENTS = frozenset(
     {
-        "app_mention",
-        "message.im",
-        "assistant_thread_started",
-        "assistant_thread_context_changed",
-        "app_home_opened",
-        "tokens_revoked",
-        "app_uninstalled",
+        *("app_mention", "message.im", "app_home_opened", "tokens_revoked", "app_uninstalled"),
+        *("assistant_thread_started", "assistant_thread_context_changed"),
     }
 )
+"""What the app is subscribed to; `slack.app.events.add("message.channels")` for follow-ups without a mention."""
 
 
-class FakeSlack(People):
+class FakeSlack(People, Presses):
     """A Slack for tests. `async with FakeSlack() as slack:`; the package's docstring shows what it can do."""
 
     def __init__(self, clock: Clock | None = None, seed: int = 0) -> None:
         self.clock: Clock = clock or StillClock()
-        app = App("A0FAKE00001", "1000.2000", "client-secret", "signing-secret", "/opsthread", set(EVENTS))
-        self.world = World(app, self.clock, seed)
+        self.app = App("A0FAKE00001", "1000.2000", "client-secret", "signing-secret", "/opsthread", set(EVENTS))
+        self.world = World(self.app, self.clock, seed)
         self.sockets = Sockets(self.world)
         self.courier = Courier(self.world, self.sockets)
         self.web_api = WebApi(self.world)
-        super().__init__(self.world, self.courier)
+        People.__init__(self, self.world, self.courier)
+        Presses.__init__(self, self.world, self.courier)
         self._runner: web.AppRunner | None = None
         self.app_token = "xapp-1-A0FAKE00001-1000-fake"
         self.world.tokens[self.app_token] = Token(self.app_token, "app", "", "", "", {"connections:write"})
@@ -75,6 +64,8 @@ class FakeSlack(People):
         server = web.Application(client_max_size=64 * 1024 * 1024)
         server.router.add_route("*", "/api/{method}", self.web_api.serve)
         server.router.add_get("/link", self.sockets.serve)
+        server.router.add_route("*", "/upload/v1/{ticket}", partial(methods_files.upload, self.world))
+        server.router.add_post("/response/{ticket}", partial(responses.answer, self.world))
         self._runner = web.AppRunner(server, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -85,9 +76,9 @@ class FakeSlack(People):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.faults.clear()
         await self.courier.close()
-        for connection in list(self.sockets.open):
-            await connection.ws.close()
+        self.sockets.cut()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -102,11 +93,20 @@ class FakeSlack(People):
 
     @property
     def calls(self) -> list[Call]:
-        """Every call of the Web API so far."""
+        """Every call of the Web API so far, refused ones too."""
         return self.web_api.calls
 
     @property
+    def faults(self) -> Faults:
+        return self.web_api.faults
+
+    @property
+    def rates(self) -> Rates:
+        return self.web_api.rates
+
+    @property
     def deliveries(self) -> list[Delivery]:
+        """Every event, interaction and command so far, and how its tries went."""
         return self.courier.deliveries
 
     def calls_of(self, method: str) -> list[Call]:
@@ -117,7 +117,12 @@ class FakeSlack(People):
         return self.world.thread(channel, ts)
 
     def message(self, channel: str, ts: str) -> Message:
+        """A message, deleted ones too; KeyError when there never was one."""
         return self.world.messages[(channel, ts)]
+
+    def ephemerals(self, user: str) -> list[Message]:
+        """What only this person sees."""
+        return [one for one in self.world.ephemerals if one.only_for == user]
 
     async def until(self, look: Callable[[], Found | None], what: str, timeout_s: float = 20) -> Found:
         """Wait until `look` gives something true; it is asked after each change in this Slack, never by the clock."""
@@ -126,6 +131,42 @@ class FakeSlack(People):
     async def connected(self, connections: int = 1) -> None:
         """Wait until so many socket mode connections are open."""
         await self.until(lambda: len(self.sockets.open) >= connections, f"{connections} socket mode connections")
+
+    async def delivered(self, sending: Awaitable[Delivery | None]) -> Delivery:
+        """Do something and wait until it is acknowledged or given up: `await slack.delivered(slack.click(...))`."""
+        delivery = await sending
+        assert delivery is not None, "the app didn't ask to hear of this"
+        return await self.until(lambda: delivery if delivery.over else None, f"the app's answer to {delivery.kind}")
+
+    def use_http(self, events: str, interactions: str = "", commands: str = "") -> HttpDoor:
+        """From now on post signed requests to these URLs instead of socket mode; `door.post` for ones that are signed badly."""
+        self.courier.http = HttpDoor(self.world, events, interactions or events, commands or interactions or events)
+        return self.courier.http
+
+    async def verify_url(self, door: HttpDoor) -> HttpAnswer:
+        """The challenge that Slack sends when an events URL is set; the answer's body must hold it."""
+        payload: Json = {"token": "x", "challenge": self.world.chance.hex(), "type": "url_verification"}
+        answer = await door.post(Kind.EVENT, payload)
+        assert answer.status != 200 or payload["challenge"] in answer.body, "the challenge didn't come back"
+        return answer
+
+    def consent(self, user: User, redirect_uri: str = "", scopes: frozenset[str] = SCOPES) -> str:
+        """A person lets the app into their workspace: the OAuth code that comes to the redirect URL."""
+        token = self.install(user.team_id, scopes)
+        del self.world.tokens[token.value]
+        code = self.world.chance.hex()
+        self.world.codes[code] = Grant(token, user.id, redirect_uri)
+        return code
+
+    def install(self, team_id: str, scopes: frozenset[str] = SCOPES) -> Token:
+        """Install the app in a workspace: a bot user, unless there is one, and a token."""
+        found = [one for one in self.world.users.values() if one.bot_id and one.team_id == team_id]
+        bot = found[0] if found else User(self.world.new_id("U"), team_id, "opsthread", "Opsthread", is_bot=True)
+        bot.bot_id = bot.bot_id or self.world.new_id("B")
+        self.world.users[bot.id] = bot
+        token = Token(f"xoxb-{team_id}-{self.world.chance.hex(12)}", "bot", team_id, bot.id, bot.bot_id, set(scopes))
+        self.world.tokens[token.value] = token
+        return token
 
     def add_team(self, name: str, domain: str) -> Team:
         team = Team(self.world.new_id("T"), name, domain)
@@ -152,6 +193,12 @@ class FakeSlack(People):
         self.world.users[person.id] = person
         return person
 
+    def add_group(self, handle: str, *members: User) -> UserGroup:
+        """A user group such as @sre."""
+        made = UserGroup(self.world.new_id("S"), self.team.id, handle, handle.title(), [one.id for one in members])
+        self.world.groups[made.id] = made
+        return made
+
     def add_channel(
         self,
         name: str,
@@ -163,22 +210,9 @@ class FakeSlack(People):
     ) -> Channel:
         """A channel with these people and the bot. With people of another team in it, it is a shared one."""
         home = team or self.team
-        ids = {one.id for one in members} | ({self.bot_of(home.id).user_id} if with_bot else set[str]())
+        ids = {one.id for one in members} | ({self.world.bot_of(home.id).id} if with_bot else set[str]())
         made = Channel(self.world.new_id("C"), home.id, name, ids, is_private=is_private, is_archived=is_archived)
         made.shared_with = sorted({one.team_id for one in members} - {home.id})
         made.is_ext_shared = bool(made.shared_with)
         self.world.channels[made.id] = made
         return made
-
-    def bot_of(self, team_id: str) -> Token:
-        """The bot's token in a workspace where the app is installed."""
-        return next(one for one in self.world.tokens.values() if one.kind == "bot" and one.team_id == team_id)
-
-    def install(self, team_id: str, scopes: frozenset[str] = SCOPES) -> Token:
-        """Install the app in a workspace: a bot user and its token."""
-        bot_id = self.world.new_id("B")
-        bot = User(self.world.new_id("U"), team_id, "opsthread", "Opsthread", is_bot=True, bot_id=bot_id)
-        self.world.users[bot.id] = bot
-        token = Token(f"xoxb-{team_id}-{bot.id}-fake", "bot", team_id, bot.id, bot_id, set(scopes))
-        self.world.tokens[token.value] = token
-        return token

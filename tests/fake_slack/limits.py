@@ -13,6 +13,7 @@ LIMITS: dict[str, int] = {
     "blocks of a message": 50,
     "blocks of a view": 100,
     "text of all blocks": 13_200,
+    "bytes of a stream": 12_000,
     "tables of a message": 1,
     "rows of a table": 100,
     "columns of a table": 20,

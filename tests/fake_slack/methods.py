@@ -3,9 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.fake_slack import methods_apps, methods_chat
+from tests.fake_slack import methods_apps
+from tests.fake_slack import methods_assistant as assistant
+from tests.fake_slack import methods_chat as chat
+from tests.fake_slack import methods_conversations as conversations
+from tests.fake_slack import methods_files as files
+from tests.fake_slack import methods_people as people
+from tests.fake_slack import methods_streams as streams
+from tests.fake_slack import methods_views as views
 from tests.fake_slack.calls import Call
 from tests.fake_slack.errors import SlackError
+from tests.fake_slack.methods_conversations import HISTORY, READ
 from tests.fake_slack.records import Json
 from tests.fake_slack.world import World
 
@@ -27,14 +35,46 @@ def method(run: Run, *scopes: str, tokens: tuple[str, ...] = ("bot", "user"), a_
     return Method(run, frozenset(scopes), frozenset(tokens), a_minute)
 
 
+T2, T3, T4, FREELY = 20, 50, 100, 600
+
 METHODS: dict[str, Method] = {
-    "auth.test": method(methods_apps.auth_test, a_minute=600),
     "apps.connections.open": method(methods_apps.connections_open, "connections:write", tokens=("app",)),
-    "chat.postMessage": method(methods_chat.post_message, "chat:write", a_minute=600),
-    "chat.postEphemeral": method(methods_chat.post_ephemeral, "chat:write", a_minute=100),
-    "chat.update": method(methods_chat.update, "chat:write"),
-    "chat.delete": method(methods_chat.delete, "chat:write"),
-    "reactions.add": method(methods_chat.add_reaction, "reactions:write"),
+    "assistant.threads.setStatus": method(assistant.set_status, "assistant:write", "chat:write", a_minute=FREELY),
+    "assistant.threads.setSuggestedPrompts": method(assistant.set_suggested_prompts, "assistant:write", a_minute=T4),
+    "assistant.threads.setTitle": method(assistant.set_title, "assistant:write", a_minute=T4),
+    "auth.revoke": method(methods_apps.auth_revoke),
+    "auth.test": method(methods_apps.auth_test, tokens=("bot", "user", "app"), a_minute=FREELY),
+    "bots.info": method(people.bot_info, "users:read"),
+    "chat.appendStream": method(streams.append, "chat:write", a_minute=T4),
+    "chat.delete": method(chat.delete, "chat:write"),
+    "chat.postEphemeral": method(chat.post_ephemeral, "chat:write", a_minute=T4),
+    "chat.postMessage": method(chat.post_message, "chat:write", a_minute=FREELY),
+    "chat.startStream": method(streams.start, "chat:write", a_minute=T2),
+    "chat.stopStream": method(streams.stop, "chat:write", a_minute=T2),
+    "chat.update": method(chat.update, "chat:write"),
+    "conversations.history": method(conversations.history, *HISTORY.values()),
+    "conversations.info": method(conversations.info, *READ.values()),
+    "conversations.join": method(conversations.join, "channels:join"),
+    "conversations.list": method(conversations.listing, *READ.values(), a_minute=T2),
+    "conversations.members": method(conversations.members, *READ.values(), a_minute=T4),
+    "conversations.open": method(conversations.open_direct, "im:write", "channels:manage"),
+    "conversations.replies": method(conversations.replies, *HISTORY.values()),
+    "files.completeUploadExternal": method(files.complete_upload, "files:write", a_minute=T4),
+    "files.delete": method(files.delete, "files:write"),
+    "files.getUploadURLExternal": method(files.get_upload_url, "files:write", a_minute=T4),
+    "files.info": method(files.info, "files:read", a_minute=T4),
+    "oauth.v2.access": method(methods_apps.oauth_access, tokens=(), a_minute=FREELY),
+    "reactions.add": method(chat.add_reaction, "reactions:write"),
+    "team.info": method(people.team_info, "team:read"),
+    "usergroups.list": method(people.group_listing, "usergroups:read", a_minute=T2),
+    "usergroups.users.list": method(people.group_members, "usergroups:read", a_minute=T2),
+    "users.info": method(people.info, "users:read", a_minute=T4),
+    "users.list": method(people.listing, "users:read", a_minute=T2),
+    "users.lookupByEmail": method(people.lookup_by_email, "users:read.email"),
+    "views.open": method(views.open_view, a_minute=T4),
+    "views.publish": method(views.publish, a_minute=T4),
+    "views.push": method(views.push, a_minute=T4),
+    "views.update": method(views.update, a_minute=T4),
 }
 
 

@@ -3,6 +3,7 @@
 from tests.fake_slack.blocks import check_blocks, check_markdown, check_text
 from tests.fake_slack.calls import Call
 from tests.fake_slack.errors import SlackError
+from tests.fake_slack.limits import CHOOSERS, MULTI_SELECTS, PICKERS, SELECTS, TYPED
 from tests.fake_slack.payloads import message_json
 from tests.fake_slack.records import Channel, Edit, Json, Message
 from tests.fake_slack.world import World
@@ -14,8 +15,9 @@ NO_TEXT = "missing_text_in_message"
 def post_message(world: World, call: Call) -> Json:
     channel = target(world, call)
     message = drafted(world, call, channel)
-    message.thread_ts = _thread(world, call, channel)
+    message.thread_ts = thread_of(world, call, channel)
     world.add(message)
+    world.echo("posted", message)
     return {"ok": True, "channel": channel.id, "ts": message.ts, "message": message_json(world, message), **_warned(message)}
 
 
@@ -55,6 +57,7 @@ def update(world: World, call: Call) -> Json:
     if call.has("metadata"):
         message.metadata = call.object("metadata")
     world.changed()
+    world.echo("changed", message)
     shown = message_json(world, message)
     return {"ok": True, "channel": channel.id, "ts": message.ts, "text": text, "message": shown, **_warned(message)}
 
@@ -66,6 +69,7 @@ def delete(world: World, call: Call) -> Json:
         raise SlackError("cant_delete_message")
     message.deleted = True
     world.changed()
+    world.echo("deleted", message)
     return {"ok": True, "channel": channel.id, "ts": message.ts}
 
 
@@ -135,21 +139,23 @@ def with_block_ids(world: World, blocks: list[Json]) -> list[Json]:
         block: Json = {**block, "block_id": block.get("block_id") or world.new_id("b")}
         if isinstance(block.get("elements"), list):
             block["elements"] = [_with_action_id(world, one) for one in block["elements"]]
-        if isinstance(block.get("accessory"), dict):
-            block["accessory"] = _with_action_id(world, block["accessory"])
+        for single in ("accessory", "element"):
+            if isinstance(block.get(single), dict):
+                block[single] = _with_action_id(world, block[single])
         named.append(block)
     return named
 
 
-INTERACTIVE = {"button", "overflow", "icon_button", "feedback_buttons", "checkboxes", "radio_buttons", "datepicker"}
+INTERACTIVE = {"button", "overflow", "icon_button", "feedback_buttons", *PICKERS, *CHOOSERS, *TYPED, *SELECTS, *MULTI_SELECTS}
 
 
 def _with_action_id(world: World, element: Json) -> Json:
-    presses = element.get("type") in INTERACTIVE or str(element.get("type", "")).endswith("_select")
-    return {**element, "action_id": world.new_id("a")} if presses and "action_id" not in element else element
+    nameless = element.get("type") in INTERACTIVE and "action_id" not in element
+    return {**element, "action_id": world.new_id("a")} if nameless else element
 
 
-def _thread(world: World, call: Call, channel: Channel) -> str:
+def thread_of(world: World, call: Call, channel: Channel) -> str:
+    """The ts of the root that `thread_ts` names; empty without one."""
     ts = call.text("thread_ts")
     if not ts:
         return ""

@@ -79,6 +79,60 @@ def envelope_of(event: Json, *, event_id: str, at: float, team_id: str, app_id: 
     }
 
 
+def changed_event(world: World, message: Message, channel: Channel, ts: str) -> Json:
+    """The `message_changed` event after an edit."""
+    before = message_json(world, message)
+    if message.edits:
+        before |= {"text": message.edits[-1].text, "blocks": message.edits[-1].blocks}
+    return {
+        "type": "message",
+        "subtype": "message_changed",
+        "channel": channel.id,
+        "channel_type": channel.kind,
+        "message": message_json(world, message),
+        "previous_message": before,
+        "hidden": True,
+        "ts": ts,
+        "event_ts": ts,
+    }
+
+
+def deleted_event(world: World, message: Message, channel: Channel, ts: str) -> Json:
+    """The `message_deleted` event."""
+    return {
+        "type": "message",
+        "subtype": "message_deleted",
+        "channel": channel.id,
+        "channel_type": channel.kind,
+        "deleted_ts": message.ts,
+        "previous_message": message_json(world, message),
+        "hidden": True,
+        "ts": ts,
+        "event_ts": ts,
+    }
+
+
+def person_json(user: User) -> Json:
+    """A person as interactions name one."""
+    return {"id": user.id, "username": user.name, "name": user.name, "team_id": user.team_id}
+
+
+def interaction(world: World, kind: str, user: User, team_id: str, trigger: str) -> Json:
+    """What every interaction carries."""
+    team = world.teams[team_id]
+    shown = person_json(user)
+    return {
+        "type": kind,
+        "user": shown,
+        "api_app_id": world.app.id,
+        "token": VERIFICATION,
+        "trigger_id": trigger,
+        "team": {"id": team.id, "domain": team.domain},
+        "enterprise": None,
+        "is_enterprise_install": False,
+    }
+
+
 def typed_text(text: str) -> list[Json]:
     """The blocks that Slack makes of what a person typed."""
     pieces: list[Any] = [{"type": "text", "text": text}]

@@ -100,11 +100,15 @@ class Stream:
     recipient_team_id: str
     task_display_mode: str
     stopped: bool = False
+    stopped_by: str = ""
+    """The person who stopped it, if one did."""
     pieces: list[Json] = field(default_factory=list[Json])
     """Every chunk in the order of its coming."""
     tasks: dict[str, Json] = field(default_factory=dict[str, Json])
     """The newest state of each task, by id, in the order of first sight."""
     plan_title: str = ""
+    last_blocks: list[Json] = field(default_factory=list[Json])
+    """Those that came with the stop."""
 
 
 @dataclass
@@ -159,6 +163,15 @@ class Token:
 
 
 @dataclass
+class Grant:
+    """A person's consent to install, waiting to be exchanged for its token."""
+
+    token: Token
+    user: str
+    redirect_uri: str
+
+
+@dataclass
 class View:
     id: str
     team_id: str
@@ -187,6 +200,19 @@ class File:
     complete: bool = False
     shared_in: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """(channel, ts of the message that shows it)."""
+
+
+@dataclass
+class ResponseUrl:
+    """Where the app may answer an interaction: five times within half an hour."""
+
+    made_at: float
+    team_id: str
+    channel: str
+    user: str
+    message: Message | None
+    """The message that was pressed; a command has none."""
+    answers: list[Json] = field(default_factory=list[Json])
 
 
 @dataclass

@@ -61,8 +61,7 @@ class Sockets:
         try:
             await self._listen(connection)
         finally:
-            if connection in self.open:
-                self.open.remove(connection)
+            self.open.remove(connection)
             self._world.changed()
         return ws
 
@@ -78,6 +77,26 @@ class Sockets:
         if not connection.stalled:
             await self._say(connection, envelope)
         return answered
+
+    async def disconnect(self, reason: str = "refresh_requested", connection: Connection | None = None) -> None:
+        """Tell a connection (or all) to go: `warning`, `refresh_requested` or `link_disabled`. It gets nothing new."""
+        for one in [connection] if connection else list(self.open):
+            # A warning comes ten seconds ahead; the connection still works.
+            one.leaving = reason != "warning"
+            await self._say(one, _disconnect(one, reason))
+
+    def cut(self, connection: Connection | None = None) -> None:
+        """Break a connection (or all) without a word, as a network does."""
+        for one in [connection] if connection else list(self.open):
+            one.leaving = True
+            if one.request.transport is not None:
+                one.request.transport.abort()
+
+    async def ping(self) -> None:
+        """Send each connection a ping frame; `connection.pongs` counts the answers."""
+        for one in list(self.open):
+            one.pings += 1
+            await one.ws.ping(b"Ping from applink")
 
     async def _listen(self, connection: Connection) -> None:
         async for message in connection.ws:

@@ -12,7 +12,9 @@ from tests.fake_slack.records import (
     AssistantThread,
     Channel,
     File,
+    Grant,
     Message,
+    ResponseUrl,
     Team,
     Token,
     User,
@@ -48,13 +50,21 @@ class World:
         self.files: dict[str, File] = {}
         self.assistant_threads: dict[tuple[str, str], AssistantThread] = {}
         self.triggers: dict[str, tuple[float, str]] = {}
-        """Trigger ids with the time when they were made and their person; used ones are taken out."""
+        """Trigger ids with the time when they were made and their person."""
+        self.used_triggers: set[str] = set()
+        self.codes: dict[str, Grant] = {}
+        """OAuth codes that were handed out and not yet exchanged."""
+        self.upload_tickets: dict[str, str] = {}
+        """The secret parts of upload URLs, with their file."""
         self.tickets: set[str] = set()
         """Socket mode URLs that were handed out and not yet used."""
         self.base = ""
         """Where the fake listens, without a slash at the end; known once it is started."""
         self.stream_life_s = STREAM_LIFE_S
         self.stream_idle_s = STREAM_LIFE_S
+        self.echo: Callable[[str, Message], None] = lambda _what, _message: None
+        """Told of each message of a bot: posted, changed, deleted."""
+        self.response_urls: dict[str, ResponseUrl] = {}
         self._count = 0
         self._last_microsecond = 0
         self._bell: asyncio.Event = asyncio.Event()
@@ -77,6 +87,16 @@ class World:
         trigger = f"{self.chance.number() % 10**12}.{self.chance.number() % 10**12}.{self.chance.hex()}"
         self.triggers[trigger] = (self.clock.now(), user)
         return trigger
+
+    def new_response_url(self, team_id: str, channel: str, user: str, of: Message | None = None) -> str:
+        """An address where the app may answer an interaction without a token."""
+        ticket = self.chance.hex()
+        self.response_urls[ticket] = ResponseUrl(self.clock.now(), team_id, channel, user, of)
+        return f"{self.base}/response/{ticket}"
+
+    def bot_of(self, team_id: str) -> User:
+        """The app's bot in a workspace."""
+        return next(one for one in self.users.values() if one.bot_id and one.team_id == team_id)
 
     def changed(self) -> None:
         """Ring the bell: who waits in `until` looks again."""
