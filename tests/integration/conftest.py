@@ -7,8 +7,9 @@ import pytest
 
 from tests.integration.desk import Desk, desk_over
 from tests.integration.postgres import Postgres, postgres
+from tests.integration.slack_rows import slack, slack_url
 
-__all__ = ["postgres"]
+__all__ = ["postgres", "slack", "slack_url"]
 
 
 @pytest.fixture
