@@ -69,6 +69,7 @@ class Execution:
             until = received + (grant.expires_at - now).total_seconds()
             # Before it waits for another one: who asks meanwhile must not hear that it was never seen, and be wrong later.
             self._memory.begin(grant, ask.now())
+            log.info("grant_taken", authority=grant.authority, purpose=grant.purpose)
             return await self._ended(grant, command, ask, until)
         except GrantRefused as refusal:
             log.warning("grant_refused", code=refusal.code, authority=command.grant.grant.authority)

@@ -85,7 +85,8 @@ class GrantMemory:
 
     def _begin(self, grant: Grant, now: datetime) -> None:
         ran = self._db.execute(
-            "SELECT state FROM used_grant WHERE authority = ? AND purpose = ? AND state IN ('taken', 'started', 'applied', 'unknown')",
+            "SELECT state FROM used_grant WHERE authority = ? AND purpose = ? "
+            "AND state IN ('taken', 'started', 'applied', 'unknown')",
             (grant.authority, grant.purpose),
         ).fetchone()
         try:

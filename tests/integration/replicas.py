@@ -96,7 +96,7 @@ async def replicas(folder: Path, postgres: Postgres) -> AsyncGenerator[Replicas]
         practice = await stack.enter_async_context(practice_cluster(folder / "practice", "payments-oom", speed=20))
         model = await stack.enter_async_context(scripted_model(Say("That is all.")))
         url = postgres.new_database()
-        nats = await _nats(stack, folder / "nats")
+        nats = await external_nats(stack, folder / "nats")
         key = SigningKey.generate()
         (folder / "grant.key").write_text(key.encode().hex())
         env = {
@@ -126,7 +126,7 @@ def _process(folder: Path, name: str, env: dict[str, str]) -> Process:
     return Process(args, home, {**env, "OPSTHREAD_EXECUTOR_ID": f"replica-{name}"})
 
 
-async def _nats(stack: AsyncExitStack, folder: Path) -> dict[str, str]:
+async def external_nats(stack: AsyncExitStack, folder: Path) -> dict[str, str]:
     """The server runs; the settings of who uses it."""
     address = f"127.0.0.1:{free_port()}"
     words = ["nats", "config", "--out", folder, "--address", address, "--listen", address, "--store-dir", folder / "streams"]

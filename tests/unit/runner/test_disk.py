@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from protocol.bus import WatchBatch
-from protocol.diagnosis import Change
 from protocol.commands import RUNNING
+from protocol.diagnosis import Change
 from protocol.grant import Grant, GrantRefused
 from protocol.objects import ObjectRef
 from runner.remediation.memory import UNSENT, AfterState, GrantMemory
