@@ -105,7 +105,7 @@ class Conversations:
         if not is_id(conversation):
             raise _not_found(conversation)
         async with self._db.read() as session:
-            found = (await session.execute(_with_counts().where(ConversationRow.id == conversation))).one_or_none()
+            found = (await session.execute(_THIS, {"this_conversation": conversation})).one_or_none()
         if found is None:
             raise _not_found(conversation)
         row, open_turns, open_approvals = found
@@ -187,9 +187,8 @@ class Conversations:
             return tuple(map(log.read_entry, await session.scalars(query.order_by(LogEntryRow.seq).limit(limit))))
 
     async def turn_log(self, turn: str) -> tuple[LogEntry, ...]:
-        query = select(LogEntryRow).where(LogEntryRow.turn == turn)
         async with self._db.read() as session:
-            return tuple(map(log.read_entry, await session.scalars(query.order_by(LogEntryRow.seq))))
+            return tuple(map(log.read_entry, await session.scalars(_OF_TURN, {"this_turn": turn})))
 
     async def turn(self, turn: str) -> Turn:
         """Raises NotFound."""
@@ -273,6 +272,8 @@ class Conversations:
         return Wake(seq=seq) if seq is not None and seq > seen else None
 
 
+# Made once, for each turn asks them.
+_OF_TURN = select(LogEntryRow).where(LogEntryRow.turn == bindparam("this_turn")).order_by(LogEntryRow.seq)
 _STOP = select(TurnRow.cancel_requested).where(TurnRow.id == bindparam("this_turn"))
 
 
@@ -282,6 +283,9 @@ def _with_counts() -> Select[ConversationRow, int, int]:
         ApprovalRow.conversation == ConversationRow.id, ApprovalRow.state == ApprovalState.PENDING.value
     )
     return select(ConversationRow, open_turns.scalar_subquery(), open_approvals.scalar_subquery())
+
+
+_THIS = _with_counts().where(ConversationRow.id == bindparam("this_conversation"))
 
 
 def _older_than(cursor: str | None) -> tuple[ColumnElement[bool], ...]:

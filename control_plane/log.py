@@ -26,6 +26,12 @@ _TAKE = (
     .returning(_conversations.c.last_seq, _conversations.c.tenant_id, _conversations.c.cluster)
 )
 _TAKE_FENCED = _TAKE.where(_conversations.c.fence == bindparam("claimed"))
+_LOCK = (
+    select(ConversationRow)
+    .where(ConversationRow.id == bindparam("this_conversation"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 _STORE = insert(cast(Table, LogEntryRow.__table__))
 
 
@@ -106,8 +112,7 @@ def wake_readers(session: Session, conversation: str, seq: int = 0) -> None:
 
 async def lock(session: Session, conversation: str) -> ConversationRow:
     """Whoever queues, claims or ends a turn holds this, one at a time. Raises NotFound."""
-    locked = select(ConversationRow).where(ConversationRow.id == conversation).with_for_update()
-    row = await session.scalar(locked.execution_options(populate_existing=True)) if is_id(conversation) else None
+    row = await session.scalar(_LOCK, {"this_conversation": conversation}) if is_id(conversation) else None
     if row is None:
         raise NotFound(f"there is no conversation {one_line(conversation, 40)!r}, or it is not yours to read")
     return row

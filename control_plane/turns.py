@@ -4,9 +4,9 @@ Whoever changes a turn holds the row of its conversation.
 """
 
 from datetime import datetime
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Table, bindparam, func, select, update
 from sqlalchemy.orm import aliased
 
 from control_plane import log
@@ -109,25 +109,14 @@ async def find(session: Session, turn: str) -> TurnRow:
 
 
 async def claim(session: Session, turn: str, *, now: datetime) -> Turn | None:
-    row, conversation = await _locked(session, turn)
-    other = aliased(TurnRow)
-    in_the_way = select(other.id).where(
-        other.conversation == row.conversation,
-        other.id != turn,
-        (other.state == "running") | ((other.number < row.number) & other.state.in_(OPEN)),
-    )
-    claimed = await session.scalar(
-        update(TurnRow)
-        .where(TurnRow.id == turn, TurnRow.state.in_(OPEN), ~in_the_way.exists())
-        .values(state="running", attempt=TurnRow.attempt + 1, started_at=func.coalesce(TurnRow.started_at, now))
-        .returning(TurnRow)
-        .execution_options(populate_existing=True, synchronize_session=False)
-    )
+    row, _ = await _locked(session, turn)
+    told = {"this_turn": turn, "this_conversation": row.conversation, "this_number": row.number, "now": now}
+    claimed: Any = (await session.execute(_CLAIM, told)).one_or_none()
     if claimed is None:
         return None
-    conversation.fence += 1
+    fence = await session.scalar(_FENCE, {"this_conversation": row.conversation})
     log.wake_readers(session, row.conversation)
-    return read_turn(claimed).model_copy(update={"fence": conversation.fence})
+    return read_turn(claimed).model_copy(update={"fence": fence})
 
 
 async def end(
@@ -143,6 +132,7 @@ async def end(
 async def stop(session: Session, turn: str, principal: Principal, *, now: datetime) -> None:
     """Raises NotFound, Forbidden."""
     row, conversation = await _locked(session, turn)
+    await session.refresh(row)
     if not may_read(conversation, principal):
         raise NotFound(f"there is no turn {one_line(turn, 40)!r}")
     if row.asked_by != principal.account and not may_operate(conversation, principal):
@@ -188,21 +178,35 @@ def read_turn(row: TurnRow) -> Turn:
 
 
 async def _locked(session: Session, turn: str) -> tuple[TurnRow, ConversationRow]:
-    """The turn as it is once nobody else can change it."""
+    """From now on nobody else can change it. What is told of the turn may be from before: only what never changes counts."""
     row = await find(session, turn)
-    conversation = await log.lock(session, row.conversation)
-    await session.refresh(row)
-    return row, conversation
+    return row, await log.lock(session, row.conversation)
 
 
 async def _end(session: Session, row: TurnRow, state: TurnState, event: AgentEvent, *, now: datetime) -> None:
-    ended = await session.scalar(
-        update(TurnRow)
-        .where(TurnRow.id == row.id, TurnRow.state.in_(OPEN))
-        .values(state=state, ended_at=now)
-        .returning(TurnRow.id)
-        .execution_options(synchronize_session=False)
-    )
-    if ended is not None:
+    if await session.scalar(_END, {"this_turn": row.id, "state": state, "ended_at": now}) is not None:
         await log.append(session, row.conversation, event, at=now, turn=row.id)
         session.wake(WORK, row.id.encode())
+
+
+# Made once: to build a statement anew takes as long as to run it.
+_turns, _others = cast(Table, TurnRow.__table__), cast(Table, TurnRow.__table__).alias()
+_conversations = cast(Table, ConversationRow.__table__)
+_in_the_way = select(_others.c.id).where(
+    _others.c.conversation == bindparam("this_conversation"),
+    _others.c.id != bindparam("this_turn"),
+    (_others.c.state == "running") | ((_others.c.number < bindparam("this_number")) & _others.c.state.in_(OPEN)),
+)
+_CLAIM = (
+    update(_turns)
+    .where(_turns.c.id == bindparam("this_turn"), _turns.c.state.in_(OPEN), ~_in_the_way.exists())
+    .values(state="running", attempt=_turns.c.attempt + 1, started_at=func.coalesce(_turns.c.started_at, bindparam("now")))
+    .returning(*_turns.c)
+)
+_FENCE = (
+    update(_conversations)
+    .where(_conversations.c.id == bindparam("this_conversation"))
+    .values(fence=_conversations.c.fence + 1)
+    .returning(_conversations.c.fence)
+)
+_END = update(_turns).where(_turns.c.id == bindparam("this_turn"), _turns.c.state.in_(OPEN)).returning(_turns.c.id)

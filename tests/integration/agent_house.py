@@ -192,6 +192,10 @@ class House:
     script: ClusterScript
     cases: CaseStore | None = None
     opened: list[Candidate] = field(default_factory=list[Candidate])
+    upkeep: Upkeep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.upkeep = Upkeep(self.plane)
 
     async def person(self, name: str, role: Role, namespaces: tuple[str, ...] = ("*",)) -> Principal:
         account = await self.plane.accounts.create(
@@ -203,7 +207,7 @@ class House:
         return await self.plane.conversations.create(who, cluster=self.cluster.id)
 
     def turns(self, model: tuple[Candidate, ...] = ()) -> TurnStep:
-        return TurnStep(plane=self.plane, chain=model, upkeep=Upkeep(self.plane), cases=self.cases)
+        return TurnStep(plane=self.plane, chain=model, upkeep=self.upkeep, cases=self.cases)
 
     def model(self) -> tuple[Candidate, ...]:
         """The configured models; the house closes them."""
