@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 CardDoor = Literal["web", "slack", "rest", "cli"]
 REMEMBERED = 10_000
 """Showings that a process keeps in mind; of older ones it asks the table."""
+BITE = 50
+"""Showings noted at once: nobody else adds to the audit meanwhile."""
 
 _Key = tuple[str, str, str]
 """Approval, account, plan hash."""
@@ -53,9 +55,9 @@ class Showings:
         try:
             noted = await self._noted(unknown)
             fresh = [key for key in unknown if key not in noted]
-            if fresh:
+            for bite in (fresh[start : start + BITE] for start in range(0, len(fresh), BITE)):
                 async with self._db.transaction() as session:
-                    for key in await self._taken(session, fresh, principal.tenant):
+                    for key in await self._taken(session, bite, principal.tenant):
                         record(session, self._entry(cards_of[key], principal, door, source))
         except (ServiceError, SQLAlchemyError) as error:
             # Where nothing can be written nothing can be decided either; who looks at what is still there may.
