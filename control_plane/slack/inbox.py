@@ -190,8 +190,8 @@ async def forget_inbox(session: Session, now: datetime, limit: int) -> int:
 
 
 def _json(value: dict[str, Any] | list[str]) -> bytes:
-    """What is no Unicode (half of a pair, which Slack's JSON can hold) becomes a question mark: a broken character must not keep
-    the item out. Raises ValueError for NaN."""
+    """What is no Unicode (half of a pair, which Slack's JSON can hold) becomes a question mark: a broken character must not
+    keep the item out. Raises ValueError for NaN."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
 
 

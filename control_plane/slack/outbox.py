@@ -9,13 +9,12 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, cast
 
 import orjson
 import structlog
 from pydantic import ConfigDict, model_validator
-from sqlalchemy import Select, and_, case, delete, func, select, update
+from sqlalchemy import Select, and_, case, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -40,6 +39,8 @@ MOST_KEY = 120
 KEEP_ENDED = timedelta(days=3)
 _RACES = 5
 _OPEN = ("waiting", "sending")
+_WAITING = text("state = 'waiting'")
+"""The condition of the unique index, word by word: a parameter is not recognised once PostgreSQL has a prepared statement."""
 
 
 class FileRef(Value):
@@ -78,7 +79,7 @@ class Content(Value):
             return {**cast(dict[str, Any], given), **whole}
         return cast(dict[str, Any], given)
 
-    @cached_property
+    @property
     def hash(self) -> str:
         """SHA-256 of the canonical JSON: equal content is not sent twice."""
         return digest(self.model_dump(mode="json"))
@@ -126,9 +127,9 @@ class Outbox:
         it is too large."""
         if not key or len(key) > MOST_KEY:
             raise Invalid(f"{one_line(key, 60)!r} is no key of a message: 1 to {MOST_KEY} characters")
-        text = canonical_json(content.model_dump(mode="json"))
-        if len(text) > MOST_BYTES:
-            raise Invalid(f"the content of {one_line(key, 120)} has {len(text)} bytes, over {MOST_BYTES}; cap it before")
+        plain = canonical_json(content.model_dump(mode="json"))
+        if len(plain) > MOST_BYTES:
+            raise Invalid(f"the content of {one_line(key, 120)} has {len(plain)} bytes, over {MOST_BYTES}; cap it before")
         now = self._clock()
         due = not_before or now
         row = {
@@ -137,7 +138,7 @@ class Outbox:
             "channel": channel,
             "thread": thread,
             "key": key,
-            "content": text.decode(),
+            "content": plain.decode(),
             "state": "waiting",
             "attempts": 0,
             "not_before": due,
@@ -157,7 +158,7 @@ class Outbox:
         await session.execute(
             new.on_conflict_do_update(
                 index_elements=[SlackOutboxRow.team, SlackOutboxRow.key],
-                index_where=SlackOutboxRow.state == "waiting",
+                index_where=_WAITING,
                 set_=replaced,
             )
         )

@@ -97,10 +97,12 @@ class Posts:
             return tuple(map(_post, await session.scalars(query)))
 
     async def of_thread(self, thread: str, prefix: str = "") -> tuple[Post, ...]:
-        """Those in a thread whose key begins so, in the order of their keys' first posting."""
+        """Those in a thread whose key begins so, oldest first."""
         query = select(SlackPostRow).where(SlackPostRow.thread == thread, SlackPostRow.key.startswith(prefix, autoescape=True))
         async with self._db.read() as session:
-            return tuple(map(_post, await session.scalars(query.order_by(SlackPostRow.posted_at, SlackPostRow.id))))
+            return tuple(
+                map(_post, await session.scalars(query.order_by(SlackPostRow.posted_at, SlackPostRow.ts, SlackPostRow.id)))
+            )
 
     async def keyed(self, key: str) -> tuple[Post, ...]:
         """Of every workspace: an approval's cards, wherever they are."""
