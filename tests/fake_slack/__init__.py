@@ -1,7 +1,7 @@
 """A Slack for tests, with state: Web API, socket mode, signed HTTP, people. The real SDK and Bolt run against it.
 
-    async with FakeSlack(seed=0) as slack:                # a free port; time stands still: slack.clock.advance(60)
-        dana, ops = slack.add_user("dana"), None          # also add_team, add_group, add_channel; guests, external people, bots
+    async with FakeSlack(seed=0) as slack:                # a free port; time stands still: slack.advance(60)
+        dana = slack.add_user("dana")                     # also add_team, add_group; guests, external people, bots
         ops = slack.add_channel("ops", dana)              # the bot is a member unless with_bot=False
         AsyncWebClient(slack.bot_token, base_url=slack.url + "/api/")   # and slack.app_token, slack.app.signing_secret
         await slack.connected(2)                          # so many socket mode connections are open
@@ -19,8 +19,9 @@
         slack.faults.lost_answer("chat.postMessage")      # cut, server_error, rate_limited, refuse, hold(...).release()
         slack.rates.on = True; slack.rates.a_minute["conversations.replies"] = 1
         await slack.sockets.disconnect(); slack.sockets.cut(); slack.sockets.open[0].stalled = True; await slack.sockets.ping()
-        slack.courier.holding = True; slack.courier.release(backwards=True); slack.courier.again(done)   # late, reordered, twice
-        door = slack.use_http("http://…/slack/events"); await slack.verify_url(door); await door.post(kind, payload, timestamp="x")
+        slack.courier.holding = True; slack.courier.release(backwards=True); slack.courier.again(done)   # late, twice
+        door = slack.use_http("http://…/slack/events"); await slack.verify_url(door)
+        await door.post(Kind.EVENT, payload, timestamp="not a number", signature="v0=wrong", retry=1, reason="http_timeout")
         slack.app.events.add("message.channels"); slack.bot.scopes.discard("files:write"); slack.consent(dana)   # OAuth code
 
 Events that nobody acknowledges within 3 s come again (at once, after 60 s, after 300 s), interactions and commands do not;

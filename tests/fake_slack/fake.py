@@ -128,6 +128,11 @@ class FakeSlack(People, Presses):
         """Wait until `look` gives something true; it is asked after each change in this Slack, never by the clock."""
         return await self.world.until(look, what, timeout_s)
 
+    async def advance(self, seconds: float) -> None:
+        """Let time go by: retries, expiries and limits go by it."""
+        assert isinstance(self.clock, StillClock), "only a clock that stands still can be moved"
+        await self.clock.advance(seconds)
+
     async def connected(self, connections: int = 1) -> None:
         """Wait until so many socket mode connections are open."""
         await self.until(lambda: len(self.sockets.open) >= connections, f"{connections} socket mode connections")

@@ -28,7 +28,7 @@ _MOST = 256 * 2**20
 
 @dataclass
 class Gate:
-    """For one call: the first that matches from now on."""
+    """For one call, unless it says `every`: the first that matches from now on."""
 
     method: str
     path: str
@@ -39,6 +39,8 @@ class Gate:
     """The cluster does it, and the connection breaks before the answer."""
     changed_first: bool = False
     """Only a call that comes after a change of the same object."""
+    every: bool = False
+    """Every call that matches, until it is opened."""
     _taken: bool = False
     _reached: asyncio.Event = field(default_factory=asyncio.Event)
     _open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -51,12 +53,12 @@ class Gate:
         self._open.set()
 
     def fits(self, method: str, path: str, changes: list[str]) -> bool:
-        if self._taken or method != self.method or not path.endswith(self.path):
+        if self._taken or self._open.is_set() or method != self.method or not path.endswith(self.path):
             return False
         return not self.changed_first or any(change.endswith(self.path) for change in changes)
 
     def take(self) -> "Gate":
-        self._taken = True
+        self._taken = not self.every
         return self
 
     async def wait(self) -> None:
