@@ -1,33 +1,32 @@
 """Accounts, roles and sessions: sign-in by one-time link and by user and password (Argon2)."""
 
-import json
 import re
 import unicodedata
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from control_plane import audit, sign_ins
+from control_plane.addresses import normal_address
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database
 from control_plane.database import Session as Db
 from control_plane.errors import Conflict, Invalid, NotFound, NotSignedIn
 from control_plane.passwords import Passwords
 from control_plane.principals import Principal, ScopedRole
-from control_plane.sign_ins import Session
-from control_plane.tables.accounts import AccountRow, RoleRow, SessionRow
+from control_plane.roles import GIVEN, SourcedRole, add_roles, an_admin_stays, forget_roles, principal_in, roles_of
+from control_plane.sign_ins import NOBODY, Session
+from control_plane.tables.accounts import AccountRow, SessionRow
 from control_plane.tables.base import DEFAULT_TENANT
-from control_plane.tables.fleet import ClusterRow
 from control_plane.wakeups import RIGHTS, LocalWakeups, Wakeups, messages_or_silence
-from protocol.approval import Role
 from protocol.base import Value
 from protocol.ids import is_id, new_id
 from protocol.text import clean, one_line
 
-__all__ = ["Account", "Accounts", "Session", "principal_in", "principals_in"]
+__all__ = ["Account", "Accounts", "Session"]
 
 _NAME = re.compile(r"^[^\s/\\\"'<>]{1,200}$")
 _WRONG = "the name or the password is wrong"
@@ -39,8 +38,15 @@ class Account(Value):
     """Sign-in name, unique in the tenant."""
     display_name: str
     disabled: bool = False
+    email: str | None = None
+    """By it a person of Slack is recognised as this account. Nobody else has the same."""
     has_password: bool = False
     roles: tuple[ScopedRole, ...] = ()
+    """What admins gave."""
+    other_roles: tuple[SourcedRole, ...] = ()
+    """What follows from elsewhere, such as a user group of Slack."""
+    person: bool = True
+    """False: nobody signs in as it. It reads for people without an account in a channel, or speaks for alerts."""
     created_at: datetime
 
 
@@ -61,10 +67,19 @@ class Accounts:
         self._passwords = passwords or Passwords()
 
     async def create(
-        self, name: str, display_name: str, roles: tuple[ScopedRole, ...], *, password: str | None = None, by: str
+        self,
+        name: str,
+        display_name: str,
+        roles: tuple[ScopedRole, ...],
+        *,
+        password: str | None = None,
+        email: str | None = None,
+        by: str,
     ) -> Account:
-        """Raises Invalid (name, password), Conflict when the name is taken. Names do not tell upper from lower case."""
+        """Raises Invalid (name, password, email), Conflict when the name or the address is taken. Names do not tell upper from
+        lower case."""
         name = _sign_in_name(name)
+        address = _address(email) if email else None
         password_hash = await self._passwords.hash(password) if password is not None else None
         now = self._clock()
         row = AccountRow(
@@ -72,41 +87,64 @@ class Accounts:
             name=name,
             display_name=one_line(display_name, 200) or name,
             disabled=False,
+            email=address,
             password_hash=password_hash,
             created_at=now,
         )
         try:
             async with self._db.transaction() as db:
+                await _require_free(db, address)
                 db.add(row)
                 await db.flush()
-                _add_roles(db, row.id, roles)
-                self._audit(db, "account.created", row.id, by=by, name=name, roles=_words(roles))
+                add_roles(db, row.id, roles)
+                more = {"email": address} if address else {}
+                self._audit(db, "account.created", row.id, by=by, name=name, roles=_words(roles), **more)
         except IntegrityError:
             raise Conflict(f"there is an account named {name!r} already; choose another name") from None
-        return _account(row, roles)
+        return _account(row, [_given(role) for role in roles])
 
     async def get(self, account: str) -> Account:
         """Raises NotFound."""
         async with self._db.read() as db:
             row = await _row(db, account)
-            return _account(row, (await _roles(db, [account]))[account])
+            return _account(row, (await roles_of(db, [account]))[account])
 
     async def list(self) -> tuple[Account, ...]:
         async with self._db.read() as db:
             rows = (await db.scalars(select(AccountRow).order_by(AccountRow.name))).all()
-            roles = await _roles(db, [row.id for row in rows])
+            roles = await roles_of(db, [row.id for row in rows])
             return tuple(_account(row, roles[row.id]) for row in rows)
 
     async def set_roles(self, account: str, roles: tuple[ScopedRole, ...], *, by: str) -> Account:
-        """From the next request on. Raises Conflict when nobody would be left to administer."""
+        """Those that admins give, from the next request on; what follows from elsewhere stays. Raises Conflict when nobody
+        would be left to administer, Forbidden for an account that is no person's."""
         async with self._db.transaction() as db:
             row = await _row(db, account)
-            async with _an_admin_stays(db):
-                await db.execute(delete(RoleRow).where(RoleRow.account == account))
-                _add_roles(db, account, roles)
+            await sign_ins.require_person(db, account)
+            async with an_admin_stays(db):
+                await forget_roles(db, account)
+                add_roles(db, account, roles)
+            await db.flush()
             _wake(db, account)
             self._audit(db, "account.roles_set", account, by=by, roles=_words(roles))
-        return _account(row, roles)
+            return _account(row, (await roles_of(db, [account]))[account])
+
+    async def set_email(self, account: str, email: str | None, *, by: str) -> Account:
+        """By which a person of Slack is recognised; None for nobody. Raises Invalid, Conflict when another account has it,
+        Forbidden for an account that is no person's."""
+        address = _address(email) if email else None
+        try:
+            async with self._db.transaction() as db:
+                row = await _row(db, account)
+                await sign_ins.require_person(db, account)
+                if address != row.email:
+                    await _require_free(db, address)
+                    before, row.email = row.email, address
+                    await db.flush()
+                    self._audit(db, "account.email_set", account, by=by, email=address or "none", before=before or "none")
+                return _account(row, (await roles_of(db, [account]))[account])
+        except IntegrityError:
+            raise _taken(address or "") from None
 
     async def set_password(self, account: str, password: str, *, by: str, keep_session: str | None = None) -> None:
         """Ends the account's sessions and tokens, but `keep_session`."""
@@ -123,7 +161,7 @@ class Accounts:
         """Ends the account's sessions too. Raises Conflict when nobody would be left to administer."""
         async with self._db.transaction() as db:
             row = await _row(db, account)
-            async with _an_admin_stays(db):
+            async with an_admin_stays(db):
                 row.disabled = True
             await sign_ins.end_sessions(db, account)
             _wake(db, account)
@@ -139,7 +177,7 @@ class Accounts:
         async with self._db.read() as db:
             row = await db.get(SessionRow, session) if session is not None else None
             fresh = row is not None and row.account == account and sign_ins.is_fresh(row, now=self._clock())
-            return await principal_in(db, account, fresh=fresh)
+            return await principal_in(db, account, now=self._clock(), fresh=fresh)
 
     async def make_link(self, account: str, *, by: str, valid: timedelta = timedelta(hours=1)) -> str:
         """A one-time sign-in token for /sign-in/link/<token>. Opening shows a button; the POST uses it up."""
@@ -155,7 +193,7 @@ class Accounts:
         now = self._clock()
         async with self._db.transaction() as db:
             account = await sign_ins.use_up_link(db, token, now=now)
-            await principal_in(db, account)
+            await principal_in(db, account, now=now)
             session = sign_ins.open_session(db, account, now=now, user_agent=user_agent)
             self._audit(db, "account.signed_in", account, by=account, with_="link")
         return session
@@ -181,7 +219,7 @@ class Accounts:
         `instead_of_earlier` ends the account's other tokens of the same label. `local`: it lies in a file beside the data of
         this server, so who holds it holds the server."""
         async with self._db.transaction() as db:
-            await principal_in(db, account)
+            await principal_in(db, account, now=self._clock())
             await sign_ins.require_person(db, account)
             if instead_of_earlier:
                 await sign_ins.end_tokens(db, account, label)
@@ -194,7 +232,7 @@ class Accounts:
         now = self._clock()
         async with self._db.read() as db:
             row = await sign_ins.find_session(db, token, now=now)
-            principal = await principal_in(db, row.account, fresh=sign_ins.is_fresh(row, now=now))
+            principal = await principal_in(db, row.account, now=now, fresh=sign_ins.is_fresh(row, now=now))
         until = sign_ins.renewed_until(row, now=now)
         if until is not None:
             row = await self._renew(row, until)
@@ -214,7 +252,7 @@ class Accounts:
         if not await self._passwords.matches(stored, password):
             raise NotSignedIn(_WRONG)
         async with self._db.transaction() as db:
-            await principal_in(db, account.id)
+            await principal_in(db, account.id, now=self._clock())
             if (await _row(db, account.id)).password_hash != stored:
                 raise NotSignedIn(_WRONG)
             current = await db.get(SessionRow, session, with_for_update=True)
@@ -271,52 +309,6 @@ def _wake(db: Db, account: str) -> None:
     db.wake(RIGHTS, account.encode())
 
 
-async def principal_in(db: Db, account: str, *, fresh: bool = False) -> Principal:
-    """The account as this transaction sees it. Raises NotSignedIn when disabled or unknown."""
-    row = await db.get(AccountRow, account) if is_id(account) else None
-    if row is None or row.disabled:
-        raise NotSignedIn("this account is disabled or unknown; ask an admin")
-    roles = await _by_cluster_id(db, (await _roles(db, [account]))[account])
-    return Principal(
-        account=row.id,
-        name=row.display_name,
-        tenant=row.tenant_id,
-        roles=roles,
-        admin=any(_administers(role) for role in roles),
-        fresh_sign_in=fresh,
-    )
-
-
-async def principals_in(db: Db) -> tuple[Principal, ...]:
-    """Everybody who is enabled and has a role, by name, as this transaction sees them."""
-    rows = (await db.scalars(select(AccountRow).where(AccountRow.disabled.is_(False)).order_by(AccountRow.display_name))).all()
-    roles = await _roles(db, [row.id for row in rows])
-    flat = tuple(role for row in rows for role in roles[row.id])
-    known = iter(await _by_cluster_id(db, flat))
-    return tuple(
-        Principal(account=row.id, name=row.display_name, tenant=row.tenant_id, roles=tuple(next(known) for _ in roles[row.id]))
-        for row in rows
-        if roles[row.id]
-    )
-
-
-async def _by_cluster_id(db: Db, roles: tuple[ScopedRole, ...]) -> tuple[ScopedRole, ...]:
-    """People write roles with cluster names; everything that checks them knows ids. A name stays beside its id."""
-    named = {cluster for role in roles for cluster in role.clusters if cluster != "*"}
-    if not named:
-        return roles
-    query = select(ClusterRow.name, ClusterRow.id).where(ClusterRow.name.in_(named), ClusterRow.tenant_id == DEFAULT_TENANT)
-    ids = {row.name: row.id for row in await db.execute(query)}
-    return tuple(
-        role.model_copy(update={"clusters": (*role.clusters, *(ids[name] for name in role.clusters if name in ids))})
-        for role in roles
-    )
-
-
-def _administers(role: ScopedRole) -> bool:
-    return role.role is Role.ADMIN and "*" in role.clusters and "*" in role.namespaces
-
-
 async def _row(db: Db, account: str) -> AccountRow:
     row = await db.get(AccountRow, account) if is_id(account) else None
     if row is None:
@@ -324,64 +316,47 @@ async def _row(db: Db, account: str) -> AccountRow:
     return row
 
 
-async def _roles(db: Db, accounts: list[str]) -> dict[str, tuple[ScopedRole, ...]]:
-    rows = (
-        await db.scalars(select(RoleRow).where(RoleRow.account.in_(accounts)).order_by(RoleRow.role, RoleRow.id))
-        if accounts
-        else ()
-    )
-    found: dict[str, list[ScopedRole]] = {account: [] for account in accounts}
-    for row in rows:
-        scoped = ScopedRole(role=Role(row.role), clusters=json.loads(row.clusters), namespaces=json.loads(row.namespaces))
-        found[row.account].append(scoped)
-    return {account: tuple(roles) for account, roles in found.items()}
+def _given(role: ScopedRole) -> SourcedRole:
+    return SourcedRole(role=role.role, clusters=role.clusters, namespaces=role.namespaces)
 
 
-def _add_roles(db: Db, account: str, roles: tuple[ScopedRole, ...]) -> None:
-    for role in roles:
-        db.add(
-            RoleRow(
-                id=new_id(),
-                account=account,
-                role=role.role.value,
-                clusters=json.dumps(role.clusters),
-                namespaces=json.dumps(role.namespaces),
-            )
-        )
-
-
-@asynccontextmanager
-async def _an_admin_stays(db: Db) -> AsyncGenerator[None]:
-    """Raises Conflict when the block takes away the last account that may administer everything."""
-    had_one = await _has_admin(db)
-    yield
-    await db.flush()
-    if had_one and not await _has_admin(db):
-        raise Conflict("this is the last account that may administer everything; make another one admin first")
-
-
-async def _has_admin(db: Db) -> bool:
-    # Locked, or two admins who take the role from each other would both still see the other one.
-    rows = select(AccountRow.id).where(AccountRow.disabled.is_(False)).order_by(AccountRow.id).with_for_update()
-    enabled = (await db.scalars(rows)).all()
-    roles = await _roles(db, list(enabled))
-    return any(_administers(role) for scoped in roles.values() for role in scoped)
-
-
-def _account(row: AccountRow, roles: tuple[ScopedRole, ...]) -> Account:
+def _account(row: AccountRow, roles: Iterable[SourcedRole]) -> Account:
+    held = tuple(roles)
     return Account(
         id=row.id,
         name=row.name,
         display_name=row.display_name,
         disabled=row.disabled,
+        email=row.email,
         has_password=row.password_hash is not None,
-        roles=roles,
+        roles=tuple(role.plain() for role in held if role.source == GIVEN),
+        other_roles=tuple(role for role in held if role.source != GIVEN),
+        person=not row.name.startswith(NOBODY) and not any(role.source.startswith(sign_ins.OF_NOBODY) for role in held),
         created_at=row.created_at,
     )
 
 
+def _address(email: str) -> str:
+    """Raises Invalid."""
+    address = normal_address(email)
+    if address is None:
+        raise Invalid(f"{one_line(email, 80)!r} is no e-mail address in ASCII; write a domain with other letters as xn--…")
+    return address
+
+
+async def _require_free(db: Db, address: str | None) -> None:
+    if address is not None and await db.scalar(select(AccountRow.id).where(AccountRow.email == address)) is not None:
+        raise _taken(address)
+
+
+def _taken(address: str) -> Conflict:
+    return Conflict(f"another account has the e-mail address {address} already; take it away there first")
+
+
 def _sign_in_name(name: str) -> str:
     plain = _normal(name)
+    if plain.startswith(NOBODY):
+        raise Invalid(f"a sign-in name can't begin with {NOBODY!r}: accounts that nobody signs in as are named so")
     if _NAME.fullmatch(plain) is None or one_line(name.strip()) != name.strip():
         raise Invalid(f"{one_line(name, 80)!r} can't be a sign-in name: 1 to 200 characters without spaces, slashes or quotes")
     return plain

@@ -6,12 +6,12 @@ from datetime import datetime
 from sqlalchemy import select
 
 from control_plane import break_glass
-from control_plane.accounts import principals_in
 from control_plane.break_glass import BreakGlass
 from control_plane.database import Session
 from control_plane.errors import Conflict, NotFound
 from control_plane.freezes import OpenFreeze, open_freezes
 from control_plane.principals import Principal
+from control_plane.roles import principals_in
 from control_plane.settings import Settings
 from control_plane.tables.approvals import ApprovalRow, DecisionRow
 from protocol.approval import (
@@ -99,7 +99,7 @@ def quorum_of(row: ApprovalRow, plan: Plan, settings: Settings) -> Quorum:
 
 async def record_of(session: Session, row: ApprovalRow, settings: Settings, now: datetime) -> Approval:
     """With who else could approve it."""
-    people = await principals_in(session) if row.state == ApprovalState.PENDING else None
+    people = await principals_in(session, now=now) if row.state == ApprovalState.PENDING else None
     return (await records_of(session, (row,), settings, now, people))[0]
 
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from control_plane import decisions, transitions
-from control_plane.accounts import principal_in
 from control_plane.approval_records import Approval, decided, not_found, record_of, records_of, role_over
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
@@ -15,6 +14,7 @@ from control_plane.leases import Guard, unguarded
 from control_plane.principals import Principal
 from control_plane.proposals import open_approval, sound
 from control_plane.reach import reaches
+from control_plane.roles import principal_in
 from control_plane.settings import Settings
 from control_plane.showings import CardDoor, Showings
 from control_plane.tables.approvals import ApprovalRow
@@ -67,7 +67,7 @@ class Approvals:
             row = await open_approval(
                 session,
                 plan,
-                await principal_in(session, requester.account),
+                await principal_in(session, requester.account, now=self._clock()),
                 conversation=conversation,
                 turn=turn,
                 why=why,
@@ -131,7 +131,7 @@ class Approvals:
             if decision.break_glass and decision.verdict == "approve":
                 await decisions.hold_cluster_of(session, approval)
             row = await transitions.locked(session, approval)
-            found = await principal_in(session, principal.account, fresh=principal.fresh_sign_in)
+            found = await principal_in(session, principal.account, now=now, fresh=principal.fresh_sign_in)
             word = decision.model_copy(
                 update={
                     "by": found.account,
@@ -179,7 +179,7 @@ class Approvals:
         """By who asked for it, or by an admin of its scope; before it runs. Raises NotFound, Forbidden, Conflict."""
         async with self._db.transaction() as session:
             row = await transitions.locked(session, approval)
-            found = await principal_in(session, principal.account)
+            found = await principal_in(session, principal.account, now=self._clock())
             role = role_over(row, found)
             if role is None:
                 raise not_found(approval)

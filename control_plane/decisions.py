@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, or_, select
 
 from control_plane import break_glass, log, transitions
-from control_plane.accounts import principal_in
 from control_plane.approval_records import Approval, decided, decisions_of, not_found, quorum_of, role_over
 from control_plane.database import Session
 from control_plane.errors import Forbidden, NotSignedIn, ServiceError
 from control_plane.freezes import open_freeze
 from control_plane.principals import Principal
+from control_plane.roles import principal_in
 from control_plane.settings import Settings
 from control_plane.tables.approvals import ApprovalRow, DecisionRow
 from control_plane.transitions import By
@@ -138,7 +138,7 @@ async def _weighed(
         requester=row.requester,
         plan_hash=plan.plan_hash,
         quorum=BREAK_GLASS if breaks else quorum,
-        earlier=() if breaks else await _still_good(session, row, earlier, quorum),
+        earlier=() if breaks else await _still_good(session, row, earlier, quorum, now),
         frozen=freeze.words(row.cluster_name) if freeze is not None else "",
         owner_reverts=plan.owner.reverts,
     )
@@ -148,13 +148,13 @@ async def _weighed(
 
 
 async def _still_good(
-    session: Session, row: ApprovalRow, earlier: tuple[Decision, ...], quorum: Quorum
+    session: Session, row: ApprovalRow, earlier: tuple[Decision, ...], quorum: Quorum, now: datetime
 ) -> tuple[Decision, ...]:
     """An approval whose giver has lost the role since is none; the same look is taken again before the action starts."""
     good: list[Decision] = []
     for said in earlier:
         try:
-            role = role_over(row, await principal_in(session, said.by))
+            role = role_over(row, await principal_in(session, said.by, now=now))
         except NotSignedIn:
             continue
         if role is not None and role_at_least(role, quorum.role):

@@ -7,13 +7,13 @@ from typing import Literal, TypeAlias, cast
 from sqlalchemy import select
 
 from control_plane import log, weights
-from control_plane.accounts import principal_in
 from control_plane.audit import Entry, record
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from control_plane.principals import Principal
 from control_plane.readers import may_read, weakest_role
+from control_plane.roles import principal_in
 from control_plane.tables.cases import FeedbackRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
 from control_plane.turns import OPEN
@@ -72,7 +72,7 @@ class Feedback:
             raise Invalid("an answer that was right has no other actual cause; say wrong, or leave it out")
         async with self._db.transaction() as session:
             row = await log.lock(session, conversation)
-            principal = await principal_in(session, principal.account)  # the role counts as it stands now
+            principal = await principal_in(session, principal.account, now=self._clock())  # the role counts as it stands now
             asked = await session.get(TurnRow, turn) if is_id(turn) else None
             if not may_read(row, principal):
                 raise NotFound(f"there is no conversation {one_line(conversation, 40)!r}, or it is not yours to read")

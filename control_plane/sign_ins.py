@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, or_, select, update
 from control_plane.clock import CLOCKS_APART
 from control_plane.database import Session as Db
 from control_plane.errors import Forbidden, NotSignedIn, TooMany
-from control_plane.tables.accounts import LinkRow, RoleRow, SessionRow, SignInFailureRow
+from control_plane.tables.accounts import AccountRow, LinkRow, RoleRow, SessionRow, SignInFailureRow
 from control_plane.typed import typed
 from protocol.base import Value
 from protocol.canonical import sha256_hex
@@ -50,10 +50,18 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+NOBODY = "slack-channel."
+"""How the name of an account begins that reads for people without one; nobody else's does."""
+OF_NOBODY = ("alerts", "slack-channel:")
+"""How the sources of roles begin that no person holds."""
+
+
 async def require_person(db: Db, account: str) -> None:
     """Raises Forbidden for an account that stands for no person (strangers of a channel, alerts): nobody signs in as it."""
-    nobody = or_(RoleRow.source == "alerts", RoleRow.source.startswith("slack-channel:", autoescape=True))
-    if await db.scalar(select(RoleRow.id).where(RoleRow.account == account, nobody).limit(1)) is not None:
+    named = select(AccountRow.id).where(AccountRow.id == account, AccountRow.name.startswith(NOBODY, autoescape=True))
+    sources = or_(*(RoleRow.source.startswith(source, autoescape=True) for source in OF_NOBODY))
+    held = select(RoleRow.id).where(RoleRow.account == account, sources).limit(1)
+    if await db.scalar(named) is not None or await db.scalar(held) is not None:
         raise Forbidden("nobody signs in as this account: it reads for people without one, or speaks for alerts")
 
 

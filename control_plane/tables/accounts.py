@@ -38,6 +38,8 @@ class RoleRow(Table):
     source: Mapped[str] = mapped_column(String(100), default="", server_default=text("''"))
     """Where it comes from: "" from an admin; slack-group:<team>:<id>, slack-channel:<team>:<id>, alerts. Each source keeps
     its own rows."""
+    until: Mapped[datetime | None]
+    """It counts until then, unless its source renews it; None: until it is taken away."""
 
 
 class LinkRow(Table):

@@ -150,7 +150,8 @@ class SlackPersonRow(Table):
 
 
 class SlackLinkRow(Table):
-    """An offer to link, given to one person of Slack alone. Used up by compare-and-set on `used_at`."""
+    """An offer to link, given to one person of Slack alone. An account takes it by compare-and-set on `used_at`; then the person
+    of Slack says the code that the account was shown."""
 
     __tablename__ = "slack_links"
 
@@ -162,6 +163,10 @@ class SlackLinkRow(Table):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    account: Mapped[str | None] = mapped_column(ForeignKey("accounts.id"))
+    """Who took it."""
+    tries: Mapped[int] = mapped_column(default=0)
+    """Codes that were said and were wrong."""
 
 
 class SlackGroupRow(Table):

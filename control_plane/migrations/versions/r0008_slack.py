@@ -84,7 +84,10 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("account", sa.String(length=32), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["accounts.id"], name=op.f("fk_slack_links_account")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_slack_links")),
         sa.UniqueConstraint("token_sha256", name=op.f("uq_slack_links_token_sha256")),
     )
@@ -254,5 +257,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("alert_group", "fingerprint", name=op.f("uq_alerts_alert_group_fingerprint")),
     )
     op.add_column("account_roles", sa.Column("source", sa.String(length=100), server_default=sa.text("''"), nullable=False))
+    op.add_column("account_roles", sa.Column("until", sa.DateTime(timezone=True), nullable=True))
     op.add_column("accounts", sa.Column("email", sa.String(length=320), nullable=True))
     op.create_index("uq_accounts_tenant_id_email", "accounts", ["tenant_id", "email"], unique=True)
