@@ -6,7 +6,7 @@ been shown the command's result, may see its charts; for everybody else there is
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 
 from bot.api.access import Caller, Me, Plane
 from bot.api.language import Reader
@@ -90,7 +90,12 @@ async def chart_png(
 
 
 def drawer_of(request: Request) -> Drawer:
-    drawer: Drawer = request.app.state.charts
+    return drawer_in(request.app)
+
+
+def drawer_in(app: FastAPI) -> Drawer:
+    """The one of this process."""
+    drawer: Drawer = app.state.charts
     return drawer
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from agent_runtime.runtime import AgentRuntime
 from bot.api.app import build_app
+from bot.api.charts import drawer_in
 from bot.api.stream import Streams
 from bot.cli.listening import listen
 from bot.cli.own_runner import OwnRunner
@@ -66,6 +67,10 @@ async def product(settings: Settings, what: Composition) -> AsyncGenerator[Produ
         serving = asyncio.create_task(server.serve([listener]), name="http")
         stack.push_async_callback(_stop_server, app, server, serving)
         running = Product(plane=plane, runtime=runtime, url=url.rstrip("/"))
+        if settings.slack_in_use():
+            from bot.slack.service import slack  # with Slack's libraries, which others don't pay for
+
+            app.state.slack = await stack.enter_async_context(slack(plane, drawer_in(app), url=running.url))
         if what.practice is not None:
             what.practice.sweep()
             running.sandbox = await what.practice.ready()

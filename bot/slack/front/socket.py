@@ -1,0 +1,97 @@
+"""Socket mode, supervised: connections that reconnect, and that are made anew when they say nothing any more.
+
+The SDK's client reconnects when Slack asks it to or closes. What it does not see is its own task that died or hangs, so each
+connection is looked at from outside, by its last sign of life.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+import structlog
+from aiohttp import WSMessage
+from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+log = structlog.get_logger(__name__)
+
+CONNECTIONS = 2
+"""Of this process: one goes on while the other is being renewed. Slack allows ten an app."""
+PING_S = 5.0
+SILENT_S = 4 * PING_S
+_CONNECT_S = 30.0
+_MOST_PAUSE_S = 60.0
+
+
+class Socket:
+    """`run` until it is cancelled."""
+
+    def __init__(
+        self, app: AsyncApp, app_token: str, client: Callable[[], AsyncWebClient], *, ping_s: float = PING_S, name: str = ""
+    ) -> None:
+        self._app = app
+        self._token = app_token
+        self._client = client
+        self._ping_s = ping_s
+        self._name = name
+        self._heard = 0.0
+        self.connected = False
+
+    async def run(self) -> None:
+        pause = 1.0
+        while True:
+            began = time.monotonic()
+            why = "it failed"
+            try:
+                why = await self._one()
+            except Exception:  # whatever the SDK raises: it must not end the supervision
+                log.warning("slack.socket_failed", connection=self._name, exc_info=True)
+            self.connected = False
+            pause = 1.0 if time.monotonic() - began > 2 * _MOST_PAUSE_S else min(pause * 2, _MOST_PAUSE_S)
+            log.warning("slack.socket_renewed", connection=self._name, why=why, again_in_s=pause)
+            await asyncio.sleep(pause)
+
+    async def _one(self) -> str:
+        """One handler, until it gives no sign of life. Says why it ended."""
+        handler = AsyncSocketModeHandler(self._app, self._token, web_client=self._client(), ping_interval=self._ping_s)
+        client = handler.client
+        client.on_message_listeners.append(self._hear)
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await handler.connect_async()
+            self._heard = time.monotonic()
+            self.connected = True
+            log.info("slack.socket", connection=self._name)
+            silent_s = 4 * self._ping_s
+            while True:
+                await asyncio.sleep(self._ping_s / 2)
+                # A pong's own time is of the ping that it answers, by the wall clock.
+                pong_ago = time.time() - client.last_ping_pong_time if client.last_ping_pong_time is not None else 0.0
+                alive = await client.is_connected()
+                if alive and pong_ago < silent_s:
+                    self._heard = time.monotonic()
+                elif time.monotonic() - self._heard > silent_s:
+                    return "no sign of life"
+                self.connected = alive
+                receiver = client.message_receiver
+                if client.message_processor.done() or (alive and receiver is not None and receiver.done()):
+                    return "its reader ended"
+        finally:
+            await _closed(handler)
+
+    async def _hear(self, _message: WSMessage) -> None:
+        self._heard = time.monotonic()
+
+
+async def _closed(handler: AsyncSocketModeHandler) -> None:
+    client = handler.client
+    tasks = [task for task in (client.message_processor, client.current_session_monitor, client.message_receiver) if task]
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(5):
+            await handler.close_async()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await client.aiohttp_client_session.close()

@@ -1,0 +1,138 @@
+"""Slack in one process: every replica receives, one of them works. Imported only where Slack is configured."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from slack_bolt.async_app import AsyncApp
+
+from bot.charts.drawer import Drawer
+from bot.slack.clients import Clients
+from bot.slack.front.app import Install, build
+from bot.slack.front.socket import CONNECTIONS, PING_S, Socket
+from bot.slack.identity import ByEmail, Identity
+from bot.slack.work.files import Files
+from bot.slack.work.inbox import Handler, Worker
+from bot.slack.work.lead import Lead, Term, forever
+from bot.slack.work.pace import Pace
+from bot.slack.work.pictures import Pictures
+from bot.slack.work.questions import CHOOSE, Questions
+from bot.slack.work.renderer import Drawing, Renderer
+from bot.slack.work.sender import Sender
+from bot.slack.work.streams import Progress, TurnShow
+from bot.slack.work.telling import Telling
+from control_plane.services import ControlPlane
+from control_plane.slack.inbox import Received
+from control_plane.slack.outbox import Outgoing
+from control_plane.slack.threads import Thread
+from protocol.events import Language
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Slack:
+    """Slack as it runs here. `app` is what HTTP hands its requests to."""
+
+    app: AsyncApp
+    clients: Clients
+    lead: Lead
+    sockets: list[Socket] = field(default_factory=list[Socket])
+
+    @property
+    def connected(self) -> int:
+        """Open connections of socket mode."""
+        return sum(socket.connected for socket in self.sockets)
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What other parts add: listeners that answer within Slack's three seconds, and handlers of what is kept."""
+
+    install: Install = lambda _: None
+    actions: dict[str, Handler] = field(default_factory=dict[str, Handler])
+    """By action_id, without what follows a colon."""
+    kinds: dict[str, Handler] = field(default_factory=dict[str, Handler])
+    """By kind of the inbox: view, command, home, joined, gone."""
+
+
+@asynccontextmanager
+async def slack(
+    plane: ControlPlane, drawer: Drawer, *, url: str, doors: Doors | None = None, ping_s: float = PING_S
+) -> AsyncGenerator[Slack]:
+    """From here on what comes in is kept; and, in one replica, worked on. `url` is how people's browsers reach us."""
+    settings = plane.settings
+    clients = Clients(settings, plane.slack_workspaces)
+    await clients.start()
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        added = doors or Doors()
+        app = build(plane, clients, secret=settings.slack_secret() or "", doors=added.install)
+        works = _Works(plane, clients, drawer, url, added)
+        here = Slack(app, clients, Lead(plane, works.term))
+        app_token = settings.slack_app()
+        if settings.slack_in_use() == "socket" and app_token:
+            here.sockets = [
+                Socket(app, app_token, lambda: clients.client(""), ping_s=ping_s, name=str(n)) for n in range(CONNECTIONS)
+            ]
+        parts = [(here.lead.run, "lead"), *((socket.run, "socket") for socket in here.sockets)]
+        tasks += [asyncio.create_task(forever(name, run), name=f"slack {name}") for run, name in parts]
+        yield here
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await clients.close()
+
+
+class _Works:
+    """Builds and starts what works, for each term of the lead anew."""
+
+    def __init__(self, plane: ControlPlane, clients: Clients, drawer: Drawer, url: str, doors: Doors) -> None:
+        self._plane = plane
+        self._clients = clients
+        self._doors = doors
+        self._telling = Telling(clients)
+        self._pictures = Pictures(plane, drawer)
+        self._drawing = Drawing(plane, url, self._pictures)
+        identity: Identity = ByEmail(clients, plane.accounts)
+        self._questions = Questions(plane, clients, identity, self._telling)
+
+    @asynccontextmanager
+    async def term(self, term: Term) -> AsyncGenerator[None]:
+        plane, clients, pace = self._plane, self._clients, Pace()
+
+        def show(thread: Thread, turn: str, language: Language, progress: Progress) -> TurnShow:
+            return TurnShow(plane, clients, self._telling, term, pace, thread, turn, language, progress)
+
+        worker = Worker(plane, term, self._handlers(), self._questions.give_up)
+        renderer = Renderer(plane, term, self._drawing, show)
+        sender = Sender(plane, term, clients, pace, Files(self._pictures), self._link_of)
+        parts = (("inbox", worker.run), ("renderer", renderer.run), ("sender", sender.run))
+        tasks = [asyncio.create_task(forever(name, run), name=f"slack {name}") for name, run in parts]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _handlers(self) -> dict[str, Handler]:
+        actions: dict[str, Handler] = {CHOOSE: self._questions.chosen, **self._doors.actions}
+
+        async def action(item: Received) -> str:
+            handler = actions.get(str(item.payload.get("action_id", "")).partition(":")[0])
+            return await handler(item) if handler is not None else "nothing is done with these"
+
+        return {
+            "message": self._questions.message,
+            "assistant_started": self._questions.assistant_started,
+            "action": action,
+            **self._doors.kinds,
+        }
+
+    async def _link_of(self, row: Outgoing) -> str:
+        thread = await self._plane.slack_threads.get(row.thread) if row.thread else None
+        return self._drawing.page(thread.conversation) if thread is not None else ""

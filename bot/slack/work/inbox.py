@@ -1,0 +1,108 @@
+"""Works through the inbox: lanes beside each other, what is in a lane one after the other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+
+import structlog
+
+from bot.slack.web_api import SlackBusy, SlackTrouble, SlackUnsure
+from bot.slack.work.lead import Term
+from control_plane.errors import ServiceError, Unavailable
+from control_plane.replica import LeaseLost
+from control_plane.services import ControlPlane
+from control_plane.slack.inbox import Received
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Received], Awaitable[str]]
+"""Does what an item asks for, as often as it is called the same once; gives a note for the row. What it raises of
+control_plane.errors was told to nobody: those that may pass are tried again."""
+GiveUp = Callable[[Received, str], Awaitable[None]]
+"""Tells the person that it could not be done."""
+LANES = 32
+HANDLE_S = 120.0
+_PAUSES_S = (1.0, 3.0, 10.0, 30.0, 60.0)
+
+
+class Worker:
+    """`run` in one term of the lead. Kinds without a handler are done with."""
+
+    def __init__(self, plane: ControlPlane, term: Term, handlers: Mapping[str, Handler], give_up: GiveUp) -> None:
+        self._inbox = plane.slack_inbox
+        self._term = term
+        self._handlers = handlers
+        self._give_up = give_up
+        self._lanes: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._bell = asyncio.Event()
+
+    async def run(self) -> None:
+        watching = asyncio.create_task(self._watch(), name="slack inbox watch")
+        try:
+            while True:
+                self._bell.clear()
+                await self._round()
+                waiting = asyncio.ensure_future(self._bell.wait())
+                done, _ = await asyncio.wait({waiting, watching}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+                if watching in done:
+                    watching.result()
+                    return
+        finally:
+            tasks = [watching, *self._lanes.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        async with aclosing(self._inbox.watch()) as news:
+            async for _ in news:
+                self._bell.set()
+
+    async def _round(self) -> None:
+        free = LANES - len(self._lanes)
+        if free <= 0:
+            return
+        for item in await self._inbox.due(free, besides=tuple(self._lanes)):
+            lane = (item.team, item.lane)
+            self._lanes[lane] = asyncio.create_task(self._one(item), name=f"slack {item.kind} {item.id[:8]}")
+            self._lanes[lane].add_done_callback(lambda _, lane=lane: self._free(lane))
+
+    def _free(self, lane: tuple[str, str]) -> None:
+        self._lanes.pop(lane, None)
+        self._bell.set()
+
+    async def _one(self, due: Received) -> None:
+        lease = self._term.lease
+        try:
+            item = await self._inbox.begin(due.id, lease)
+            if item is None:
+                return
+            handler = self._handlers.get(item.kind)
+            try:
+                async with asyncio.timeout(HANDLE_S):
+                    note = await handler(item) if handler is not None else "nothing is done with these"
+                await self._inbox.done(item.id, note, lease=lease)
+            except LeaseLost:
+                raise
+            except (Unavailable, SlackBusy, SlackUnsure, TimeoutError) as error:
+                log.warning("slack.item_again", item=item.id, kind=item.kind, why=str(error)[:300])
+                await self._again(item, error)
+            except Exception as error:  # whatever went wrong: the row waits, or fails, and somebody is told
+                log.exception("slack.item_failed", item=item.id, kind=item.kind)
+                await self._again(item, error)
+        except LeaseLost:
+            log.info("slack.item_left", item=due.id)
+        except ServiceError as error:
+            # The row still waits: it comes again.
+            log.warning("slack.inbox", item=due.id, why=error.message)
+
+    async def _again(self, item: Received, error: Exception) -> None:
+        pause = error.after_s if isinstance(error, SlackBusy) else _PAUSES_S[min(item.attempts, len(_PAUSES_S)) - 1]
+        why = f"{type(error).__name__}: {error}"[:500]
+        if item.worn_out:
+            try:
+                await self._give_up(item, why)
+            except (SlackTrouble, ServiceError) as trouble:
+                log.warning("slack.not_told", item=item.id, why=str(trouble)[:300])
+        await self._inbox.again(item.id, pause, why, lease=self._term.lease)

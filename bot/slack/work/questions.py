@@ -1,0 +1,269 @@
+"""Messages become questions: who asks, about which cluster, within what; then the conversation and its turn.
+
+Everything here may be done twice: the thread is one by its place, the turn by the item's id.
+"""
+
+from dataclasses import dataclass, replace
+
+from bot.api.language import language_of
+from bot.slack.blocks.parts import actions, button, section
+from bot.slack.clients import Clients
+from bot.slack.identity import Identity
+from bot.slack.mrkdwn import escape
+from bot.slack.work.asked import Said, clusters_named, people_in, said
+from bot.slack.work.telling import Place, Telling
+from bot.slack.work.words import tell
+from control_plane.errors import Forbidden, Invalid, NotFound, NotSignedIn, TooMany
+from control_plane.principals import Principal
+from control_plane.services import ControlPlane
+from control_plane.slack.channels import Channel
+from control_plane.slack.inbox import Received
+from control_plane.slack.outbox import Content
+from control_plane.slack.threads import Thread, ThreadKind
+from knowledge.wording import translate
+from protocol.commands import ScopeLimit
+from protocol.events import Language
+
+CHOOSE = "choose_cluster"
+"""action_id, with `:<n>` after it. The value names the item that asked and the cluster."""
+_MOST_CHOICES = 25
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something that somebody wrote to us, as far as it is known."""
+
+    item: str
+    """Id in the inbox: what makes asking it twice asking once."""
+    place: Place
+    said: Said
+    mention: bool
+    language: Language
+    channel: Channel | None
+    thread: Thread | None
+    files: int = 0
+
+
+class _Told(Exception):
+    """It ends with words to the person (a key of `words`)."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        self.key = key
+        self.values = values
+        super().__init__(key)
+
+
+class Questions:
+    def __init__(self, plane: ControlPlane, clients: Clients, identity: Identity, telling: Telling) -> None:
+        self._plane = plane
+        self._clients = clients
+        self._identity = identity
+        self._telling = telling
+
+    async def message(self, item: Received) -> str:
+        """Handles kind `message`."""
+        question = await self._read(item)
+        if not _for_us(question):
+            return "said to somebody else"
+        return await self._answer(question, item)
+
+    async def chosen(self, item: Received) -> str:
+        """Handles the buttons of `which_cluster`."""
+        asked, _, cluster = str(item.payload.get("value", "")).partition(".")
+        original = await self._plane.slack_inbox.get(asked)
+        if original is None or original.kind != "message" or original.team != item.team:
+            return "the question is not there any more"
+        question = await self._read(original)
+        if question.place.user != item.payload.get("user"):
+            await self._telling.say(_place(item), tell(question.language, "not_yours"))
+            return "somebody else's question"
+        return await self._answer(question, original, cluster=cluster)
+
+    async def assistant_started(self, item: Received) -> str:
+        """Somebody opened the assistant: what can be asked, in words to press."""
+        place = Place(
+            item.team, str(item.payload["channel"]), str(item.payload["user"]), thread_ts=str(item.payload["thread_ts"])
+        )
+        await self._telling.say(place, tell("en", "hello"))
+        asks = [tell("en", key) for key in ("prompt.wrong", "prompt.changed")]
+        await self._telling.prompts(place, [(ask, ask) for ask in asks])
+        return ""
+
+    async def give_up(self, item: Received, _why: str) -> None:
+        if item.kind in ("message", "action", "command"):
+            await self._telling.say(_place(item), tell(language_of(str(item.payload.get("text", ""))), "not_done"))
+
+    async def _read(self, item: Received) -> Question:
+        payload, place = item.payload, _place(item)
+        me = await self._clients.me(item.team)
+        text = str(payload["text"])
+        names = {user: await self._identity.name_of(item.team, user) for user in people_in(text)[:10] if user != me.user}
+        thread = await self._plane.slack_threads.find(item.team, place.channel, place.thread)
+        channel = None if place.direct else await self._plane.slack_channels.get(item.team, place.channel)
+        usual: Language = thread.language if thread is not None else channel.language if channel is not None else "en"
+        words = said(text, me.user, names)
+        return Question(
+            item=item.id,
+            place=place,
+            said=words,
+            mention=bool(payload.get("mention")) and f"<@{me.user}" in text,
+            language=language_of(words.text, usual),
+            channel=channel,
+            thread=thread,
+            files=int(payload.get("files") or 0),
+        )
+
+    async def _answer(self, question: Question, item: Received, cluster: str = "") -> str:
+        place, language = question.place, question.language
+        try:
+            principal = await self._who(question)
+            note = await self._do(question, principal, cluster)
+        except _Told as ended:
+            if ended.key == "stranger" and not question.mention and not place.direct:
+                return "a stranger in a thread that is followed"
+            await self._telling.say(place, tell(language, ended.key, **ended.values))
+            return ended.key
+        except (Forbidden, NotFound, Invalid, TooMany) as error:
+            await self._telling.say(place, translate(error.message, language))
+            return error.message
+        for key, count in (("files", item.payload.get("files")), ("redacted", item.payload.get("redacted"))):
+            if count:
+                await self._telling.say(place, tell(language, key, n=count))
+        return note
+
+    async def _who(self, question: Question) -> Principal:
+        place, channel = question.place, question.channel
+        principal = await self._identity.principal_of(place.team, place.user)
+        if principal is None and channel is not None and channel.stranger_account is not None:
+            try:
+                principal = await self._plane.accounts.principal(channel.stranger_account)
+            except NotSignedIn:
+                principal = None
+        if principal is None:
+            raise _Told("stranger")
+        return principal
+
+    async def _do(self, question: Question, principal: Principal, cluster: str) -> str:
+        if question.said.wish in ("follow", "unfollow") and not question.place.direct:
+            return await self._follow(question, principal, on=question.said.wish == "follow")
+        if question.said.wish == "help" or not question.said.text:
+            raise _Told("files" if question.files and not question.said.text else "help")
+        thread = question.thread
+        if thread is None:
+            scope = await self._scope(question, principal, cluster)
+            if scope is None:
+                return "asked which cluster"
+            thread = await self._start(question, principal, *scope)
+        await self._may(question, thread, principal)
+        await self._plane.conversations.ask(
+            thread.conversation,
+            principal,
+            question.said.text,
+            door="slack",
+            language=question.language,
+            client_id=question.item,
+        )
+        await self._plane.slack_threads.recipient(thread.id, question.place.user)
+        return thread.conversation
+
+    async def _may(self, question: Question, thread: Thread, principal: Principal) -> None:
+        """Whoever asks in a thread holds all that it may show, and so does its channel, as it is bound now."""
+        try:
+            conversation = await self._plane.conversations.get(thread.conversation, principal)
+        except NotFound:
+            raise _Told("narrower") from None
+        if question.place.direct:
+            return
+        over = question.channel.over(conversation.cluster) if question.channel is not None else None
+        if over is None or not _covers(over, conversation.scope):
+            raise _Told("channel_narrowed" if question.channel is not None else "unbound")
+
+    async def _follow(self, question: Question, principal: Principal, *, on: bool) -> str:
+        thread = question.thread
+        if thread is None:
+            raise _Told("no_thread")
+        await self._may(question, thread, principal)
+        await self._plane.slack_threads.follow(thread.id, on)
+        key = "follows" if on else "unfollows"
+        await self._plane.slack_outbox.put_now(
+            team=thread.team,
+            channel=thread.channel,
+            thread=thread.id,
+            key=f"note:{question.item}",
+            content=Content(text=escape(tell(question.language, key))),
+        )
+        return key
+
+    async def _scope(self, question: Question, principal: Principal, cluster: str) -> tuple[str, tuple[str, ...] | None] | None:
+        """(cluster, namespaces) of a new conversation; None when the person was asked which cluster. Raises _Told."""
+        seen = await self._plane.fleet.list(principal)
+        named = (cluster,) if cluster else clusters_named(question.said.text, [(one.id, one.name) for one in seen])
+        if question.place.direct:
+            ids = [one.id for one in seen]
+            wanted = [one for one in named if one in ids] or ids
+            if not wanted:
+                raise _Told("no_cluster")
+            if len(wanted) > 1:
+                await self._which(question, [(one.id, one.name) for one in seen if one.id in wanted])
+                return None
+            return wanted[0], None
+        channel = question.channel
+        if channel is None or not channel.reach:
+            raise _Told("unbound")
+        reached = [one.cluster for one in channel.reach]
+        elsewhere = [one.name for one in seen if one.id in named and one.id not in reached]
+        if elsewhere and not any(one in reached for one in named):
+            raise _Told("not_here", cluster=elsewhere[0])
+        for one in [near for near in reached if near in named] or reached:
+            scope = self._plane.slack_channels.scope(channel, principal, one)
+            if scope is not None:
+                return one, scope.namespaces
+        raise _Told("nothing_yours")
+
+    async def _which(self, question: Question, clusters: list[tuple[str, str]]) -> None:
+        words = tell(question.language, "which_cluster")
+        buttons = [
+            button(name, f"{CHOOSE}:{n}", value=f"{question.item}.{cluster}")
+            for n, (cluster, name) in enumerate(clusters[:_MOST_CHOICES])
+        ]
+        await self._telling.say(question.place, words, [section(escape(words)), actions(*buttons)])
+
+    async def _start(
+        self, question: Question, principal: Principal, cluster: str, namespaces: tuple[str, ...] | None
+    ) -> Thread:
+        place, channel = question.place, question.channel
+        kind: ThreadKind = "channel" if not place.direct else "assistant" if place.thread_ts else "direct"
+        return await self._plane.slack_threads.start_with(
+            principal,
+            cluster=cluster,
+            namespaces=namespaces,
+            team=place.team,
+            channel=place.channel,
+            thread_ts=place.thread,
+            kind=kind,
+            follow=channel.follow if channel is not None else False,
+            language=question.language,
+            started_by=place.user,
+            recipient=place.user,
+        )
+
+
+def _for_us(question: Question) -> bool:
+    """Talks over nobody: in channels it is named, or somebody asked it to follow and nobody else is spoken to."""
+    if question.place.direct or question.mention:
+        return True
+    return question.thread is not None and question.thread.follow and not question.said.to_another
+
+
+def _covers(over: ScopeLimit, scope: ScopeLimit) -> bool:
+    if over.namespaces is None:
+        return True
+    return scope.namespaces is not None and set(scope.namespaces) <= set(over.namespaces)
+
+
+def _place(item: Received) -> Place:
+    payload = item.payload
+    place = Place(item.team, str(payload.get("channel", "")), str(payload.get("user", "")))
+    return replace(
+        place, ts=str(payload.get("ts") or payload.get("message_ts") or ""), thread_ts=str(payload.get("thread_ts") or "")
+    )

@@ -1,0 +1,290 @@
+"""Follows the conversations that are threads: what their logs say becomes rows of the outbox, each once; what is live is shown
+by the side. The cursor of a thread moves in the transaction of the rows that it stands for."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+
+import structlog
+
+from bot.api.cards import approval_view
+from bot.slack.nonces import key_of, value
+from bot.slack.work import contents
+from bot.slack.work.contents import Keyed
+from bot.slack.work.lead import Term
+from bot.slack.work.pictures import Pictures
+from bot.slack.work.streams import Progress, TurnShow
+from control_plane.approvals import Approval
+from control_plane.clock import utc_now
+from control_plane.errors import NotFound, ServiceError
+from control_plane.principals import Principal, ScopedRole
+from control_plane.services import ControlPlane
+from control_plane.slack.threads import Thread
+from protocol.approval import ApprovalState, Role
+from protocol.events import (
+    ActionFinished,
+    ActionStarted,
+    ApprovalDecided,
+    ApprovalRequested,
+    CaseEnded,
+    Language,
+    LogEntry,
+    TurnCancelled,
+    TurnFailed,
+    TurnFinished,
+    UserMessage,
+    Wake,
+)
+
+log = structlog.get_logger(__name__)
+
+GAP_S = 0.05
+"""Many changes at once are one look."""
+CARDS_EVERY_S = 1.0
+_BATCH = 500
+_NOBODY = Principal(account="", name="")
+"""Cards are for everybody in the channel, so they are drawn for nobody in particular."""
+_ALL = Principal(account="", name="", roles=(ScopedRole(role=Role.VIEWER),))
+"""Reads which approvals are open; nothing is decided with it."""
+
+_WAITING = (ApprovalState.PENDING, ApprovalState.APPROVED)
+
+MakeShow = Callable[[Thread, str, Language, Progress], TurnShow]
+
+
+class Drawing:
+    """Reads what the contents of messages are made from."""
+
+    def __init__(self, plane: ControlPlane, url: str, pictures: Pictures | None = None) -> None:
+        self._plane = plane
+        self._url = url
+        self._pictures = pictures
+        self._key = key_of(plane.grant_key)
+
+    def page(self, conversation: str) -> str:
+        return f"{self._url}/c/{conversation}" if self._url else ""
+
+    async def answer(self, thread: Thread, turn: str, *, ended: bool) -> list[Keyed]:
+        entries = await self._plane.conversations.turn_log(turn)
+        language = _language(entries, thread)
+        messages = contents.answered(entries, turn, language, url=self.page(thread.conversation))
+        if not ended:
+            return messages[:1]
+        command = contents.charted(entries)
+        seen = await self._pictures.first(turn, command, language) if command and self._pictures is not None else None
+        return [*messages, contents.chart(turn, thread.conversation, command, *seen)] if command and seen else messages
+
+    async def card(self, thread: Thread, approval: Approval) -> Keyed:
+        view = approval_view(approval, _NOBODY, utc_now(), language=thread.language)
+        told = value(self._key, thread.team, thread.channel, approval.id, approval.plan.plan_hash)
+        url = f"{self._url}/approvals/{approval.id}" if self._url else ""
+        return contents.approval_card(view, thread.language, url=url, value=lambda _action: told)
+
+    async def cards(self, thread: Thread, approvals: set[str]) -> list[Keyed]:
+        drawn: list[Keyed] = []
+        for approval in sorted(approvals):
+            with suppress(NotFound):
+                drawn.append(await self.card(thread, await self._plane.approvals.get(approval)))
+        return drawn
+
+
+class Renderer:
+    """`run` in one term of the lead."""
+
+    def __init__(self, plane: ControlPlane, term: Term, drawing: Drawing, make_show: MakeShow) -> None:
+        self._plane = plane
+        self._term = term
+        self._drawing = drawing
+        self._make_show = make_show
+        self._followed: dict[str, asyncio.Task[None]] = {}
+        self._bell = asyncio.Event()
+        self._cards: dict[str, str] = {}
+        """By approval: what of it its card shows."""
+
+    async def run(self) -> None:
+        watching = asyncio.create_task(self._watch(), name="slack lists watch")
+        carding = asyncio.create_task(self._keep_cards(), name="slack cards")
+        try:
+            while True:
+                self._bell.clear()
+                for behind in await self._plane.slack_threads.behind():
+                    thread = behind.thread
+                    if thread.id not in self._followed:
+                        self._followed[thread.id] = asyncio.create_task(self._follow(thread), name=f"slack follow {thread.id}")
+                        self._followed[thread.id].add_done_callback(lambda _, left=thread.id: self._left(left))
+                waiting = asyncio.ensure_future(self._bell.wait())
+                done, _ = await asyncio.wait({waiting, watching, carding}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+                for part in (watching, carding):
+                    if part in done:
+                        part.result()
+                        return
+                await asyncio.sleep(GAP_S)
+        finally:
+            tasks = [watching, carding, *self._followed.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        async with aclosing(self._plane.conversations.watch_lists()) as news:
+            async for _ in news:
+                self._bell.set()
+
+    def _left(self, thread: str) -> None:
+        self._followed.pop(thread, None)
+        self._bell.set()
+
+    async def _follow(self, thread: Thread) -> None:
+        try:
+            await Follower(self._plane, self._drawing, self._make_show, thread).run()
+        except ServiceError as error:
+            log.warning("slack.follow", thread=thread.id, why=error.message)
+            await asyncio.sleep(1)
+        except Exception:  # one thread's fault must not stop the others
+            log.exception("slack.follow_failed", thread=thread.id)
+            await asyncio.sleep(30)
+
+    async def _keep_cards(self) -> None:
+        """Cards that wait show every change, also those that no log tells of: a first approval of two, a freeze."""
+        async with aclosing(self._plane.conversations.watch_lists()) as news:
+            async for _ in news:
+                open_now = await self._plane.approvals.list(_ALL, states=_WAITING, limit=100)
+                for approval in open_now:
+                    await self._keep_card(approval)
+                known = {approval.id for approval in open_now}
+                self._cards = {one: seen for one, seen in self._cards.items() if one in known}
+                await asyncio.sleep(CARDS_EVERY_S)
+
+    async def _keep_card(self, approval: Approval) -> None:
+        seen = f"{approval.version}/{len(approval.decisions)}/{approval.freeze}/{approval.break_glass}"
+        if self._cards.get(approval.id) == seen or approval.conversation is None:
+            return
+        self._cards[approval.id] = seen
+        thread = await self._plane.slack_threads.of_conversation(approval.conversation)
+        if thread is None or await self._plane.slack_posts.get(thread.team, f"approval:{approval.id}") is None:
+            return  # its request has not been shown yet: the log brings it
+        key, content = await self._drawing.card(thread, await self._plane.approvals.get(approval.id))
+        await self._plane.slack_outbox.put_now(
+            team=thread.team, channel=thread.channel, thread=thread.id, key=key, content=content
+        )
+
+
+class Follower:
+    """One thread, until its conversation is quiet."""
+
+    def __init__(self, plane: ControlPlane, drawing: Drawing, make_show: MakeShow, thread: Thread) -> None:
+        self._plane = plane
+        self._drawing = drawing
+        self._make_show = make_show
+        self._thread = thread
+        self._seen = thread.rendered
+        self._rendered = thread.rendered
+        self._shows: dict[str, TurnShow] = {}
+
+    async def run(self) -> None:
+        try:
+            async with aclosing(self._plane.conversations.watch(self._thread.conversation)) as lives:
+                async for live in lives:
+                    if not isinstance(live, Wake):
+                        show = self._shows.get(live.turn or "")
+                        if show is not None:
+                            show.live(live)
+                        continue
+                    await self._catch_up()
+                    if not self._shows:
+                        await self._put([])
+                        return
+        finally:
+            for show in self._shows.values():
+                await show.cancel()
+
+    async def _catch_up(self) -> None:
+        conversation = self._thread.conversation
+        while entries := await self._plane.conversations.log(conversation, after=self._seen, limit=_BATCH):
+            # Who asked last is who a stream is for.
+            self._thread = await self._plane.slack_threads.get(self._thread.id) or self._thread
+            ended = {e.turn for e in entries if e.turn and isinstance(e.event, TurnFinished | TurnFailed | TurnCancelled)}
+            for entry in entries:
+                await self._show(entry, ended)
+            drawn = await self._drawn(entries)
+            self._seen = entries[-1].seq
+            if drawn:
+                await self._put(drawn)
+
+    async def _show(self, entry: LogEntry, ended: set[str]) -> None:
+        turn = entry.turn
+        if turn is None or turn in ended:
+            return
+        show = self._shows.get(turn)
+        if show is None:
+            if _after_its_turn(entry) and not await self._open(turn):
+                return
+            before = await self._plane.conversations.turn_log(turn)
+            show = self._make_show(self._thread, turn, _language(before, self._thread), self._progress)
+            for earlier in before:
+                if earlier.seq < entry.seq:
+                    show.take(earlier)
+            self._shows[turn] = show
+            show.start()
+        show.take(entry)
+
+    async def _open(self, turn: str) -> bool:
+        return (await self._plane.conversations.turn(turn)).state in ("queued", "running")
+
+    async def _drawn(self, entries: tuple[LogEntry, ...]) -> list[Keyed]:
+        """In the order of the log."""
+        drawn: list[Keyed] = []
+        approvals: set[str] = set()
+        for entry in entries:
+            match entry.event:
+                case UserMessage(door=door) as asked if door not in ("slack", "action", "alert"):
+                    drawn.append(contents.asked_elsewhere(entry, asked, self._thread.language))
+                case (
+                    ApprovalRequested(approval=id)
+                    | ApprovalDecided(approval=id)
+                    | ActionStarted(approval=id)
+                    | ActionFinished(approval=id)
+                ):
+                    approvals.add(id)
+                case CaseEnded() as end:
+                    drawn.append(contents.soaked(entry, end, self._thread.language))
+                case TurnFinished() | TurnFailed() | TurnCancelled() if entry.turn is not None:
+                    show = self._shows.pop(entry.turn, None)
+                    if show is not None:
+                        await show.close()
+                    drawn += await self._drawing.answer(self._thread, entry.turn, ended=True)
+                case _:
+                    pass
+        return [*drawn, *await self._drawing.cards(self._thread, approvals)]
+
+    async def _progress(self, turn: str) -> None:
+        for key, content in await self._drawing.answer(self._thread, turn, ended=False):
+            await self._plane.slack_outbox.put_now(
+                team=self._thread.team, channel=self._thread.channel, thread=self._thread.id, key=key, content=content
+            )
+
+    async def _put(self, drawn: list[Keyed]) -> None:
+        if self._seen == self._rendered:
+            return
+        thread = self._thread
+        async with self._plane.database.transaction() as session:
+            for key, content in drawn:
+                await self._plane.slack_outbox.put(
+                    session, team=thread.team, channel=thread.channel, thread=thread.id, key=key, content=content
+                )
+            await self._plane.slack_threads.advance(session, thread.id, self._rendered, self._seen)
+        self._rendered = self._seen
+
+
+def _after_its_turn(entry: LogEntry) -> bool:
+    """Entries that may come when their turn has long ended."""
+    return isinstance(entry.event, ApprovalDecided | ActionStarted | ActionFinished | CaseEnded) or (
+        entry.event.type in ("case_stored", "unknown", "approval_requested")
+    )
+
+
+def _language(entries: tuple[LogEntry, ...], thread: Thread) -> Language:
+    """Of the question; of the thread where there is none."""
+    asked = next((entry.event for entry in entries if isinstance(entry.event, UserMessage)), None)
+    return asked.language if asked is not None else thread.language

@@ -1,0 +1,310 @@
+"""Makes messages look as the outbox says: a queue a channel, in order, no post twice.
+
+A call whose answer got lost leaves its row uncertain: before it is posted again the thread is searched for the post's nonce.
+"""
+
+import asyncio
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any, Protocol, cast
+
+import structlog
+
+from bot.slack.blocks.parts import context
+from bot.slack.clients import Clients
+from bot.slack.mrkdwn import line, link
+from bot.slack.web_api import SlackBusy, SlackRefused, SlackTrouble, SlackUnsure, WebApi
+from bot.slack.work.files import Files
+from bot.slack.work.lead import Term
+from bot.slack.work.pace import Pace
+from bot.slack.work.words import tell
+from control_plane.clock import utc_now
+from control_plane.errors import ServiceError
+from control_plane.replica import LeaseLost
+from control_plane.services import ControlPlane
+from control_plane.slack.outbox import Content, Outgoing
+from control_plane.slack.posts import Post
+
+log = structlog.get_logger(__name__)
+
+EVENT_TYPE = "opsthread_post"
+"""Of the metadata in which a message carries its nonce."""
+ONE_S = 60.0
+"""For one message with all its calls."""
+_TRIES = 6
+_TRIED_FOR = timedelta(minutes=10)
+"""So often, and so long, a message is tried that Slack does not answer about."""
+_PAUSES_S = (1.0, 2.0, 5.0, 15.0, 60.0, 120.0)
+_TOO_MUCH = frozenset(
+    {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "invalid_attachments", "block_mismatch"}
+)
+"""The blocks are not to Slack's taste: the text alone is shown, and a link to the rest."""
+_STILL = "streaming_state_conflict"
+_SEARCHED = 100
+"""Messages of a thread or channel that are looked through for a lost post, the newest."""
+
+
+class Link(Protocol):
+    """Where the same is on the web."""
+
+    async def __call__(self, outgoing: Outgoing) -> str:
+        """ "" when it is nowhere."""
+        ...
+
+
+class Sender:
+    """`run` in one term of the lead."""
+
+    def __init__(self, plane: ControlPlane, term: Term, clients: Clients, pace: Pace, files: Files, link_of: Link) -> None:
+        self._outbox = plane.slack_outbox
+        self._posts = plane.slack_posts
+        self._term = term
+        self._clients = clients
+        self._pace = pace
+        self._files = files
+        self._link_of = link_of
+        self._channels: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._bell = asyncio.Event()
+
+    async def run(self) -> None:
+        watching = asyncio.create_task(self._watch(), name="slack outbox watch")
+        try:
+            left = list(await self._outbox.uncertain())
+            while True:
+                self._bell.clear()
+                for row in (*left, *await self._outbox.due()):
+                    place = (row.team, row.channel)
+                    if place not in self._channels:
+                        self._channels[place] = asyncio.create_task(self._one(row), name=f"slack send {row.key[:40]}")
+                        self._channels[place].add_done_callback(lambda _, place=place: self._free(place))
+                        left = [other for other in left if other.number != row.number]
+                waiting = asyncio.ensure_future(self._bell.wait())
+                done, _ = await asyncio.wait({waiting, watching}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+                if watching in done:
+                    watching.result()
+                    return
+        finally:
+            tasks = [watching, *self._channels.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        async with aclosing(self._outbox.watch()) as news:
+            async for _ in news:
+                self._bell.set()
+
+    def _free(self, place: tuple[str, str]) -> None:
+        self._channels.pop(place, None)
+        self._bell.set()
+
+    async def _one(self, due: Outgoing) -> None:
+        lease = self._term.lease
+        try:
+            # The second that a channel rests is waited here: newer content replaces what waits.
+            if not due.content.ephemeral_to:
+                await asyncio.sleep(self._pace.post_wait_s(due.team, due.channel))
+            row = due if due.state == "sending" else await self._outbox.sending(due.number, lease)
+            if row is None:
+                return
+            try:
+                async with asyncio.timeout(ONE_S):
+                    await self._send(row)
+            except LeaseLost:
+                raise
+            except SlackBusy as busy:
+                self._pace.refused(row.team, busy.method, busy.after_s)
+                # A row that is not paused keeps its uncertainty; a refusal for being too fast adds none.
+                await self._outbox.again(row.number, busy.after_s, str(busy), lease, uncertain=row.uncertain)
+            except (SlackUnsure, TimeoutError) as error:
+                await self._unsure(row, error)
+            except SlackRefused as error:
+                await self._refused(row, error)
+        except LeaseLost:
+            log.info("slack.row_left", key=due.key)
+        except ServiceError as error:
+            log.warning("slack.outbox", key=due.key, why=error.message)
+        except Exception:  # one row's fault must not stop its channel
+            log.exception("slack.row_failed", key=due.key)
+            await self._outbox.failed(due.number, "a fault inside Opsthread", lease, uncertain=True)
+
+    async def _send(self, row: Outgoing) -> None:
+        api = await self._clients.of(row.team)
+        content, post = row.content, row.post
+        if content.ephemeral_to or post is None:
+            await self._call(api, row, "chat.postEphemeral", **_message(row), user=content.ephemeral_to)
+            await self._sent(row, "")
+            return
+        if not post.ts and row.uncertain:
+            post = await self._found(api, row, post)
+        if content.delete:
+            await self._gone(api, row, post)
+        elif content.file is not None:
+            await self._file(api, row, post)
+        elif post.ts:
+            await self._update(api, row, post)
+        else:
+            await self._post(api, row, post)
+
+    async def _post(self, api: WebApi, row: Outgoing, post: Post) -> None:
+        self._pace.posted(row.team, row.channel)
+        told = await self._call(api, row, "chat.postMessage", **_message(row), metadata=_nonce(post))
+        await self._sent(row, str(told.get("ts", "")))
+
+    async def _update(self, api: WebApi, row: Outgoing, post: Post) -> None:
+        content = row.content
+        if post.streaming:
+            await self._stop_stream(api, row, post)
+        if post.streaming or post.shown != content.hash:
+            await self._call(api, row, "chat.update", channel=row.channel, ts=post.ts, **_look(content), metadata=_nonce(post))
+        await self._sent(row, post.ts)
+
+    async def _file(self, api: WebApi, row: Outgoing, post: Post) -> None:
+        """A file is sent once; newer content of the same key finds it there."""
+        ts: str | None = post.ts
+        if not ts:
+            self._pace.posted(row.team, row.channel)
+            ts = await self._files.send(api, row, post.id, look_first=row.uncertain)
+        if ts is None:
+            await self._outbox.dropped(row.number, self._term.lease, "there is no such picture any more")
+        else:
+            await self._sent(row, ts)
+
+    async def _gone(self, api: WebApi, row: Outgoing, post: Post) -> None:
+        try:
+            if post.ts:
+                await self._call(api, row, "chat.delete", channel=row.channel, ts=post.ts)
+        except SlackRefused as error:
+            if error.code != "message_not_found":
+                raise
+        await self._sent(row, "")
+
+    async def _stop_stream(self, api: WebApi, row: Outgoing, post: Post) -> None:
+        """Whatever Slack says: it is over, or was before."""
+        try:
+            await self._call(api, row, "chat.stopStream", channel=row.channel, ts=post.ts)
+        except SlackRefused as error:
+            if error.dead:
+                raise
+        await self._posts.stream_ended(post.id, lease=self._term.lease)
+
+    async def _call(self, api: WebApi, row: Outgoing, method: str, **args: Any) -> dict[str, Any]:
+        if not self._term.sure:
+            raise LeaseLost("the lease may have ended; another replica sends from here on")
+        wait = self._pace.wait_s(row.team, method)
+        if wait > 0:
+            raise SlackBusy(method, wait)
+        self._pace.called(row.team, method)
+        return await api.call(method, **args)
+
+    async def _sent(self, row: Outgoing, ts: str) -> None:
+        await self._outbox.sent(row.number, ts, row.content.hash, self._term.lease)
+
+    async def _found(self, api: WebApi, row: Outgoing, post: Post) -> Post:
+        """The post with its ts, when a message with its nonce is there; for an answer also a stream that has none."""
+        lease = self._term.lease
+        recent = await self._recent(api, row)
+        for message in recent:
+            if _nonce_of(message) == post.id:
+                ts = str(message.get("ts", ""))
+                await self._posts.posted(post.id, ts, lease=lease)
+                log.info("slack.found_again", key=row.key, ts=ts)
+                return post.model_copy(update={"ts": ts})
+        if not row.key.startswith("answer:"):
+            return post
+        # A stream carries no metadata until it is stopped: it is a message of ours that nothing else accounts for.
+        us = (await self._clients.me(row.team)).user
+        for message in recent:
+            ts = str(message.get("ts", ""))
+            unclaimed = message.get("user") == us and not message.get("metadata") and not message.get("files")
+            if unclaimed and ts != row.thread_ts and await self._posts.at(row.team, row.channel, ts) is None:
+                await self._posts.streaming(post.id, ts, lease=lease)
+                log.info("slack.stream_found_again", key=row.key, ts=ts)
+                return post.model_copy(update={"ts": ts, "streaming": True})
+        return post
+
+    async def _recent(self, api: WebApi, row: Outgoing) -> list[dict[str, Any]]:
+        """Newest messages of where it was posted. Where the app may not look, nothing: it was given time to come about."""
+        since = f"{row.created_at.timestamp() - 60:.6f}"
+        where: dict[str, Any] = {"channel": row.channel, "include_all_metadata": True, "oldest": since, "limit": _SEARCHED}
+        try:
+            if row.thread_ts:
+                told = await self._call(api, row, "conversations.replies", ts=row.thread_ts, **where)
+            else:
+                told = await self._call(api, row, "conversations.history", **where)
+        except SlackRefused as error:
+            if error.dead:
+                raise
+            log.warning("slack.cant_look", channel=row.channel, why=error.code)
+            return []
+        return cast(list[dict[str, Any]], told.get("messages") or [])
+
+    async def _unsure(self, row: Outgoing, error: Exception) -> None:
+        lease = self._term.lease
+        if row.attempts >= _TRIES and utc_now() - row.created_at > _TRIED_FOR:
+            log.error("slack.gave_up", key=row.key, why=str(error))
+            await self._outbox.failed(row.number, str(error), lease, uncertain=True)
+            return
+        pause = _PAUSES_S[min(row.attempts, len(_PAUSES_S)) - 1]
+        log.warning("slack.unsure", key=row.key, why=str(error), again_in_s=pause)
+        await self._outbox.again(row.number, pause, str(error), lease, uncertain=True)
+
+    async def _refused(self, row: Outgoing, error: SlackRefused) -> None:
+        lease = self._term.lease
+        if error.dead:
+            # The workspace is closed to us: what it shall show waits until there is a token that works.
+            log.error("slack.token", team=row.team, why=error.code)
+            await self._outbox.again(row.number, 60, str(error), lease, uncertain=row.uncertain)
+        elif error.code == _STILL and row.post is not None:
+            await self._posts.streaming(row.post.id, row.post.ts, lease=lease)
+            await self._outbox.again(row.number, 1, str(error), lease)
+        elif error.code in _TOO_MUCH and row.content.blocks:
+            log.error("slack.blocks", key=row.key, why=error.code, told=error.told.get("response_metadata"))
+            await self._plainly(row)
+        else:
+            log.warning("slack.refused", key=row.key, channel=row.channel, why=error.code)
+            await self._outbox.failed(row.number, f"{error.method}: {error.code}", lease)
+
+    async def _plainly(self, row: Outgoing) -> None:
+        """The text alone, and where the rest is."""
+        where = await self._link_of(row)
+        said = tell("en", "shown_plainly")
+        block = context(link(where, said) if where else line(said))
+        plain = Content(text=row.content.text[:3_000], blocks=[{"type": "section", "text": _mrkdwn(row.content.text)}, block])
+        shown = row.model_copy(update={"content": plain})
+        try:
+            await self._send(shown)
+        except SlackTrouble as error:
+            await self._outbox.failed(row.number, str(error), self._term.lease, uncertain=isinstance(error, SlackUnsure))
+
+
+def _message(row: Outgoing) -> dict[str, Any]:
+    return {
+        "channel": row.channel,
+        "thread_ts": row.thread_ts or None,
+        **_look(row.content),
+        "unfurl_links": False,
+        "unfurl_media": False,
+        "link_names": False,
+        "parse": "none",
+        "reply_broadcast": True if row.content.reply_broadcast and row.thread_ts else None,
+    }
+
+
+def _look(content: Content) -> dict[str, Any]:
+    return {"text": content.text, "blocks": content.blocks}
+
+
+def _nonce(post: Post) -> dict[str, Any]:
+    return {"event_type": EVENT_TYPE, "event_payload": {"id": post.id}}
+
+
+def _nonce_of(message: dict[str, Any]) -> str:
+    metadata = cast(dict[str, Any], message.get("metadata") or {})
+    payload = cast(dict[str, Any], metadata.get("event_payload") or {})
+    return str(payload.get("id", "")) if metadata.get("event_type") == EVENT_TYPE else ""
+
+
+def _mrkdwn(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text[:2_900] or " ", "verbatim": True}

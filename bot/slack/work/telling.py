@@ -1,0 +1,80 @@
+"""Says something to one person where they asked: for their eyes alone in a channel, in the open in a direct message. Nothing of
+it is kept: after a crash it may be said twice, or never."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from bot.slack.blocks.limits import Block
+from bot.slack.clients import Clients
+from bot.slack.mrkdwn import escape
+from bot.slack.web_api import SlackRefused, SlackTrouble
+
+log = structlog.get_logger(__name__)
+
+_SAID = {"event_type": "opsthread_said", "event_payload": {}}
+"""So that it is not taken for a lost answer."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where somebody wrote, or pressed."""
+
+    team: str
+    channel: str
+    user: str
+    ts: str = ""
+    """Of the message."""
+    thread_ts: str = ""
+    """Of the thread that it is in, or ""."""
+
+    @property
+    def direct(self) -> bool:
+        """Nobody else reads it."""
+        return self.channel.startswith("D")
+
+    @property
+    def thread(self) -> str:
+        """The thread that an answer goes to."""
+        return self.thread_ts or self.ts
+
+
+class Telling:
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    async def say(self, place: Place, text: str, blocks: list[Block] | None = None) -> None:
+        """`text` is plain. A refusal of Slack's is only noted: there is nobody else to tell."""
+        args = {
+            "channel": place.channel,
+            "text": escape(text),
+            "blocks": blocks,
+            "thread_ts": (place.thread if place.direct else place.thread_ts) or None,
+        }
+        try:
+            api = await self._clients.of(place.team)
+            if place.direct:
+                await api.call("chat.postMessage", **args, unfurl_links=False, unfurl_media=False, metadata=_SAID)
+            else:
+                await api.call("chat.postEphemeral", **args, user=place.user)
+        except SlackRefused as error:
+            log.warning("slack.not_told", channel=place.channel, why=error.code)
+
+    async def status(self, team: str, channel: str, thread_ts: str, text: str) -> None:
+        """What the bot is doing, above the field to write in; "" takes it away. Decoration: it may fail."""
+        try:
+            api = await self._clients.of(team)
+            await api.call("assistant.threads.setStatus", channel_id=channel, thread_ts=thread_ts, status=text)
+        except SlackTrouble as error:
+            log.debug("slack.status", channel=channel, why=error.code)
+
+    async def prompts(self, place: Place, prompts: list[tuple[str, str]]) -> None:
+        """Suggestions in the assistant's pane: (title, question). Decoration: it may fail."""
+        told = [{"title": title, "message": message} for title, message in prompts]
+        try:
+            api = await self._clients.of(place.team)
+            await api.call(
+                "assistant.threads.setSuggestedPrompts", channel_id=place.channel, thread_ts=place.thread, prompts=told
+            )
+        except SlackTrouble as error:
+            log.debug("slack.prompts", channel=place.channel, why=error.code)

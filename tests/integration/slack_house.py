@@ -1,0 +1,94 @@
+"""The whole product in this process, with the practice cluster, over the fake Slack: what Slack's tests are told in.
+
+    async with slack_house(folder) as house:
+        asked = await house.slack.mention(house.ops.id, house.dana.id, "why does payments crash?")
+        await house.answer(house.ops.id, asked.ts)
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bot.cli.compose import Composition, Product, product, wait_for_cluster
+from bot.cli.own_runner import OwnRunner
+from bot.cli.practice import Practice
+from control_plane.principals import Principal, ScopedRole
+from control_plane.services import ControlPlane
+from control_plane.settings import Settings
+from control_plane.slack.channels import Reach
+from protocol.approval import Role
+from tests.fake_slack import FakeSlack
+from tests.fake_slack.records import Channel, Message, User
+
+ADMIN = Principal(account="admin", name="Admin", roles=(ScopedRole(role=Role.ADMIN),), admin=True)
+
+
+@dataclass
+class SlackHouse:
+    slack: FakeSlack
+    running: Product
+    cluster: str
+    people: dict[str, User] = field(default_factory=dict[str, User])
+    principals: dict[str, Principal] = field(default_factory=dict[str, Principal])
+
+    @property
+    def plane(self) -> ControlPlane:
+        return self.running.plane
+
+    async def person(self, name: str, role: Role | None, namespaces: tuple[str, ...] = ("*",), **more: Any) -> User:
+        """In Slack, and with a role an account of the same address."""
+        user = self.slack.add_user(name, **more)
+        self.people[name] = user
+        if role is not None:
+            roles = (ScopedRole(role=role, namespaces=namespaces),)
+            account = await self.plane.accounts.create(user.email, name.title(), roles, by="system")
+            self.principals[name] = await self.plane.accounts.principal(account.id)
+        return user
+
+    async def channel(self, name: str, *members: User, namespaces: tuple[str, ...] | None = None, **more: Any) -> Channel:
+        """A channel with the bot in it, bound to the practice cluster."""
+        made = self.slack.add_channel(name, *members)
+        reach = [Reach(cluster=self.cluster, namespaces=namespaces)]
+        await self.plane.slack_channels.bind(ADMIN, team=self.slack.team.id, channel=made.id, name=name, reach=reach, **more)
+        return made
+
+    async def answer(self, channel: str, ts: str, n: int = 1, timeout_s: float = 30) -> Message:
+        """The n-th whole answer in a thread: it says what it cost."""
+        return await self.slack.until(
+            lambda: next(iter(self.answers(channel, ts)[n - 1 :]), None), f"answer {n} in the thread", timeout_s
+        )
+
+    def answers(self, channel: str, ts: str) -> list[Message]:
+        return [one for one in self.slack.thread(channel, ts)[1:] if whole(one)]
+
+
+def whole(message: Message) -> bool:
+    """Has the feedback buttons: the answer's last part, and no stream any more."""
+    streams = message.stream is not None and not message.stream.stopped
+    return not streams and any(element.get("action_id") == "feedback_up" for element in message.elements())
+
+
+@asynccontextmanager
+async def slack_house(folder: Path, slack: FakeSlack, **settings: Any) -> AsyncGenerator[SlackHouse]:
+    chosen = Settings(
+        data_dir=folder / "data",
+        port=0,
+        slack_bot_token=slack.bot_token,
+        slack_app_token=slack.app_token,
+        slack_api_url=f"{slack.url}/api/",
+        **settings,
+    )
+    practice, runner = Practice(chosen.data_dir), OwnRunner(chosen.data_dir)
+    try:
+        await practice.spawn()
+        await runner.spawn()
+        async with product(chosen, Composition(practice=practice, runner=runner)) as running:
+            assert await wait_for_cluster(running)
+            assert running.cluster is not None
+            await slack.connected()
+            yield SlackHouse(slack, running, running.cluster)
+    finally:
+        await runner.stop()
+        await practice.stop()
