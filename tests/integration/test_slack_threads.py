@@ -1,4 +1,4 @@
-"""A thread is a conversation: one of each, whoever races; what was shown advances with what is put; it goes with its conversation."""
+"""A thread is a conversation: one of each, whoever races; how far it is shown advances with what is put; both go together."""
 
 import asyncio
 
@@ -165,8 +165,9 @@ async def test_an_old_conversation_takes_its_thread_and_messages_with_it(slack: 
         await slack.put(f"answer:{thread.id}", thread=thread.id)
         taken = await slack.take(lease)
         await slack.outbox.sent(taken.number, f"{thread.id[:4]}.1", taken.content.hash, lease)
-        await slack.put(f"card:{thread.id}", thread=thread.id, channel=thread.id)
         slack.desk.clock.move(days=60)
+    for thread in (old, young):
+        await slack.put(f"card:{thread.id}", thread=thread.id)
     removed = await retention(slack.desk, keep_conversations_days=90).once_if_due()
     assert removed is not None
     assert removed.conversations == 1
