@@ -40,6 +40,8 @@ async def admit_strangers(
         _audit(
             session, "account.created", account.id, by, now, {"name": account.name, "for": f"slack:{row.team}/{row.channel}"}
         )
+    if account.disabled:
+        _audit(session, "account.enabled", account.id, by, now, {"for": f"slack:{row.team}/{row.channel}"})
     account.disabled, account.display_name, account.password_hash = False, shown, None
     await sign_ins.end_sessions(session, account.id)
     await _forget_roles(session, account.id)
