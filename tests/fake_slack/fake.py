@@ -125,7 +125,7 @@ class FakeSlack(People, Presses):
         return [one for one in self.world.ephemerals if one.only_for == user]
 
     async def until(self, look: Callable[[], Found | None], what: str, timeout_s: float = 20) -> Found:
-        """Wait until `look` gives something true; it is asked after each change in this Slack, never by the clock."""
+        """Wait until `look` gives something true: asked at each change here, and now and then besides."""
         return await self.world.until(look, what, timeout_s)
 
     async def advance(self, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """One Slack in memory: workspaces, people, channels, messages; and the bell that rings at each change."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ STREAM_LIFE_S = 300.0
 """Slack closes a stream about five minutes after it began, or after as long without a word."""
 STATUS_LIFE_S = 120.0
 TRIGGER_LIFE_S = 3.0
+LOOK_OUTSIDE_S = 0.05
 
 
 class World:
@@ -104,7 +106,10 @@ class World:
         bell.set()
 
     async def until(self, look: Callable[[], Found | None], what: str, timeout_s: float = 20) -> Found:
-        """What `look` gives once it is true; it is asked after each change. AssertionError naming `what` after `timeout_s`."""
+        """What `look` gives once it is true; it is asked after each change, and now and then for what lies outside.
+
+        AssertionError naming `what` after `timeout_s`.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
@@ -112,7 +117,8 @@ class World:
                     found = look()
                     if found:
                         return found
-                    await bell.wait()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(bell.wait(), LOOK_OUTSIDE_S)
         except TimeoutError:
             raise AssertionError(f"{what}: not within {timeout_s:g} s") from None
 
