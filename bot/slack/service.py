@@ -133,6 +133,6 @@ class _Works:
             **self._doors.kinds,
         }
 
-    async def _link_of(self, row: Outgoing) -> str:
-        thread = await self._plane.slack_threads.get(row.thread) if row.thread else None
+    async def _link_of(self, outgoing: Outgoing) -> str:
+        thread = await self._plane.slack_threads.get(outgoing.thread) if outgoing.thread else None
         return self._drawing.page(thread.conversation) if thread is not None else ""

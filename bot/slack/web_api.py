@@ -91,11 +91,12 @@ class WebApi:
         return answer
 
     async def _ask(self, method: str, args: Json, *, by_query: bool) -> Json:
+        client: Any = self.client  # the SDK's dicts have no types
         if by_query:
-            answer = await self.client.api_call(method, params={k: _in_query(v) for k, v in args.items()})
+            answer = await client.api_call(method, params={k: _in_query(v) for k, v in args.items()})
         else:
-            answer = await self.client.api_call(method, json=args)
-        if isinstance(answer.data, bytes):
+            answer = await client.api_call(method, json=args)
+        if not isinstance(answer.data, dict):
             raise ValueError("no JSON")
         return cast(Json, answer.data)
 
@@ -105,8 +106,8 @@ def _in_query(value: Any) -> str:
 
 
 def _trouble(method: str, error: SlackApiError) -> SlackTrouble:
-    answer = cast(object, error.response)
-    if not isinstance(answer, AsyncSlackResponse):
+    answer: Any = error.response
+    if not isinstance(cast(object, answer), AsyncSlackResponse):
         return SlackUnsure(method, "no_json")
     told: Mapping[str, Any] = cast(Mapping[str, Any], answer.data) if isinstance(answer.data, dict) else {}
     code = str(told.get("error") or f"http_{answer.status_code}")

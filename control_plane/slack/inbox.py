@@ -126,6 +126,12 @@ class Inbox:
         async with self._db.read() as session:
             return tuple(map(_received, await session.scalars(query.limit(limit))))
 
+    async def get(self, item: str) -> Received | None:
+        """Whatever has become of it, as long as it is kept."""
+        async with self._db.read() as session:
+            row = await session.get(SlackInboxRow, item)
+            return _received(row) if row is not None else None
+
     async def begin(self, item: str, lease: Lease) -> Received | None:
         """Before it is handled: counts the attempt, so that one that kills the process wears out as well. None when it does
         not wait any more. Raises LeaseLost."""

@@ -1,8 +1,8 @@
 """The whole product in this process, with the practice cluster, over the fake Slack: what Slack's tests are told in.
 
-    async with slack_house(folder) as house:
-        asked = await house.slack.mention(house.ops.id, house.dana.id, "why does payments crash?")
-        await house.answer(house.ops.id, asked.ts)
+async with slack_house(folder) as house:
+    asked = await house.slack.mention(house.ops.id, house.dana.id, "why does payments crash?")
+    await house.answer(house.ops.id, asked.ts)
 """
 
 from collections.abc import AsyncGenerator
@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import SecretStr
 
 from bot.cli.compose import Composition, Product, product, wait_for_cluster
 from bot.cli.own_runner import OwnRunner
@@ -75,8 +77,8 @@ async def slack_house(folder: Path, slack: FakeSlack, **settings: Any) -> AsyncG
     chosen = Settings(
         data_dir=folder / "data",
         port=0,
-        slack_bot_token=slack.bot_token,
-        slack_app_token=slack.app_token,
+        slack_bot_token=SecretStr(slack.bot_token),
+        slack_app_token=SecretStr(slack.app_token),
         slack_api_url=f"{slack.url}/api/",
         **settings,
     )

@@ -68,8 +68,8 @@ async def _wanted(plane: ControlPlane, kept: Kept) -> bool:
     return thread is not None and thread.follow
 
 
-def _authorise(clients: Clients) -> Callable[..., Awaitable[AuthorizeResult | None]]:
-    async def authorise(team_id: str | None, enterprise_id: str | None) -> AuthorizeResult | None:
+def _authorise(clients: Clients) -> Callable[..., Awaitable[AuthorizeResult]]:
+    async def authorise(team_id: str | None, enterprise_id: str | None) -> AuthorizeResult:
         api, me = await clients.known(team_id or "")
         return AuthorizeResult(
             enterprise_id=enterprise_id, team_id=me.team, bot_user_id=me.user, bot_id=me.bot, bot_token=api.client.token
@@ -84,5 +84,6 @@ def _take_the_rest(app: AsyncApp) -> None:
     async def acknowledge(ack: Callable[[], Awaitable[BoltResponse]]) -> None:
         await ack()
 
-    for register in (app.action, app.view, app.command, app.shortcut, app.options):
+    registers: Any = app  # the listeners' types are open in Bolt
+    for register in (registers.action, registers.view, registers.command, registers.shortcut, registers.options):
         register(_ANY)(acknowledge)

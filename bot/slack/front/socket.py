@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from aiohttp import WSMessage
@@ -75,8 +76,7 @@ class Socket:
                 elif time.monotonic() - self._heard > silent_s:
                     return "no sign of life"
                 self.connected = alive
-                receiver = client.message_receiver
-                if client.message_processor.done() or (alive and receiver is not None and receiver.done()):
+                if any(task.done() for task in _readers(handler)) and alive:
                     return "its reader ended"
         finally:
             await _closed(handler)
@@ -86,12 +86,20 @@ class Socket:
 
 
 async def _closed(handler: AsyncSocketModeHandler) -> None:
-    client = handler.client
-    tasks = [task for task in (client.message_processor, client.current_session_monitor, client.message_receiver) if task]
+    tasks = _readers(handler)
     with contextlib.suppress(Exception):
         async with asyncio.timeout(5):
             await handler.close_async()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await client.aiohttp_client_session.close()
+    await handler.client.aiohttp_client_session.close()
+
+
+def _readers(handler: AsyncSocketModeHandler) -> list[asyncio.Future[Any]]:
+    """The tasks that the SDK's client keeps."""
+    client: Any = handler.client
+    kept: list[asyncio.Future[Any] | None] = [
+        client.message_processor, client.current_session_monitor, client.message_receiver
+    ]  # fmt: skip
+    return [task for task in kept if task is not None]

@@ -98,4 +98,7 @@ def _link(found: re.Match[str]) -> str:
 
 def _wish(text: str) -> Wish:
     word = text.strip(" .!。！").casefold()
-    return next((wish for wish, pattern in _WISHES if pattern.fullmatch(word)), "")
+    for wish, pattern in _WISHES:
+        if pattern.fullmatch(word):
+            return wish
+    return ""

@@ -2,6 +2,7 @@
 it is kept: after a crash it may be said twice, or never."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -12,7 +13,7 @@ from bot.slack.web_api import SlackRefused, SlackTrouble
 
 log = structlog.get_logger(__name__)
 
-_SAID = {"event_type": "opsthread_said", "event_payload": {}}
+_SAID: dict[str, Any] = {"event_type": "opsthread_said", "event_payload": {}}
 """So that it is not taken for a lost answer."""
 
 
