@@ -32,7 +32,8 @@ _LOOKALIKES = {"*": "\u2217", "_": "\uff3f", "~": "\u223c"}
 
 # An address with a scheme, or what a client takes for one: www., a mail address, a host with a top-level domain.
 LINKISH = re.compile(
-    r"(?<![A-Za-z0-9])(?:[A-Za-z][A-Za-z0-9+.-]{1,30}:/{1,3}|www\.|(?:mailto|tel|sms|data|javascript):)[^\s<>`]+"
+    r"(?:(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{1,30}|(?i:https?|ftps?|slack|file)):/{1,3}[^\s<>`]+"
+    r"|(?<![A-Za-z0-9])(?i:www\.|(?:mailto|tel|sms|data|javascript):)[^\s<>`]+"
     r"|(?<![A-Za-z0-9.@_+-])[A-Za-z0-9_+.-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
     r"|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])(?:[:/?#][^\s<>`]*)?"
 )

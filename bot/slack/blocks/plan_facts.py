@@ -47,13 +47,14 @@ def held_by(view: View, language: Language) -> Iterator[Block]:
         yield context(f":snowflake: *{line(say(language, 'freeze.until'))}* {_when(str(freeze['until']))}{reason}")
 
 
-def owner(view: View, language: Language) -> Iterator[Block]:
+def owner(view: View, language: Language, *, on_card: bool = True) -> Iterator[Block]:
     """Who would take the change back, or keeps the object and leaves it for now."""
     value = cast(View, view["owner"])
     if value["reverts"]:
         keeper = say(language, "approval.owner_reverts", owner=_owner_name(view, language))
         warning = sentences(language, keeper, str(value["detail"]) or None)
         lasting = say(language, "approval.patch_in_details" if value["git_patch"] else "approval.no_patch")
+        lasting = lasting if on_card or not value["git_patch"] else ""
         yield rich(paragraph(text("⚠ "), *prose(sentences(language, warning, lasting), 1_200)))
     elif value["detail"]:
         yield rich(paragraph(*prose(str(value["detail"]), 900)))
