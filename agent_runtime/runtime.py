@@ -171,7 +171,7 @@ class AgentRuntime:
         workflow = f"action:{approval}"
         self._here.add(workflow)
         try:
-            await self._loaded()
+            # Not behind the agent stack: what became of a change that was cut off is looked for first.
             await ActionStep(self._plane).run(approval)
         finally:
             self._here.discard(workflow)
