@@ -11,7 +11,8 @@ from typing import Any, cast
 from tests.fake_slack.records import Json, Message
 
 ANGLED = re.compile(r"<([^<>\n]+)>")
-BARE_URL = re.compile(r"(?<![\w@/<(\[|])(?:https?://|www\.)[^\s<>\"'`|)\]]+", re.IGNORECASE)
+ANGLED_MARKDOWN = re.compile(r"(?<!\\)(?:\\\\)*<([^<>\n]+)>")
+BARE_URL = re.compile(r"(?<![\w@/])(?:https?://|www\.)[^\s<>\"'`|)\]]+", re.IGNORECASE)
 BARE_PING = re.compile(r"(?<![\w@.])@(channel|here|everyone|group)\b", re.IGNORECASE)
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 MARKDOWN_LINK = re.compile(r"(?<!\\)!?\[((?:[^\[\]\\]|\\.|\[[^\[\]]*\])*)\]\(\s*<?([^\s)>]+)>?[^)]*\)")
@@ -84,11 +85,9 @@ def of_markdown(text: str, *, parsed: bool = False) -> Effects:
     outside = CODE.sub(" ", text)
     found.links += [ESCAPED.sub(r"\1", target) for _, target in MARKDOWN_LINK.findall(outside)]
     found.links += MARKDOWN_REFERENCE.findall(outside)
-    for match in ANGLED.finditer(text):
-        before = text[: match.start()]
-        if (len(before) - len(before.rstrip("\\"))) % 2 == 0:
-            _angled(match.group(1), found)
-    rest = ANGLED.sub(" ", MARKDOWN_LINK.sub(r" \1 ", outside))
+    for match in ANGLED_MARKDOWN.finditer(text):
+        _angled(match.group(1), found)
+    rest = ANGLED_MARKDOWN.sub(" ", MARKDOWN_REFERENCE.sub(" ", MARKDOWN_LINK.sub(r" \1 ", outside)))
     found.links += BARE_URL.findall(rest)
     words = [word.lower() for word in BARE_PING.findall(rest)]
     (found.pings if parsed else found.bare_words).extend(words)

@@ -1,5 +1,6 @@
-"""The fake's limits: each row takes what is at its limit and refuses one more; the figures are those of the SDK's own models."""
+"""The fake's limits: what is at a limit is taken, one more is refused; the figures are those of the SDK's own models."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -52,16 +53,16 @@ def table(rows: int, columns: int) -> list[Json]:
 
 
 def feedback(value: str) -> list[Json]:
-    one = {"text": plain(), "value": value}
+    one, other = {"text": plain(), "value": value}, {"text": plain(), "value": "no"}
     return [
         {
             "type": "context_actions",
-            "elements": [{"type": "feedback_buttons", "action_id": "f", "positive_button": one, "negative_button": one}],
+            "elements": [{"type": "feedback_buttons", "action_id": "f", "positive_button": one, "negative_button": other}],
         }
     ]
 
 
-AT_AND_OVER: dict[str, tuple[Any, int]] = {
+AT_AND_OVER: dict[str, tuple[Callable[[int], list[Json]], int]] = {
     "section text": (lambda n: section(text=mrkdwn("x" * n)), 3000),
     "section fields": (lambda n: section(fields=[mrkdwn()] * n), 10),
     "field text": (lambda n: section(fields=[mrkdwn("x" * n)]), 2000),
