@@ -27,9 +27,11 @@ from control_plane.retention import Retention
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
 from control_plane.slack.channels import Channels
+from control_plane.slack.groups import Groups
 from control_plane.slack.inbox import Inbox
 from control_plane.slack.installations import Workspaces
 from control_plane.slack.outbox import Outbox
+from control_plane.slack.people import People
 from control_plane.slack.posts import Posts
 from control_plane.slack.secrets import TokenBox
 from control_plane.slack.threads import Threads
@@ -111,6 +113,8 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         slack_threads=Threads(database, conversations, clock=clock),
         slack_channels=Channels(database, clock=clock),
         slack_workspaces=Workspaces(database, TokenBox(key), clock=clock),
+        slack_people=People(database, key, by_email=settings.slack_email_mapping, clock=clock),
+        slack_groups=Groups(database, clock=clock),
         grant_key=key,
         grant_kid=kid,
     )

@@ -22,6 +22,7 @@ from control_plane.model_requests import ModelRequests, forget_of
 from control_plane.settings import Settings
 from control_plane.slack.inbox import forget_inbox
 from control_plane.slack.outbox import forget_outbox
+from control_plane.slack.people import forget_offers
 from control_plane.slack.threads import forget_thread_of
 from control_plane.tables.accounts import LinkRow, SessionRow, SignInFailureRow
 from control_plane.tables.approvals import ApprovalRow
@@ -188,6 +189,7 @@ class Retention:
                 await _deleted(session, delete(SignInFailureRow).where(SignInFailureRow.at < now - STALE)),
                 await _deleted(session, delete(SessionRow).where(SessionRow.expires_at < now - STALE)),
                 await _deleted(session, delete(LinkRow).where(LinkRow.expires_at < now - STALE)),
+                await forget_offers(session, now - STALE),
                 await _deleted(session, delete(RateCountRow).where(RateCountRow.at < now - timedelta(days=1))),
                 await _deleted(session, delete(LeaseRow).where(LeaseRow.until < now - STALE)),
             ]

@@ -24,9 +24,11 @@ from control_plane.replica import Replica
 from control_plane.retention import Retention
 from control_plane.settings import Settings
 from control_plane.slack.channels import Channels
+from control_plane.slack.groups import Groups
 from control_plane.slack.inbox import Inbox
 from control_plane.slack.installations import Workspaces
 from control_plane.slack.outbox import Outbox
+from control_plane.slack.people import People
 from control_plane.slack.posts import Posts
 from control_plane.slack.threads import Threads
 from control_plane.soaks import Soaks
@@ -66,5 +68,7 @@ class ControlPlane:
     slack_threads: Threads
     slack_channels: Channels
     slack_workspaces: Workspaces
+    slack_people: People
+    slack_groups: Groups
     grant_key: SigningKey
     grant_kid: str

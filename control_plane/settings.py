@@ -161,6 +161,8 @@ class Settings(BaseSettings):
     slack_signing_secret: SecretStr | None = None
     slack_signing_secret_file: Path | None = None
     """For HTTP: what Slack signs its requests with."""
+    slack_email_mapping: bool = True
+    """Recognise people of Slack by the e-mail address that Slack has verified; false: only by links that they make."""
     slack_api_url: str = "https://slack.com/api/"
     """Where Slack's Web API is: another one for a proxy in between, and for tests."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from control_plane.audit import SYSTEM, Entry, record
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database
+from control_plane.slack.groups import forget_roles_from
 from control_plane.slack.secrets import TokenBox
 from control_plane.tables.slack import SlackWorkspaceRow
 from protocol.base import Value
@@ -85,13 +86,15 @@ class Workspaces:
         return self._box.opened(team, row.token) or None
 
     async def revoke(self, team: str, *, by: str = "") -> bool:
-        """The app was removed there, or its tokens were: the token is erased. False when there was nothing to revoke."""
+        """The app was removed there, or its tokens were: the token is erased, and roles that followed from user groups there
+        end. False when there was nothing to revoke."""
         now = self._clock()
         async with self._db.transaction() as session:
             row = await session.get(SlackWorkspaceRow, team, with_for_update=True)
             if row is None or row.revoked_at is not None:
                 return False
             row.token, row.revoked_at = "", now
+            await forget_roles_from(session, team)
             record(session, Entry(by or SYSTEM, "slack.revoked", f"slack:{team}", now, door="slack", detail={"name": row.name}))
             return True
 
