@@ -211,12 +211,15 @@ def _require_admin(principal: Principal, reaches: tuple[Reach, ...]) -> None:
     if not reaches:
         raise Forbidden("all that this channel reached is gone; only an admin over everything can change it")
     for reach in reaches:
-        for namespace in (None,) if reach.namespaces is None else reach.namespaces:
+        name = reach.cluster_name or reach.cluster
+        if reach.namespaces is None and principal.role_in(reach.cluster, None) is not Role.ADMIN:
+            raise Forbidden(
+                f"this channel reaches the whole cluster {name}, so this needs the role admin over it; ask an admin"
+            )
+        for namespace in reach.namespaces or ():
             if principal.role_in(reach.cluster, namespace) is not Role.ADMIN:
-                what = "all of it" if namespace is None else f"namespace {namespace}"
                 raise Forbidden(
-                    f"binding this channel needs the role admin over all that it reaches: in cluster "
-                    f"{reach.cluster_name or reach.cluster}, over {what}; ask an admin"
+                    f"this channel reaches {namespace} in cluster {name}, so this needs the role admin over it; ask an admin"
                 )
 
 

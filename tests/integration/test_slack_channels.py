@@ -87,7 +87,7 @@ async def test_who_binds_is_admin_over_all_that_it_reaches_and_reached_before(sl
     bound = await bind(slack, of_shop, only("shop", "web"))
     wider = await bind(slack, everywhere, WHOLE)
     assert wider.id == bound.id
-    with pytest.raises(Forbidden, match="in cluster shop, over all of it; ask an admin"):
+    with pytest.raises(Forbidden, match="reaches the whole cluster shop, so this needs the role admin over it"):
         await bind(slack, of_shop, only("shop"))
     with pytest.raises(Forbidden):
         await slack.channels.unbind(of_shop, TEAM, CHANNEL)
