@@ -55,16 +55,11 @@ class Clients:
         if session is not None:
             await session.close()
 
-    def client(self, token: str) -> AsyncWebClient:
+    def client(self, token: str | None = None) -> AsyncWebClient:
         """The SDK's own, for Bolt and for socket mode. It never tries again by itself."""
         return AsyncWebClient(
             token=token, base_url=self._url, timeout=int(CALL_S), session=self._session, logger=self._logger, retry_handlers=[]
         )
-
-    @property
-    def own(self) -> AsyncWebClient:
-        """With the configured bot token."""
-        return self.client(self._own)
 
     async def home(self) -> Me:
         """Who we are in the workspace of the configured token. Raises SlackTrouble."""

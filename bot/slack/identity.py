@@ -1,24 +1,71 @@
-"""Who a person of Slack is to us. `Identity` is what others ask; `ByEmail` answers by the address that Slack has verified."""
+"""Who a person of Slack is to us, asked of Slack at each click.
 
+`who` is what others ask. For reads what Slack said may be a minute old. For approvals (`fresh`) Slack is asked at that moment,
+for the person and for every user group that gives a role; what can't be asked then is refused.
+"""
+
+import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
+
+import structlog
 
 from bot.slack.clients import Clients
-from bot.slack.web_api import SlackRefused
-from control_plane.accounts import Accounts
+from bot.slack.standing import Told, told
+from bot.slack.web_api import SlackRefused, SlackTrouble
 from control_plane.errors import NotSignedIn
 from control_plane.principals import Principal
-from protocol.text import one_line
+from control_plane.services import ControlPlane
+from control_plane.slack.groups import RENEW
+from control_plane.slack.inbox import Received
+from protocol.events import Language
+
+log = structlog.get_logger(__name__)
 
 KNOWN_S = 60.0
-"""So long what Slack said of a person holds for reads."""
+"""So long what Slack said of a person, or of a group, holds for reads."""
 _MOST_KNOWN = 2_000
+_NOBODY = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
+_NO_GROUP = frozenset({"no_such_subteam", "subteam_not_found"})
+
+Code = Literal["", "deleted", "bot", "guest", "foreign", "unknown", "unlinked", "unconfirmed", "disabled", "unchecked"]
+"""Why somebody is nobody to us; "" when they are somebody. Each has its words: `who.<code>`."""
+_AS_STRANGER: frozenset[Code] = frozenset({"bot", "guest", "foreign", "unknown", "unlinked", "unconfirmed"})
+
+
+@dataclass(frozen=True)
+class Person:
+    team: str
+    user: str
+    name: str
+    """What people call them; their id when Slack does not tell."""
+    language: Language | None
+    """Of their Slack; None for one that we have no words in."""
+    principal: Principal | None
+    """Never with a fresh sign-in. None: see `code`."""
+    code: Code = ""
+
+    @property
+    def stranger(self) -> bool:
+        """They may read what a channel lets strangers read. Never more, and never decide."""
+        return self.principal is None and self.code in _AS_STRANGER
+
+    @property
+    def may_link(self) -> bool:
+        """A full member whom we don't know: an offer to link helps."""
+        return self.code in ("unlinked", "unconfirmed")
 
 
 class Identity(Protocol):
+    async def who(self, team: str, user: str, *, fresh: bool = False) -> Person:
+        """As it stands now; `fresh` for whatever decides something. Raises SlackTrouble: the app is not installed there any
+        more, or, for reads, Slack does not answer."""
+        ...
+
     async def principal_of(self, team: str, user: str) -> Principal | None:
-        """As it stands now. None for strangers: no account, guests, people of other workspaces, bots. Raises SlackTrouble."""
+        """As `who`, for reads. None for everybody who has no account here, or may not use it."""
         ...
 
     async def name_of(self, team: str, user: str) -> str:
@@ -28,49 +75,152 @@ class Identity(Protocol):
 
 @dataclass(frozen=True)
 class _Known:
-    told: dict[str, Any]
-    until: float
+    value: Mapping[str, Any]
+    at: float
 
 
-class ByEmail:
-    """An account's name is the address. Guests and people of other workspaces are strangers, whatever their address."""
+class FromSlack:
+    """One for a process: what it was told last is shared by all who ask it."""
 
-    def __init__(self, clients: Clients, accounts: Accounts) -> None:
+    def __init__(self, clients: Clients, plane: ControlPlane) -> None:
         self._clients = clients
-        self._accounts = accounts
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._plane = plane
+        self._users: dict[tuple[str, str], _Known] = {}
+        self._groups: dict[tuple[str, str], _Known] = {}
+
+    async def who(self, team: str, user: str, *, fresh: bool = False) -> Person:
+        try:
+            known = await self._told(team, user, oldest_s=0 if fresh else KNOWN_S)
+        except SlackTrouble as error:
+            if not fresh or (isinstance(error, SlackRefused) and error.dead):
+                raise
+            return Person(team, user, user, None, None, "unchecked")
+        code, principal = await self._resolved(team, known, fresh=fresh)
+        return Person(team, user, known.name, known.language, principal, code)
 
     async def principal_of(self, team: str, user: str) -> Principal | None:
-        told = await self._user(team, user)
-        home = str(told.get("team_id") or team) == team
-        strange = any(told.get(name) for name in ("deleted", "is_bot", "is_restricted", "is_ultra_restricted", "is_stranger"))
-        profile = cast(dict[str, Any], told.get("profile") or {})
-        email = str(profile.get("email", "")).casefold()
-        if strange or not home or not email:
-            return None
-        account = next((one for one in await self._accounts.list() if one.name.casefold() == email), None)
-        try:
-            return await self._accounts.principal(account.id) if account is not None else None
-        except NotSignedIn:
-            return None
+        return (await self.who(team, user)).principal
 
     async def name_of(self, team: str, user: str) -> str:
-        told = await self._user(team, user)
-        profile = cast(dict[str, Any], told.get("profile") or {})
-        name = profile.get("display_name") or profile.get("real_name") or told.get("real_name") or told.get("name")
-        return one_line(str(name or user), 80)
+        return (await self._told(team, user, oldest_s=KNOWN_S)).name
 
-    async def _user(self, team: str, user: str) -> dict[str, Any]:
-        now = time.monotonic()
-        known = self._known.get((team, user))
-        if known is None or known.until < now:
+    async def group_changed(self, item: Received) -> str:
+        """Handles kind `group`: Slack says that people came into a user group or left it."""
+        usergroup = str(item.payload.get("usergroup", ""))
+        if usergroup in await self._plane.slack_groups.to_ask(item.team):
+            await self._refresh(item.team)
+            return "looked at"
+        return "gives no role"
+
+    async def refresh_groups(self) -> None:
+        """Look at every membership that gives a role. A workspace that does not answer is left as it is: what it gave ends by
+        itself."""
+        for team in await self._plane.slack_groups.teams():
             try:
-                answer = await (await self._clients.of(team)).call("users.info", user=user)
+                await self._refresh(team)
+            except SlackTrouble as error:
+                log.warning("slack.groups_not_checked", team=team, why=error.code)
+
+    async def keep_groups(self) -> None:
+        """`refresh_groups` again and again, until cancelled. For the replica that works for Slack."""
+        while True:
+            await self.refresh_groups()
+            await asyncio.sleep(RENEW.total_seconds())
+
+    async def _resolved(self, team: str, known: Told, *, fresh: bool) -> tuple[Code, Principal | None]:
+        plane = self._plane
+        if known.standing:
+            await self._lose_groups(team, known.user)
+            return known.standing, None
+        account = await plane.slack_people.account_of(team, known.user, known.address)
+        if account is None:
+            return "unconfirmed" if known.unconfirmed else "unlinked", None
+        try:
+            if not await self._followed(team, known.user, account, fresh=fresh):
+                return "unchecked", None
+            return "", await plane.accounts.principal(account)
+        except NotSignedIn:
+            return "disabled", None
+
+    async def _followed(self, team: str, user: str, account: str, *, fresh: bool) -> bool:
+        """The account's roles follow from the user groups of this person. False when that must be certain and Slack does not
+        say; for reads what was known before goes on counting, for as long as it may."""
+        groups = self._plane.slack_groups
+        asked = await groups.to_ask(team)
+        if not asked:
+            return True
+        try:
+            mine = await self._member_of(team, user, asked, oldest_s=0 if fresh else KNOWN_S)
+            if not await groups.sync(account, team, mine, asked=asked, certain=fresh):
+                # What Slack said a while ago gives nobody a role: it may have been taken away since.
+                mine = await self._member_of(team, user, asked, oldest_s=0)
+                await groups.sync(account, team, mine, asked=asked, certain=True)
+        except SlackTrouble as error:
+            log.warning("slack.groups_not_checked", team=team, why=error.code)
+            return not fresh
+        return True
+
+    async def _lose_groups(self, team: str, user: str) -> None:
+        """Whoever is no full member any more holds nothing from groups, whatever lists say."""
+        linked = await self._plane.slack_people.get(team, user)
+        if linked is not None:
+            asked = await self._plane.slack_groups.to_ask(team)
+            await self._plane.slack_groups.sync(linked.account, team, (), asked=asked, certain=True)
+
+    async def _refresh(self, team: str) -> None:
+        groups = self._plane.slack_groups
+        members: set[str] = set()
+        for usergroup in await groups.to_ask(team):
+            members |= await self._members(team, usergroup, oldest_s=0)
+        holders = await groups.holders(team)
+        for user, account in (await self._plane.slack_people.users_in(team)).items():
+            if user in members or account in holders:
+                await self.who(team, user)
+
+    async def _member_of(self, team: str, user: str, asked: tuple[str, ...], *, oldest_s: float) -> tuple[str, ...]:
+        found = [one for one in asked if user in await self._members(team, one, oldest_s=oldest_s)]
+        return tuple(found)
+
+    async def _members(self, team: str, usergroup: str, *, oldest_s: float) -> set[str]:
+        answer = await self._asked(
+            self._groups, (team, usergroup), oldest_s, "usergroups.users.list", _NO_GROUP, usergroup=usergroup
+        )
+        users = answer.get("users")
+        return {str(one) for one in cast(list[Any], users)} if isinstance(users, list) else set()
+
+    async def _told(self, team: str, user: str, *, oldest_s: float) -> Told:
+        answer = await self._asked(self._users, (team, user), oldest_s, "users.info", _NOBODY, user=user, include_locale=True)
+        found = answer.get("user")
+        workspace = await self._plane.slack_workspaces.get(team)
+        return told(
+            cast(Mapping[str, Any], found) if isinstance(found, Mapping) else {},
+            user=user,
+            team=team,
+            enterprise=workspace.enterprise if workspace is not None else "",
+        )
+
+    async def _asked(
+        self,
+        kept: dict[tuple[str, str], _Known],
+        key: tuple[str, str],
+        oldest_s: float,
+        method: str,
+        nothing: frozenset[str],
+        **args: Any,
+    ) -> Mapping[str, Any]:
+        """What Slack says now, or said at most `oldest_s` ago. `nothing` are the codes by which it says that there is none."""
+        now = time.monotonic()
+        known = kept.get(key)
+        if known is None or oldest_s <= 0 or now - known.at > oldest_s:
+            # Never with another workspace's token: its own people would be taken for members here.
+            api = await self._clients.of(key[0])
+            try:
+                answer: Mapping[str, Any] = await api.call(method, **args)
             except SlackRefused as error:
-                if error.dead or error.code == "missing_scope":
+                if error.code not in nothing:
                     raise
-                answer = {"user": {"is_stranger": True}}
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            known = self._known[team, user] = _Known(cast(dict[str, Any], answer.get("user") or {}), now + KNOWN_S)
-        return known.told
+                answer = {}
+            if len(kept) >= _MOST_KNOWN:
+                kept.clear()
+            known = kept[key] = _Known(answer, now)
+        return known.value

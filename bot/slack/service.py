@@ -12,7 +12,7 @@ from bot.charts.drawer import Drawer
 from bot.slack.clients import Clients
 from bot.slack.front.app import Install, build
 from bot.slack.front.socket import CONNECTIONS, PING_S, Socket
-from bot.slack.identity import ByEmail, Identity
+from bot.slack.identity import FromSlack
 from bot.slack.work.files import Files
 from bot.slack.work.inbox import Handler, Worker
 from bot.slack.work.lead import Lead, Term, forever
@@ -74,9 +74,7 @@ async def slack(
         here = Slack(app, clients, Lead(plane, works.term))
         app_token = settings.slack_app()
         if settings.slack_in_use() == "socket" and app_token:
-            here.sockets = [
-                Socket(app, app_token, lambda: clients.client(""), ping_s=ping_s, name=str(n)) for n in range(CONNECTIONS)
-            ]
+            here.sockets = [Socket(app, app_token, clients.client, ping_s=ping_s, name=str(n)) for n in range(CONNECTIONS)]
         parts = [(here.lead.run, "lead"), *((socket.run, "socket") for socket in here.sockets)]
         tasks += [asyncio.create_task(forever(name, run), name=f"slack {name}") for run, name in parts]
         yield here
@@ -97,8 +95,8 @@ class _Works:
         self._telling = Telling(clients)
         self._pictures = Pictures(plane, drawer)
         self._drawing = Drawing(plane, url, self._pictures)
-        identity: Identity = ByEmail(clients, plane.accounts)
-        self._questions = Questions(plane, clients, identity, self._telling)
+        self._identity = FromSlack(clients, plane)
+        self._questions = Questions(plane, clients, self._identity, self._telling)
 
     @asynccontextmanager
     async def term(self, term: Term) -> AsyncGenerator[None]:
@@ -110,7 +108,12 @@ class _Works:
         worker = Worker(plane, term, self._handlers(), self._questions.give_up)
         renderer = Renderer(plane, term, self._drawing, show)
         sender = Sender(plane, term, clients, pace, Files(self._pictures), self._link_of)
-        parts = (("inbox", worker.run), ("renderer", renderer.run), ("sender", sender.run))
+        parts = (
+            ("inbox", worker.run),
+            ("renderer", renderer.run),
+            ("sender", sender.run),
+            ("groups", self._identity.keep_groups),
+        )
         tasks = [asyncio.create_task(forever(name, run), name=f"slack {name}") for name, run in parts]
         try:
             yield
@@ -129,6 +132,7 @@ class _Works:
         return {
             "message": self._questions.message,
             "assistant_started": self._questions.assistant_started,
+            "group": self._identity.group_changed,
             "action": action,
             **self._doors.kinds,
         }

@@ -127,30 +127,40 @@ class Groups:
         async with self._db.read() as session:
             return tuple(await session.scalars(select(SlackGroupRow.team).distinct().order_by(SlackGroupRow.team)))
 
-    async def sync(self, account: str, team: str, member_of: Collection[str], *, asked: Collection[str]) -> bool:
-        """Slack said just now of which of the groups `asked` somebody is a member who acts as this account. What they hold from
-        each of them follows, for `HOLDS` from now, in one transaction; groups that were not asked stay as they are. True when
-        roles came or went."""
+    async def holders(self, team: str) -> frozenset[str]:
+        """Accounts that hold something from user groups of a workspace."""
+        async with self._db.read() as session:
+            held = select(RoleRow.account).where(RoleRow.source.startswith(source_of(team, ""), autoescape=True))
+            return frozenset(await session.scalars(held.distinct()))
+
+    async def sync(self, account: str, team: str, member_of: Collection[str], *, asked: Collection[str], certain: bool) -> bool:
+        """Slack said of which of the groups `asked` somebody is a member who acts as this account. What they hold from each of
+        them follows, for `HOLDS` from now, in one transaction; groups that were not asked stay as they are.
+
+        `certain`: it said so just now. Else it takes away and renews, but gives nobody what they don't hold, which may have
+        been taken from them meanwhile: then False, and nothing is written."""
         now = self._clock()
         async with self._db.read() as session:
             wanted, held = await _wanted(session, team, member_of, asked), await _held(session, account, team)
-        if not _differs(wanted, held) and not _stale(held, set(wanted) & set(asked), now):
+        if not certain and _gives(wanted, held):
             return False
+        if not _differs(wanted, held) and not _stale(wanted, held, now):
+            return True
         async with self._db.transaction() as session:
             # Locked, so that two looks at the same account don't both add, and a mapping that goes takes what it gave along.
             if await session.get(AccountRow, account, with_for_update=True) is None:
-                return False
+                return True
             wanted = await _wanted(session, team, member_of, asked, hold=True)
             held = await _held(session, account, team)
-            changed = False
-            for source in wanted:
+            if not certain and _gives(wanted, held):
+                return False
+            for source, roles in wanted.items():
                 before = [role.plain() for role in held.get(source, ())]
                 await forget_roles(session, account, source=source)
-                add_roles(session, account, wanted[source], source=source, until=now + HOLDS)
-                if _as_set(before) != _as_set(wanted[source]):
-                    changed = True
-                    _audit_account(session, account, source, wanted[source], now)
-            return changed
+                add_roles(session, account, roles, source=source, until=now + HOLDS)
+                if _as_set(before) != _as_set(roles):
+                    _audit_account(session, account, source, roles, now)
+            return True
 
 
 def source_of(team: str, usergroup: str) -> str:
@@ -194,14 +204,18 @@ async def _held(session: Session, account: str, team: str) -> dict[str, builtins
     return found
 
 
+def _gives(wanted: Sources, held: dict[str, builtins.list[SourcedRole]]) -> bool:
+    return any(_as_set(roles) - _as_set(one.plain() for one in held.get(source, ())) for source, roles in wanted.items())
+
+
 def _differs(wanted: Sources, held: dict[str, builtins.list[SourcedRole]]) -> bool:
     return any(_as_set(roles) != _as_set(one.plain() for one in held.get(source, ())) for source, roles in wanted.items())
 
 
-def _stale(held: dict[str, builtins.list[SourcedRole]], sources: Collection[str], now: datetime) -> bool:
+def _stale(wanted: Sources, held: dict[str, builtins.list[SourcedRole]], now: datetime) -> bool:
     """Was it written so long ago that it is worth writing again? Most looks at a membership write nothing."""
     renewed = now + HOLDS - RENEW / 2
-    return any(role.until is None or role.until < renewed for source in sources for role in held.get(source, ()))
+    return any(role.until is None or role.until < renewed for source in wanted for role in held.get(source, ()))
 
 
 def _as_set(roles: Iterable[ScopedRole]) -> set[tuple[Role, tuple[str, ...], tuple[str, ...]]]:

@@ -82,6 +82,10 @@ def user_json(user: User, call: Call) -> Json:
             "is_restricted": user.is_restricted,
             "is_ultra_restricted": user.is_ultra_restricted,
         }
+    if user.is_email_confirmed is not None and not user.is_bot:
+        shown["is_email_confirmed"] = user.is_email_confirmed
+    if user.enterprise:
+        shown["enterprise_user"] = user.enterprise
     if stranger:
         shown["is_stranger"] = True
     if call.flag("include_locale"):

@@ -47,6 +47,10 @@ class User:
     """A guest of one channel."""
     is_bot: bool = False
     deleted: bool = False
+    is_email_confirmed: bool | None = True
+    """None: the workspace does not say."""
+    enterprise: dict[str, Any] = field(default_factory=dict[str, Any])
+    """As in `enterprise_user`."""
     bot_id: str = ""
 
 

@@ -20,9 +20,13 @@ from control_plane.principals import Principal, ScopedRole
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
 from control_plane.slack.channels import Reach
+from control_plane.slack.inbox import Incoming
+from control_plane.tables.slack import SlackInboxRow
 from protocol.approval import Role
 from tests.fake_slack import FakeSlack
+from tests.fake_slack.deliveries import Delivery
 from tests.fake_slack.records import Channel, Message, User
+from tests.integration.waiting import until
 
 ADMIN = Principal(account="admin", name="Admin", roles=(ScopedRole(role=Role.ADMIN),), admin=True)
 
@@ -45,7 +49,7 @@ class SlackHouse:
         self.people[name] = user
         if role is not None:
             roles = (ScopedRole(role=role, namespaces=namespaces),)
-            account = await self.plane.accounts.create(user.email, name.title(), roles, by="system")
+            account = await self.plane.accounts.create(user.email, name.title(), roles, email=user.email, by="system")
             self.principals[name] = await self.plane.accounts.principal(account.id)
         return user
 
@@ -70,6 +74,25 @@ def whole(message: Message) -> bool:
     """Has the feedback buttons: the answer's last part, and no stream any more."""
     streams = message.stream is not None and not message.stream.stopped
     return not streams and any(element.get("action_id") == "feedback_up" for element in message.elements())
+
+    async def handled(self, message: Message) -> str:
+        """The note of its row in the inbox, once that is done; "" for one that was not even kept."""
+        item = Incoming(team=self.slack.team.id, kind="message", lane="", position="", payload={}, dedupe=_dedupe(message))
+
+        async def done() -> str | None:
+            await self.slack.until(lambda: all(one.over for one in self.deliveries(message)) or None, "it is delivered")
+            async with self.plane.database.read() as session:
+                row = await session.get(SlackInboxRow, item.id)
+            return "not kept" if row is None else row.note or row.state if row.state != "waiting" else None
+
+        return await until(done, f"{message.text!r} is handled")
+
+    def deliveries(self, message: Message) -> list[Delivery]:
+        return [one for one in self.slack.deliveries if one.id in message.deliveries]
+
+
+def _dedupe(message: Message) -> str:
+    return f"message/{message.channel}/{message.ts}"
 
 
 @asynccontextmanager

@@ -45,7 +45,7 @@ def build(plane: ControlPlane, clients: Clients, *, secret: str = "", doors: Ins
 
     app = AsyncApp(
         name="opsthread",
-        client=clients.own,
+        client=clients.client(),
         signing_secret=secret,
         authorize=_authorise(clients),
         before_authorize=keep,

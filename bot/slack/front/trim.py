@@ -10,6 +10,7 @@ action             user, user_team, channel, message_ts, thread_ts, action_id, b
                    response_url
 view               user, user_team, view, hash, callback_id, private_metadata, values
 command            user, channel, command, text, response_url
+group              usergroup: who is in it has changed, or it was switched off
 gone               (the app was uninstalled, or its token revoked)
 """
 
@@ -130,6 +131,12 @@ def _joined(team: str, event: Json, bot_user: str, event_id: str) -> Kept | None
     return Kept(team, "joined", f"{team}/{channel}", at, f"event/{event_id}", {"channel": channel})
 
 
+def _group(team: str, event: Json, _bot_user: str, event_id: str) -> Kept | None:
+    usergroup = str(event.get("subteam_id") or _of(event, "subteam").get("id") or "")
+    at = str(event.get("event_ts", ""))
+    return Kept(team, "group", f"{team}/groups", at, f"event/{event_id}", {"usergroup": usergroup}) if usergroup else None
+
+
 def _gone(team: str, event: Json, _bot_user: str, event_id: str) -> Kept | None:
     if event.get("type") == "tokens_revoked" and not _list(_of(event, "tokens").get("bot")):
         return None
@@ -207,6 +214,8 @@ _EVENTS: dict[str, Callable[[str, Json, str, str], Kept | None]] = {
     "assistant_thread_started": _assistant,
     "app_home_opened": _home,
     "member_joined_channel": _joined,
+    "subteam_members_changed": _group,
+    "subteam_updated": _group,
     "tokens_revoked": _gone,
     "app_uninstalled": _gone,
 }
