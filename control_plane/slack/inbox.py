@@ -42,7 +42,8 @@ class Incoming(Value):
     lane: str
     """What is handled one after the other: `<channel>:<thread>`, or `user:<id>`."""
     position: str
-    """Slack's own time of it, as `1712345678.000100`: a lane is handled in this order."""
+    """Slack's own time of it, as `1712345678.000100`: a lane is handled in this order. "" where Slack gives none: the time at
+    which it is kept."""
     payload: dict[str, Any]
     dedupe: str
     """What makes it one of its kind in the team: an event_id; of an interaction its message, action, time and user."""
@@ -90,7 +91,7 @@ class Inbox:
             "team": one_line(item.team, 32),
             "kind": one_line(item.kind, 32),
             "lane": one_line(item.lane, 200),
-            "position": one_line(item.position, 40),
+            "position": one_line(item.position, 40) or f"{now.timestamp():.6f}",
             "payload": payload.decode(),
             "state": "waiting",
             "attempts": 0,
@@ -134,7 +135,7 @@ class Inbox:
 
     async def begin(self, item: str, lease: Lease) -> Received | None:
         """Before it is handled: counts the attempt, so that one that kills the process wears out as well. None when it does
-        not wait any more. Raises LeaseLost."""
+        not wait any more. One that is begun although it was worn out, and ends nothing again, has failed. Raises LeaseLost."""
         waits = (SlackInboxRow.id == item, SlackInboxRow.state == "waiting")
         begun = (
             update(SlackInboxRow)
@@ -146,7 +147,18 @@ class Inbox:
         async with self._db.transaction() as session:
             await require_lead(session, lease)
             row = await session.scalar(begun)
-            return _received(row) if row is not None else None
+            if row is None:
+                return None
+            if row.attempts > MOST_ATTEMPTS + 1:
+                killed = {
+                    "state": "failed",
+                    "ended_at": self._clock(),
+                    "note": f"begun {row.attempts - 1} times, and never ended",
+                }
+                await session.execute(update(SlackInboxRow).where(SlackInboxRow.id == item).values(killed))
+                session.wake(SLACK)
+                return None
+            return _received(row)
 
     async def done(self, item: str, note: str = "", *, lease: Lease | None = None) -> None:
         await self._end(item, "done", note, lease)

@@ -215,6 +215,22 @@ class Outbox:
             post, new = await reserved(session, row.team, row.key, row.channel, row.thread, at=now)
             return taken.model_copy(update={"post": post, "uncertain": not new and not post.ts})
 
+    async def resume(self, number: int, lease: Lease) -> Outgoing | None:
+        """A row that was left `sending`, by the leader before or by a task of ours that failed: as it is now, uncertain when its
+        post has no ts. None when it is not being sent any more. Raises LeaseLost."""
+        now = self._clock()
+        async with self._db.transaction() as session:
+            await require_lead(session, lease)
+            row = await session.get(SlackOutboxRow, number, with_for_update=True)
+            if row is None or row.state != "sending":
+                return None
+            row.attempts += 1
+            left = _outgoing(row, await _thread_ts(session, row.thread))
+            if left.content.ephemeral_to:
+                return left.model_copy(update={"uncertain": True})
+            post, _ = await reserved(session, row.team, row.key, row.channel, row.thread, at=now)
+            return left.model_copy(update={"post": post, "uncertain": not post.ts})
+
     async def sent(self, number: int, ts: str, shown: str, lease: Lease) -> None:
         """Slack has it: ends the row, and its post is there for certain, in one transaction. The first message of a thread that
         has none opens it. `shown` is Content.hash of what was sent. Raises LeaseLost."""
@@ -265,13 +281,17 @@ class Outbox:
             await self._ended(session, number, "dropped", note)
 
     async def uncertain(self) -> tuple[Outgoing, ...]:
-        """Rows that are being sent, in order. At the beginning of a lead: what the leader before may or may not have sent.
-        Look for each (`post.ts`, else by `post.id`), then `sent` or `again`."""
+        """Rows that are being sent, in order. At the beginning of a lead: what the leader before may or may not have sent; later
+        also what a failed task has left, which holds up its channel. `resume` each that nobody of ours is sending; one that is
+        uncertain is looked for by `post.id`; then `sent` or `again`."""
         query = _with_thread().where(SlackOutboxRow.state == "sending").order_by(SlackOutboxRow.number)
         async with self._db.read() as session:
             found = [_outgoing(row, ts) for row, ts in (await session.execute(query)).all()]
             posts = [await post_of(session, one.team, one.key) for one in found]
-        return tuple(one.model_copy(update={"post": post, "uncertain": True}) for one, post in zip(found, posts, strict=True))
+        return tuple(
+            one.model_copy(update={"post": post, "uncertain": post is None or not post.ts})
+            for one, post in zip(found, posts, strict=True)
+        )
 
     async def watch(self) -> AsyncGenerator[None]:
         """At once, whenever something may be due, and every 5 s."""

@@ -86,6 +86,31 @@ async def test_an_item_wears_out_and_its_lane_goes_on(slack: Rows) -> None:
     assert (row.state, row.note) == ("failed", "no answer")
 
 
+async def test_an_item_that_kills_the_process_each_time_ends_although_nobody_can_say_so(slack: Rows) -> None:
+    lease = await slack.lead()
+    await slack.inbox.keep(incoming("poison", text="poison"))
+    await slack.inbox.keep(incoming("next", text="next", position="2.0"))
+    (item,) = await slack.inbox.due()
+    begun = [await slack.inbox.begin(item.id, lease) for _ in range(MOST_ATTEMPTS + 2)]
+    assert [one is not None for one in begun] == [True] * (MOST_ATTEMPTS + 1) + [False]
+    assert said(await slack.inbox.due()) == ["next"]
+    (row,) = (row for row in await slack.all(SlackInboxRow) if row.id == item.id)
+    assert (row.state, row.note) == ("failed", f"begun {MOST_ATTEMPTS + 1} times, and never ended")
+
+
+async def test_what_slack_gives_no_time_for_goes_by_when_it_came(slack: Rows) -> None:
+    at = slack.desk.clock().timestamp()
+    await slack.inbox.keep(incoming("modal", text="modal", position=""))
+    await slack.inbox.keep(incoming("before", text="before", position=f"{at - 5:.6f}"))
+    await slack.inbox.keep(incoming("after", text="after", position=f"{at + 5:.6f}"))
+    order: list[str] = []
+    for _ in range(3):
+        (item,) = await slack.inbox.due()
+        order += said((item,))
+        await slack.inbox.done(item.id)
+    assert order == ["before", "modal", "after"]
+
+
 async def test_a_replica_that_has_lost_the_lead_begins_and_ends_nothing(slack: Rows) -> None:
     await slack.inbox.keep(incoming("Ev1", text="hello"))
     (item,) = await slack.inbox.due()

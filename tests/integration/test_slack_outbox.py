@@ -129,6 +129,7 @@ async def test_a_new_leader_finds_what_may_have_been_sent_and_the_late_one_write
     assert taken.post is not None
     for attempt in (
         slack.outbox.sending(taken.number, late),
+        slack.outbox.resume(taken.number, late),
         slack.outbox.sent(taken.number, "1.1", "x", late),
         slack.outbox.again(taken.number, 0, "x", late),
         slack.outbox.failed(taken.number, "x", late),
@@ -147,6 +148,29 @@ async def test_a_new_leader_finds_what_may_have_been_sent_and_the_late_one_write
     assert post is not None
     assert (post.id, post.ts, post.shown) == (taken.post.id, "1.1", taken.content.hash)
     assert await slack.due() == [("behind", "hello")]
+
+
+async def test_what_a_failed_task_has_left_is_taken_up_again_and_what_is_done_is_not(slack: Rows) -> None:
+    lease = await slack.lead()
+    await slack.put("answer", "one")
+    await slack.put("behind")
+    taken = await slack.take(lease)
+    await slack.put("answer", "two")
+    resumed = await slack.outbox.resume(taken.number, lease)
+    assert resumed is not None
+    assert (said(resumed), resumed.uncertain, resumed.attempts) == (("answer", "one"), True, 2)
+    assert resumed.post == taken.post
+    await slack.outbox.sent(resumed.number, "1.1", resumed.content.hash, lease)
+    assert await slack.outbox.resume(taken.number, lease) is None
+    # An update whose answer got lost needs no search: it is made again.
+    behind = await slack.take(lease)
+    await slack.outbox.dropped(behind.number, lease)
+    update = await slack.take(lease)
+    (left,) = await slack.outbox.uncertain()
+    again = await slack.outbox.resume(update.number, lease)
+    assert again is not None
+    assert again.post is not None
+    assert (left.uncertain, again.uncertain, again.post.ts) == (False, False, "1.1")
 
 
 async def test_what_still_waits_can_not_be_called_sent(slack: Rows) -> None:
