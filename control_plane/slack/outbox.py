@@ -216,8 +216,8 @@ class Outbox:
             return taken.model_copy(update={"post": post, "uncertain": not new and not post.ts})
 
     async def resume(self, number: int, lease: Lease) -> Outgoing | None:
-        """A row that was left `sending`, by the leader before or by a task of ours that failed: as it is now, uncertain when its
-        post has no ts. None when it is not being sent any more. Raises LeaseLost."""
+        """A row that was left `sending`, by the leader before or by a task of ours that failed: as it is now, uncertain when
+        its post has no ts. None when it is not being sent any more. Raises LeaseLost."""
         now = self._clock()
         async with self._db.transaction() as session:
             await require_lead(session, lease)
@@ -281,9 +281,9 @@ class Outbox:
             await self._ended(session, number, "dropped", note)
 
     async def uncertain(self) -> tuple[Outgoing, ...]:
-        """Rows that are being sent, in order. At the beginning of a lead: what the leader before may or may not have sent; later
-        also what a failed task has left, which holds up its channel. `resume` each that nobody of ours is sending; one that is
-        uncertain is looked for by `post.id`; then `sent` or `again`."""
+        """Rows that are being sent, in order. At the beginning of a lead: what the leader before may or may not have sent;
+        later also what a failed task has left, which holds up its channel. `resume` each that nobody of ours is sending; one
+        that is uncertain is looked for by `post.id`; then `sent` or `again`."""
         query = _with_thread().where(SlackOutboxRow.state == "sending").order_by(SlackOutboxRow.number)
         async with self._db.read() as session:
             found = [_outgoing(row, ts) for row, ts in (await session.execute(query)).all()]
