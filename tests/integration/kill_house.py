@@ -32,7 +32,7 @@ from tests.integration.held_api import HeldApi, held_api
 from tests.integration.http_server import COOKIE
 from tests.integration.postgres import Postgres
 from tests.integration.replicas import ROOT, external_nats
-from tests.integration.runner_rig import end, practice_cluster
+from tests.integration.runner_rig import practice_cluster
 from tests.integration.waiting import until
 from tests.product import Api, Process
 
@@ -67,11 +67,9 @@ class Runner:
 
     async def kill(self) -> None:
         assert self.process is not None
+        assert self.process.returncode is None, "the runner ended by itself"
         os.kill(self.process.pid, signal.SIGKILL)
         assert await asyncio.wait_for(self.process.wait(), 10) == -signal.SIGKILL
-
-    async def stop(self) -> None:
-        await end(self.process, signal.SIGTERM)
 
 
 @dataclass
@@ -167,9 +165,11 @@ class KillHouse:
 @asynccontextmanager
 async def kill_house(folder: Path, postgres: Postgres) -> AsyncGenerator[KillHouse]:
     async with AsyncExitStack() as stack:
-        practice = await stack.enter_async_context(practice_cluster(folder / "practice", speed=20))
+        practice, nats = await asyncio.gather(
+            stack.enter_async_context(practice_cluster(folder / "practice", "payments-oom", speed=20)),
+            external_nats(stack, folder / "nats"),
+        )
         api = await stack.enter_async_context(held_api(practice.url))
-        nats = await external_nats(stack, folder / "nats")
         key = SigningKey.generate()
         (folder / "grant.key").write_text(key.encode().hex())
         url = postgres.new_database()
@@ -183,7 +183,7 @@ async def kill_house(folder: Path, postgres: Postgres) -> AsyncGenerator[KillHou
         (folder / "serve").mkdir()
         words = ["serve", "--port", "0", "--data-dir", str(folder / "serve" / "data")]
         serve = await Process(words, folder / "serve", env).start()
-        stack.push_async_callback(serve.stop)
+        stack.push_async_callback(serve.kill)
         people = await _people(url)
         (folder / "runner").mkdir()
         # A runner that has been there since yesterday: what happened before its memory begins it could not speak of.
@@ -197,7 +197,7 @@ async def kill_house(folder: Path, postgres: Postgres) -> AsyncGenerator[KillHou
             assert status == 201, made
         house.cluster = str(made["id"])
         await runner.start(OPSTHREAD_RUNNER_ENROL_TOKEN=str(made["enrolment_token"]))
-        stack.push_async_callback(runner.stop)
+        stack.push_async_callback(runner.kill)
         await house.runner_is_warm()
         try:
             yield house

@@ -159,6 +159,15 @@ def ended(**gate: Any) -> Play:
     return reach
 
 
+async def rejected(scene: Scene) -> None:
+    """With a reason, which the agent is owed a turn about."""
+    await scene.house.lock("turns")
+    body = {"verdict": "reject", "plan_hash": scene.card["plan_hash"], "reason": "not before the sale is over"}
+    async with scene.house.as_person("bob") as bob:
+        status, answer = await bob.call("POST", f"/api/v1/approvals/{scene.card['id']}/decide", body)
+    assert (status, answer["state"]) == (200, "rejected"), answer
+
+
 async def last_of_all(scene: Scene) -> None:
     query = "SELECT 1 FROM approvals WHERE state IN ('approved', 'running')"
 
@@ -193,7 +202,7 @@ class Row:
     kill: str
     """`who: which`: rows of one kill stand next to each other."""
     moment: str
-    make: Literal["config map", "protected config map", "bad image"]
+    make: Literal["config map", "protected config map", "bad image", "the agent's own"]
     reach: Play
     left_in: str
     state: str
@@ -230,6 +239,8 @@ ROWS = (
         "running", "rolled_back", "PATCH PATCH", "The change was undone"),
     Row("serve: three", "rolled back, before the conclusion", "bad image", ended(), "rolled_back", "rolled_back",
         "PATCH PATCH", "The change was undone"),
+    Row("serve: three", "rejected with a reason, before the turn that reads it", "the agent's own", rejected, "rejected",
+        "rejected", "", "not before the sale is over"),
     Row("serve: three", "succeeded, before the conclusion", "config map", ended(), "succeeded", "succeeded", "POST"),
     Row("serve: three", "failed, before the conclusion", "config map", ended(refuse=403), "failed", "failed", "",
         "It failed"),
@@ -298,6 +309,8 @@ async def test_killed_in_every_state_it_ends_in_the_truth_and_nothing_runs_twice
 
 async def propose(house: KillHouse, row: Row, name: str) -> Scene:
     """A change of an object of its own, asked for by an operator, in a conversation of its own."""
+    if row.make == "the agent's own":
+        return await asked_the_agent(house)
     action, path = changes(row, name.replace(": ", "-"))
     async with house.as_person("ann") as api:
         status, made = await api.call("POST", "/api/v1/conversations", {"cluster": house.cluster})
@@ -307,6 +320,17 @@ async def propose(house: KillHouse, row: Row, name: str) -> Scene:
     assert status == 201, card
     assert card["risk"] == {"config map": "low", "protected config map": "high", "bad image": "medium"}[row.make]
     return Scene(house, card, path)
+
+
+async def asked_the_agent(house: KillHouse) -> Scene:
+    async with house.as_person("ann") as api:
+        wanted = {"cluster": house.cluster, "text": "why does payments keep restarting?"}
+        status, made = await api.call("POST", "/api/v1/conversations", wanted)
+        assert status == 201, made
+        conversation = str(made["conversation"]["id"])
+        await api.event(conversation, "turn_finished")
+        proposed = await api.event(conversation, "approval_requested", 0)
+        return Scene(house, await api.get(f"/api/v1/approvals/{proposed['event']['approval']}"), "/deployments/payments")
 
 
 def changes(row: Row, name: str) -> tuple[dict[str, Any], str]:
@@ -329,21 +353,40 @@ async def it_is_true(row: Row, scene: Scene) -> None:
         assert row.says in card["outcome"], (row.moment, card["outcome"])
         assert not any(card["you"][door] for door in ("may_approve", "may_reject", "may_withdraw", "may_break_glass"))
         assert bool(card["look_at"]) == (row.state == "unknown"), row.moment
-        status, late = await bob.call(
-            "POST", f"/api/v1/approvals/{card['id']}/decide", {"verdict": "reject", "plan_hash": card["plan_hash"]}
-        )
-        assert status == 409, (row.moment, late)
-        if row.state in ACTION_ENDS:
-            await bob.event(card["conversation"], "turn_finished")
-    entries = await scene.log()
-    assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1)), "no gap, no repeat"
-    count = Counter(str(entry["event"]["type"]) for entry in entries)
-    once = 1 if row.state in ACTION_ENDS else 0
-    told = ("action_started", "action_finished", "user_message", "turn_started", "turn_finished")
-    assert {kind: count[kind] for kind in told} == dict.fromkeys(told, once), row.moment
+    async with scene.house.as_person("eve") as eve:
+        late = {"verdict": "reject", "plan_hash": card["plan_hash"]}
+        status, answer = await eve.call("POST", f"/api/v1/approvals/{card['id']}/decide", late)
+        assert status == 409, (row.moment, answer)
+    entries = await whole_log(row, scene)
+    count = kinds(entries)
+    once, turns = (1 if row.state in ACTION_ENDS else 0), turns_of(row)
+    assert (count["action_started"], count["action_finished"]) == (once, once), row.moment
+    assert (count["user_message"], count["turn_started"], count["turn_finished"]) == (turns, turns, turns), row.moment
     finished = [entry["event"] for entry in entries if entry["event"]["type"] == "action_finished"]
     assert all((event["state"], event["message"]) == (card["state"], card["outcome"]) for event in finished), row.moment
     assert count["case_stored"] == (1 if row.state == "succeeded" else 0), row.moment
+
+
+async def whole_log(row: Row, scene: Scene) -> list[dict[str, Any]]:
+    """Once all turns that there must be have ended."""
+
+    async def there() -> list[dict[str, Any]] | None:
+        entries = await scene.log()
+        return entries if kinds(entries)["turn_finished"] >= turns_of(row) else None
+
+    entries = await until(there, f"the turns of {row.moment}", 30) if turns_of(row) else await scene.log()
+    assert [entry["seq"] for entry in entries] == list(range(1, len(entries) + 1)), "no gap, no repeat"
+    return entries
+
+
+def kinds(entries: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(str(entry["event"]["type"]) for entry in entries)
+
+
+def turns_of(row: Row) -> int:
+    """One that concludes from what the action came to or reads why it was rejected, and the one that proposed it."""
+    agents = row.make == "the agent's own"
+    return (row.state in ACTION_ENDS or (agents and row.state == "rejected")) + agents
 
 
 async def nothing_waits(house: KillHouse) -> None:
