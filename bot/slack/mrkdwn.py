@@ -52,29 +52,29 @@ _TRAILING = ".,;:!?)]}'\"、。，；：！？）】」』"
 def escape(text: str, limit: int = 3_000) -> str:
     """For mrkdwn: shown as it is, and neither pings, links, formats nor draws emoji. At most `limit` characters of what goes to
     Slack, entities counted; what is longer ends in "…". Nothing is cut in the middle of an entity or a code span."""
-    return _within(_pieces(calm(text)), limit)
+    return _within(_pieces(calm(_head(text, limit))), limit)
 
 
 def line(text: str, limit: int = 300) -> str:
     """The same on one line: names, titles, reasons."""
-    return escape(" ".join(clean(text).split()), limit)
+    return escape(_flat(text, limit), limit)
 
 
 def code(text: str, limit: int = 300) -> str:
     """A code span on one line, whatever back ticks are in it. `limit` counts all that goes to Slack, the ticks with it."""
-    flat = " ".join(clean(text).split()).replace("`", _TICK)
+    flat = _flat(text, limit).replace("`", _TICK)
     return f"`{_within(_letters(flat), limit - 2) or ' '}`"
 
 
 def code_block(text: str, limit: int = 2_900) -> str:
     """A code block that what is in it can't end. Line breaks stay, floods of them don't."""
-    inner = re.sub("`{3,}", lambda run: _TICK * len(run[0]), calm(text).strip("\n"))
+    inner = re.sub("`{3,}", lambda run: _TICK * len(run[0]), calm(_head(text, limit)).strip("\n"))
     return f"```\n{_within(_letters(inner), limit - 8) or ' '}\n```"
 
 
 def quote(text: str, limit: int = 2_900) -> str:
     """Each line behind a bar, so that it can't be taken for a line of ours."""
-    inner = calm(text).strip("\n")
+    inner = calm(_head(text, limit)).strip("\n")
     room = limit - 2 * (inner.count("\n") + 1)
     return "\n".join(f"> {one}" for one in _within(_pieces(inner), max(room, 1)).split("\n"))
 
@@ -100,7 +100,7 @@ def date(epoch_s: int, fallback: str, form: str = "{date_short_pretty} {time_sec
 
 def plain(text: str, limit: int) -> str:
     """For plain_text objects, where Slack decodes nothing but some clients draw emoji and guess links: one line, disarmed."""
-    flat = " ".join(clean(text).split()).replace("<", "\u2039").replace(">", "\u203a")
+    flat = _flat(text, limit).replace("<", "\u2039").replace(">", "\u203a")
     flat = re.sub(r"[@#](?=\w)", lambda sign: sign[0] + JOINER, re.sub(r"(?<!\d):(?=[\w+'-]{1,100}:)", _COLON, flat))
     pieces = (
         piece.replace(":", f":{JOINER}").replace(".", f".{JOINER}") if linkish else piece for piece, linkish in tokens(flat)
@@ -198,8 +198,18 @@ def _letters(text: str) -> Iterator[str]:
 
 
 def _link_label(label: str, limit: int) -> str:
-    flat = " ".join(clean(label).split()).replace("|", "\u00a6").replace("^", "\u02c6").replace("`", _TICK)
+    flat = _flat(label, limit).replace("|", "\u00a6").replace("^", "\u02c6").replace("`", _TICK)
     return _within(_letters(flat), limit) or ELLIPSIS
+
+
+def _flat(text: str, limit: int) -> str:
+    return " ".join(clean(_head(text, limit)).split())
+
+
+def _head(text: str, limit: int) -> str:
+    """More than can be shown, for what is taken out on the way; the work doesn't grow with what nobody will see."""
+    room = 4 * limit + 2_000
+    return text if len(text) <= room else f"{text[:room]}{ELLIPSIS}"
 
 
 def _within(pieces: Iterator[str], limit: int) -> str:

@@ -11,8 +11,8 @@ _FENCE = re.compile(r"```(.*?)```", re.DOTALL)
 _SPAN = re.compile(r"(?<![A-Za-z0-9`])`([^`\n]+)`(?![A-Za-z0-9`])")
 _TLD = "com|net|org|io|dev|app|xyz|example|evil|ru|cn|jp"
 _AUTO = re.compile(
-    rf"[A-Za-z][A-Za-z0-9+.-]*:/+[^\s]|(?<![A-Za-z0-9])www\.[A-Za-z0-9]|(?<![A-Za-z0-9])(?:mailto|javascript|data|tel):[^\s\u2060]"
-    rf"|[A-Za-z0-9._-]+@[A-Za-z0-9-]+\.[A-Za-z]|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9-]{{1,63}}\.)+(?:{_TLD})(?![A-Za-z0-9-])",
+    rf"(?:(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*|https?|ftp|slack):/+[^\s]|(?<![A-Za-z0-9])www\.[A-Za-z0-9]|(?<![A-Za-z0-9])(?:mailto|javascript|data|tel):[^\s\u2060]"
+    rf"|(?<![A-Za-z0-9._-])[A-Za-z0-9._-]+@[A-Za-z0-9-]+\.[A-Za-z]|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9-]{{1,63}}\.)+(?:{_TLD})(?![A-Za-z0-9-])",
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"@(?:channel|here|everyone|group)\b|(?<![\w&])[@#][A-Za-z]")
@@ -38,7 +38,7 @@ class Seen:
 
 
 def mrkdwn(text: str, seen: Seen | None = None) -> Seen:
-    """A text object of type mrkdwn, or a message's `text`. Pings and links count in code, too: the server parses those first."""
+    """A text object of type mrkdwn, or a message's `text`. Pings and links count in code, too: they are parsed first."""
     seen = seen or Seen()
     for found in _ANGLE.finditer(text):
         inner = found[1]
