@@ -1,8 +1,9 @@
 """Execute: verify the grant, remember it on disk, look again, write once. Whatever dies in between, nothing runs twice."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 from nacl.signing import VerifyKey
@@ -17,7 +18,6 @@ from runner.clocks import elapsed
 from runner.commands.answer import Refusal
 from runner.commands.ask import Ask
 from runner.kube.errors import KubeError
-from runner.kube.resources import Resource
 from runner.remediation.fitness import Fitness
 from runner.remediation.memory import AfterState, GrantMemory
 from runner.remediation.others import evictable
@@ -28,6 +28,7 @@ from runner.remediation.types import Obj, Situation, Unfit
 from runner.remediation.writes import Executor, evict, eviction_version, resource_of
 
 log = structlog.get_logger("runner.execute")
+Read = TypeVar("Read")
 
 _TRIES = 3
 _WRITE_TIMEOUT_S = 20.0
@@ -127,9 +128,9 @@ class Execution:
         if self._passed() >= until:
             raise GrantRefused("expired", "the grant expired while it waited for another execution")
         action = body.undo if grant.purpose == "undo" and body.undo is not None else body.action
-        resource = await resource_of(ask.discovery, action.target.kind)
+        resource = await _read(resource_of(ask.discovery, action.target.kind))
         for attempt in range(_TRIES):
-            situation = await self._read(action, resource, ask)
+            situation = await _read(read_situation(action, resource, ask))
             self._unchanged(grant, body, situation)
             within_s = min(_WRITE_TIMEOUT_S, self._fitness.check())
             if self._passed() >= until:
@@ -144,13 +145,6 @@ class Execution:
             left_over = await self._evict_all(situation, ask, until - _EVICT_STOP_S) if row_of(action).how == "drain" else ""
             return self._after_state(body.action, written, situation), left_over
         raise AssertionError("unreachable: the last attempt returns or raises")
-
-    async def _read(self, action: Remediation, resource: Resource, ask: Ask) -> Situation:
-        """A read that fails wrote nothing, whatever its status: it must not count as unknown."""
-        try:
-            return await read_situation(action, resource, ask)
-        except KubeError as error:
-            raise GrantRefused("unreadable", f"the object could not be read before writing: {error.for_people()}") from error
 
     def _unchanged(self, grant: Grant, body: PlanBody, situation: Situation) -> None:
         """Is it the object that was approved, as it was? For an undo: as the action left it. Raises GrantRefused."""
@@ -206,6 +200,14 @@ class Execution:
         except GrantRefused as refusal:
             return f"; evicting its pods stopped: {refusal}"
         return ""
+
+
+async def _read(reading: Awaitable[Read]) -> Read:
+    """A read before the write that fails wrote nothing, whatever its status: it must not count as unknown."""
+    try:
+        return await reading
+    except KubeError as error:
+        raise GrantRefused("unreadable", f"the object could not be read before writing: {error.for_people()}") from error
 
 
 def _hash_now(action: Remediation, situation: Situation) -> str:

@@ -356,6 +356,18 @@ async def test_a_write_without_an_answer_is_unknown_and_never_sent_again(here: S
     await here.refuses("ran_already", body, here.grant(body, authority=grant.grant.authority))
 
 
+async def test_reads_that_fail_before_the_write_are_no_unknown(here: Stand) -> None:
+    """Which resource it is, or the object itself, could not be read: nothing was sent, and that is known."""
+    for path in ("^/apis?(/v1)?$", "/configmaps/checkout-config"):
+        body = await here.plan()
+        here.start()  # it has not discovered anything yet
+        await here.cluster.fault(path, status=500, count=20)
+        outcome = await here.execute(body)
+        assert (outcome.outcome, outcome.code) == ("refused", "unreadable"), outcome.message
+        await here.cluster.admin("faults", method="DELETE")
+        await here.takes(body)
+
+
 async def test_a_disk_that_takes_nothing_sends_nothing(here: Stand) -> None:
     body = await here.plan()
     with contextlib.closing(sqlite3.connect(here.folder / "grants.db", isolation_level=None)) as other:
