@@ -167,7 +167,7 @@ def _alerts(view: AlertView, language: Language) -> Iterator[Block]:
 
 def _alert(one: AlertLine, language: Language) -> list[Piece]:
     state = say_or(language, f"alert.state.{one.state}", one.state)
-    pieces: list[Piece] = [code(one.name, 200), text(f" · {state} · "), when(one.ends_at or one.starts_at)]
+    pieces: list[Piece] = [code(one.name, 200), *prose(f" · {state} · ", 100), when(one.ends_at or one.starts_at)]
     if one.fired > 1:
         pieces.append(text(f" · {say(language, 'alert.fired', n=one.fired)}"))
     for name, value in list(one.labels.items())[:6]:
@@ -223,7 +223,7 @@ def _row(view: AlertView, language: Language, url: str) -> list[Piece]:
     severity = say_or(language, f"alert.severity.{view.severity}", view.severity)
     pieces: list[Piece] = [
         *(prose(view.title, 200, bold=True) or [text(say(language, "alert.untitled"))]),
-        text(f" · {severity} · {state} ({view.firing}) · "),
+        *prose(f" · {severity} · {state} ({view.firing}) · ", 200),
         code(f"{view.cluster_name}/{view.namespace}".rstrip("/"), 120),
         text(" · "),
         when(view.opened_at),

@@ -50,7 +50,7 @@ def _cluster(view: View, language: Language) -> list[Piece]:
         parts.append(say(language, "list.findings", n=sum(findings.values())))
     if view["kill_switch"]:
         parts.append(say(language, "changes.killed"))
-    return [text(f"{mark} "), *prose(str(view["name"]), 200, bold=True), text(f" · {' · '.join(parts)}")]
+    return [text(f"{mark} "), *prose(str(view["name"]), 200, bold=True), *prose(f" · {' · '.join(parts)}", 400)]
 
 
 def _approval(view: View, language: Language, url: str) -> list[Piece]:

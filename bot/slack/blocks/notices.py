@@ -6,7 +6,7 @@ from typing import Literal
 
 from bot.slack import mrkdwn
 from bot.slack.blocks.answer import OPEN_WEB
-from bot.slack.blocks.limits import LIMITS
+from bot.slack.blocks.limits import LIMITS, weight
 from bot.slack.blocks.parts import Message, actions, button, option, section, select
 from bot.slack.mrkdwn import line
 from bot.slack.words import Language, say, say_or
@@ -79,6 +79,8 @@ def choose_cluster(language: Language, clusters: Sequence[tuple[str, str]], valu
         made = [button(name, f"{CHOOSE_CLUSTER}:{n}", value=value(one)) for n, (one, name) in enumerate(clusters)]
     else:
         options = [option(name, value(one)) for one, name in clusters[: LIMITS["select.options"]]]
+        while weight(options) > LIMITS["message.sum"] * 0.9:
+            options.pop()
         made = [select(CHOOSE_CLUSTER, say(language, "changes.cluster"), options)]
     return Message(words, [section(words), *([actions(*made)] if made else [])])
 

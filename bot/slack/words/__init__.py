@@ -45,7 +45,7 @@ def sentences(language: Language, *parts: str | None) -> str:
 
 def duration(language: Language, ms: float) -> str:
     if ms < 1_000:
-        return say(language, "unit.ms", n=round(ms))
+        return say(language, "unit.ms", n=max(1, round(ms)))
     if ms < 60_000:
         seconds = ms / 1_000
         return say(language, "unit.s", n=f"{seconds:.1f}" if seconds < 10 else round(seconds))
