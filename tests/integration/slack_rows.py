@@ -14,7 +14,6 @@ import pytest
 from nacl.signing import SigningKey
 from sqlalchemy import delete, select
 
-from control_plane.database import Database
 from control_plane.leases import Claimant, Lease, Leases
 from control_plane.slack.channels import Channels
 from control_plane.slack.inbox import Inbox, Incoming
@@ -64,6 +63,12 @@ class Rows:
         assert taken is not None
         return taken
 
+    async def empty(self) -> None:
+        """As at the beginning."""
+        async with self.desk.database.transaction() as session:
+            for table in reversed(Table.metadata.sorted_tables):
+                await session.execute(delete(table))
+
     async def all(self, table: type[Table]) -> list[Any]:
         async with self.desk.database.read() as session:
             return list(await session.scalars(select(table)))
@@ -84,10 +89,11 @@ def slack_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 async def slack(slack_url: str, tmp_path: Path) -> AsyncGenerator[Rows]:
     async with desk_over(slack_url, tmp_path) as desk:
+        here = rows_of(desk)
         try:
-            yield rows_of(desk)
+            yield here
         finally:
-            await _empty(desk.database)
+            await here.empty()
 
 
 def rows_of(desk: Desk) -> Rows:
@@ -101,9 +107,3 @@ def rows_of(desk: Desk) -> Rows:
         workspaces=Workspaces(desk.database, TokenBox(GRANT_KEY), clock=desk.clock),
         leases=Leases(desk.database, clock=desk.clock),
     )
-
-
-async def _empty(database: Database) -> None:
-    async with database.transaction() as session:
-        for table in reversed(Table.metadata.sorted_tables):
-            await session.execute(delete(table))
