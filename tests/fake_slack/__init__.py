@@ -6,6 +6,7 @@
         AsyncWebClient(slack.bot_token, base_url=slack.url + "/api/")   # and slack.app_token, slack.app.signing_secret
         await slack.connected(2)                          # so many socket mode connections are open
         asked = await slack.mention(ops.id, dana.id, "why?", thread_ts="")   # write, direct_message, edit, delete, open_home
+        await slack.write(ops.id, dana.id, as_typed("a < b & http://x"))   # text is what apps get; as_typed makes it of words
         thread = await slack.assistant_open(dana.id); await slack.assistant_message(thread, "why?")
         card = await slack.until(lambda: next((m for m in slack.thread(ops.id, asked.ts) if m.elements()), None), "a card")
         done = await slack.delivered(slack.click(card, "approve", dana.id))  # also slash, submit, close, click_in_view
@@ -16,7 +17,7 @@
         slack.message(ops.id, card.ts).edits; slack.ephemerals(dana.id); slack.calls_of("chat.update")
         slack.world.homes; slack.world.files; slack.world.views; slack.world.assistant_threads; message.stream.tasks
         effects(card).pings; effects(card).links; unfurls(card); of_mrkdwn(text); of_markdown(text)    # what a text does
-        slack.faults.lost_answer("chat.postMessage")      # cut, server_error, rate_limited, refuse, hold(...).release()
+        slack.faults.lost_answer("chat.postMessage")      # cut, server_error, rate_limited, refuse, late, hold(...).release()
         slack.rates.on = True; slack.rates.a_minute["conversations.replies"] = 1
         await slack.sockets.disconnect(); slack.sockets.cut(); slack.sockets.open[0].stalled = True; await slack.sockets.ping()
         slack.courier.holding = True; slack.courier.release(backwards=True); slack.courier.again(done)   # late, twice
@@ -29,11 +30,13 @@ streams die after 300 s; triggers after 3 s; all on `slack.clock`. `RealClock()`
 """
 
 from tests.fake_slack.blocks import problems_of_blocks
+from tests.fake_slack.calls import Call
 from tests.fake_slack.clock import Clock, RealClock, StillClock
 from tests.fake_slack.deliveries import Delivery, Kind
 from tests.fake_slack.errors import SlackError
 from tests.fake_slack.fake import EVENTS, SCOPES, FakeSlack
 from tests.fake_slack.limits import LIMITS
+from tests.fake_slack.payloads import as_typed
 from tests.fake_slack.records import Message, User, View
 from tests.fake_slack.rendering import Effects, effects, of_blocks, of_markdown, of_mrkdwn, shown, unfurls
 
@@ -41,6 +44,7 @@ __all__ = [
     "EVENTS",
     "LIMITS",
     "SCOPES",
+    "Call",
     "Clock",
     "Delivery",
     "Effects",
@@ -52,6 +56,7 @@ __all__ = [
     "StillClock",
     "User",
     "View",
+    "as_typed",
     "effects",
     "of_blocks",
     "of_markdown",

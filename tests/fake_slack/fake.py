@@ -20,7 +20,7 @@ from tests.fake_slack.rates import Rates
 from tests.fake_slack.records import App, Channel, Grant, Json, Message, Team, Token, User, UserGroup
 from tests.fake_slack.sockets import Sockets
 from tests.fake_slack.web_api import WebApi
-from tests.fake_slack.world import World
+from tests.fake_slack.world import STATUS_LIFE_S, World
 
 Found = TypeVar("Found")
 
@@ -93,7 +93,7 @@ class FakeSlack(People, Presses):
 
     @property
     def calls(self) -> list[Call]:
-        """Every call of the Web API so far, refused ones too."""
+        """Every call of the Web API so far, refused ones too; `answer` is empty as long as one is under way."""
         return self.web_api.calls
 
     @property
@@ -123,6 +123,15 @@ class FakeSlack(People, Presses):
     def ephemerals(self, user: str) -> list[Message]:
         """What only this person sees."""
         return [one for one in self.world.ephemerals if one.only_for == user]
+
+    def status(self, channel: str, ts: str) -> str:
+        """What a thread shows as `Opsthread is …` now: gone after two minutes, and with the bot's next message."""
+        thread = self.world.assistant_threads.get((channel, ts))
+        if thread is None or not thread.statuses:
+            return ""
+        at, words = thread.statuses[-1]
+        said = [one for one in self.thread(channel, ts) if one.bot_id and float(one.ts) > at]
+        return "" if said or self.clock.now() - at > STATUS_LIFE_S else words
 
     async def until(self, look: Callable[[], Found | None], what: str, timeout_s: float = 20) -> Found:
         """Wait until `look` gives something true: asked at each change here, and now and then besides."""

@@ -16,11 +16,12 @@ class Harm(StrEnum):
     CUT = "connection cut"
     REFUSED = "refused"
     HELD = "answer held back"
+    LATE = "answer late"
 
 
 @dataclass(eq=False)
 class Fault:
-    """One trouble of one method; `after` says that the effect happens before it."""
+    """One trouble of one method, or of every one (`*`); `after` says that the effect happens before it."""
 
     method: str
     harm: Harm
@@ -28,6 +29,7 @@ class Fault:
     times: int = 1
     when: When | None = None
     refusal: SlackError | None = None
+    seconds: float = 0
     met: list[Call] = field(default_factory=list[Call])
     """The calls that it struck."""
     _released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,10 +73,14 @@ class Faults:
         """No answer until `release()`: late, or never as the caller's time-out sees it."""
         return self._add(Fault(method, Harm.HELD, after, times), when)
 
+    def late(self, method: str, seconds: float, *, times: int = 1_000_000, when: When | None = None) -> Fault:
+        """The answer takes so many seconds of the fake's clock longer."""
+        return self._add(Fault(method, Harm.LATE, False, times, seconds=seconds), when)
+
     def strike(self, call: Call) -> Fault | None:
         """The trouble of this call, if one is set for it."""
         for fault in self._set:
-            if fault.method == call.method and len(fault.met) < fault.times and (fault.when is None or fault.when(call)):
+            if fault.method in (call.method, "*") and len(fault.met) < fault.times and (fault.when is None or fault.when(call)):
                 fault.met.append(call)
                 return fault
         return None

@@ -12,7 +12,8 @@ def set_status(world: World, call: Call) -> Json:
     if len(call.words("loading_messages")) > LIMITS["loading messages"]:
         raise invalid("invalid_arguments", ["no more than 10 items allowed [json-pointer:/loading_messages]"])
     thread = _thread(world, call)
-    thread.statuses.append((world.clock.now(), call.text("status")))
+    # The time is one of its own, so that what is posted later is later on a clock that stands still too.
+    thread.statuses.append((float(world.new_ts()), call.text("status")))
     world.changed()
     return {"ok": True}
 

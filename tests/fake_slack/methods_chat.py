@@ -2,7 +2,7 @@
 
 from tests.fake_slack.blocks import check_blocks, check_markdown, check_text
 from tests.fake_slack.calls import Call
-from tests.fake_slack.errors import SlackError
+from tests.fake_slack.errors import SlackError, invalid
 from tests.fake_slack.limits import CHOOSERS, MULTI_SELECTS, PICKERS, SELECTS, TYPED
 from tests.fake_slack.payloads import message_json
 from tests.fake_slack.records import Channel, Edit, Json, Message
@@ -48,6 +48,7 @@ def update(world: World, call: Call) -> Json:
         raise SlackError("no_text")
     check_text(text, of_update=True)
     check_blocks(blocks)
+    check_files(world, blocks)
     message.edits.append(Edit(world.clock.now(), message.text, message.blocks))
     message.text = text
     # Blocks that are not named stay as they were; an empty list takes them away.
@@ -113,6 +114,7 @@ def drafted(world: World, call: Call, channel: Channel) -> Message:
     check_text(text)
     check_markdown(markdown)
     check_blocks(blocks)
+    check_files(world, blocks)
     return Message(
         channel=channel.id,
         ts=world.new_ts(),
@@ -130,6 +132,40 @@ def drafted(world: World, call: Call, channel: Channel) -> Message:
         parse=call.text("parse") or "none",
         warnings=[NO_TEXT] if blocks and not text else [],
     )
+
+
+def check_files(world: World, blocks: list[Json]) -> None:
+    """A picture block may show an uploaded file by id, once the upload is complete."""
+    for place, block in enumerate(blocks):
+        if block.get("type") != "image" or "slack_file" not in block:
+            continue
+        shown: Json = block["slack_file"]
+        file = world.files.get(str(shown.get("id", "")))
+        if file is None or not file.complete:
+            raise invalid("invalid_blocks", [f"invalid slack file [json-pointer:/blocks/{place}/slack_file]"])
+
+
+def permalink(world: World, call: Call) -> Json:
+    channel = world.channel(call.need("channel", "channel_not_found"))
+    message = world.message(channel.id, call.need("message_ts", "message_not_found"))
+    team = world.teams[channel.team_id]
+    address = f"https://{team.domain}.slack.com/archives/{channel.id}/p{message.ts.replace('.', '')}"
+    inside = f"?thread_ts={message.thread_ts}&cid={channel.id}" if message.thread_ts else ""
+    return {"ok": True, "channel": channel.id, "permalink": address + inside}
+
+
+def remove_reaction(world: World, call: Call) -> Json:
+    channel = world.channel(call.need("channel", "channel_not_found"))
+    message = world.message(channel.id, call.need("timestamp", "bad_timestamp"))
+    name = call.need("name", "invalid_name")
+    who = message.reactions.get(name, [])
+    if call.token.user_id not in who:
+        raise SlackError("no_reaction")
+    who.remove(call.token.user_id)
+    if not who:
+        del message.reactions[name]
+    world.changed()
+    return {"ok": True}
 
 
 def with_block_ids(world: World, blocks: list[Json]) -> list[Json]:

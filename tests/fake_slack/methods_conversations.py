@@ -31,6 +31,12 @@ def listing(world: World, call: Call) -> Json:
     return {"ok": True, "channels": page, "response_metadata": {"next_cursor": more}}
 
 
+def mine(world: World, call: Call) -> Json:
+    """The channels that the caller is in."""
+    narrowed = listing(world, call)
+    return {**narrowed, "channels": [one for one in narrowed["channels"] if one["is_im"] or one["is_member"]]}
+
+
 def members(world: World, call: Call) -> Json:
     return {"ok": True, "members": sorted(_seen(world, call, READ).members), "response_metadata": {"next_cursor": ""}}
 

@@ -1,5 +1,6 @@
 """What Slack sends and answers, built from the records: messages, people, channels, events. Pure."""
 
+import re
 from typing import Any
 
 from tests.fake_slack.records import Channel, Json, Message, User
@@ -131,6 +132,12 @@ def interaction(world: World, kind: str, user: User, team_id: str, trigger: str)
         "enterprise": None,
         "is_enterprise_install": False,
     }
+
+
+def as_typed(text: str) -> str:
+    """What an app gets of the plain words that a person typed: escaped, addresses in angle brackets."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"https?://[^\s<>]+", lambda found: f"<{found.group()}>", escaped)
 
 
 def typed_text(text: str) -> list[Json]:

@@ -65,6 +65,9 @@ class WebApi:
             case Harm.HELD:
                 await fault.held()
                 return None
+            case Harm.LATE:
+                await self._world.clock.sleep(fault.seconds)
+                return None
             case Harm.SERVER_ERROR:
                 call.status = 500
                 return web.Response(status=500, text="upstream error")

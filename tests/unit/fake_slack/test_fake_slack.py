@@ -174,6 +174,46 @@ async def test_files_are_uploaded_shared_and_kept_with_their_bytes(slack: FakeSl
     assert (await refusal(client(slack).files_getUploadURLExternal(filename="empty", length=0)))["ok"] is False
 
 
+async def test_a_picture_block_shows_an_uploaded_file_and_no_other(slack: FakeSlack) -> None:
+    ops = slack.add_channel("ops")
+    done = await client(slack).files_upload_v2(content=b"PNG", filename="memory.png")
+    for file, refused in ((done["file"]["id"], False), ("F0NOWHERE", True)):
+        block = {"type": "image", "slack_file": {"id": file}, "alt_text": "memory"}
+        posting = client(slack).chat_postMessage(channel=ops.id, text="chart", blocks=[block])
+        if refused:
+            assert (await refusal(posting))["errors"] == ["invalid slack file [json-pointer:/blocks/0/slack_file]"]
+        else:
+            assert (await posting)["ok"]
+
+
+async def test_a_status_is_gone_after_two_minutes_or_with_the_answer(slack: FakeSlack) -> None:
+    dana = slack.add_user("dana")
+    ops = slack.add_channel("ops", dana)
+    asked = await slack.mention(ops.id, dana.id, "why?")
+    thread = {"channel_id": ops.id, "thread_ts": asked.ts}
+    await client(slack).assistant_threads_setStatus(**thread, status="is looking")
+    assert slack.status(ops.id, asked.ts) == "is looking"
+    await slack.advance(121)
+    assert slack.status(ops.id, asked.ts) == ""
+    await client(slack).assistant_threads_setStatus(**thread, status="is looking")
+    await client(slack).chat_postMessage(channel=ops.id, thread_ts=asked.ts, text="found")
+    assert slack.status(ops.id, asked.ts) == ""
+
+
+async def test_channels_are_listed_as_far_as_the_bot_may_see_them(slack: FakeSlack) -> None:
+    slack.add_channel("ops")
+    slack.add_channel("secret", is_private=True)
+    slack.add_channel("hidden", is_private=True, with_bot=False)
+    slack.add_channel("other", with_bot=False)
+    listed = await client(slack).conversations_list(types="public_channel,private_channel")
+    assert {one["name"]: one["is_member"] for one in listed["channels"]} == {"ops": True, "secret": True, "other": False}
+    mine = await client(slack).users_conversations(types="public_channel,private_channel")
+    assert [one["name"] for one in mine["channels"]] == ["ops", "secret"]
+    slack.bot.scopes.discard("groups:read")
+    refused = await refusal(client(slack).conversations_list(types="public_channel,private_channel"))
+    assert (refused["error"], refused["needed"]) == ("missing_scope", "groups:read")
+
+
 async def test_people_are_seen_as_the_scopes_and_their_company_allow(slack: FakeSlack) -> None:
     dana = slack.add_user("dana", email="dana@payments.example")
     partner = slack.add_user("pat", team=slack.add_team("Partner", "partner"))
