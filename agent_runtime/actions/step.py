@@ -133,7 +133,7 @@ class ActionStep:
                 words = f"{watched.message}. Nothing is left to undo; change it where its owner reads from."
                 return await self._move(approval, Trigger.CHECK_FAILED, words)
             case "timeout":
-                words = f"Not healthy within {approval.plan.check_timeout_s} s: {watched.message} The change stays."
+                words = f"Not healthy within {approval.plan.check_timeout_s} s: {_sentence(watched.message)} The change stays."
                 return await self._move(approval, Trigger.CHECK_FAILED, words)
             case "unanswered":
                 words = f"It was applied, and whether it helped can't be seen: {watched.message}"
@@ -144,7 +144,7 @@ class ActionStep:
             return await self._move(approval, Trigger.CHECK_FAILED, f"It got worse and has no undo: {watched.message}")
         await self._progress(approval, f"it got worse, undoing: {watched.message}")
         executed = await self._cluster(approval).execute("undo")
-        return await self._undone(approval, executed, f"It got worse: {watched.message}")
+        return await self._undone(approval, executed, f"It got worse: {_sentence(watched.message)}")
 
     async def _undone(self, approval: Approval, executed: ExecutionOutcome, why: str) -> Approval:
         words = one_line(executed.message, 400)
@@ -153,7 +153,7 @@ class ActionStep:
         if executed.outcome == "unknown":
             return await self._move(approval, Trigger.UNANSWERED, f"{why} Whether the undo ran is not known: {words}")
         by_hand = f"Undo it by hand: {approval.undo_line}"
-        return await self._move(approval, Trigger.CHECK_FAILED, f"{why} The undo did not run: {words} {by_hand}")
+        return await self._move(approval, Trigger.CHECK_FAILED, f"{why} The undo did not run: {_sentence(words)} {by_hand}")
 
     async def _after_grant(self, approval: Approval) -> ExecutionOutcome:
         """The runner's word once the grant of the first sending can no longer be used."""
@@ -167,8 +167,9 @@ class ActionStep:
 
     async def _nobody_knows(self, approval: Approval, why: str) -> str:
         seen = await self._cluster(approval).check(self._started(approval))
-        now = f" Seen now: {seen.message}" if seen else ""
-        return f"Whether it ran is not known: {why}{now}"
+        if seen is None:
+            return f"Whether it ran is not known: {why}"
+        return f"Whether it ran is not known: {_sentence(why)} Seen now: {seen.message}"
 
     async def _why_not(self, approval: Approval) -> str:
         cluster = await self.plane.fleet.get(approval.cluster)
@@ -219,3 +220,8 @@ class ActionStep:
 
     def _cluster(self, approval: Approval) -> ActionCluster:
         return ActionCluster(self.plane, approval, now=self.now, wait_s=self.answer_wait_s, every_s=self.ask_every_s)
+
+
+def _sentence(words: str) -> str:
+    """With its full stop, where another one follows it on the card."""
+    return words if words.endswith((".", "!", "?")) else f"{words}."

@@ -234,6 +234,11 @@ def test_healthy_and_unknown_are_said_whole(target: str, language: Language) -> 
             "この変更の承認には承認者の役割が必要です。あなたはオペレーターです。",
         ),
         (
+            "It got worse: 0 of 2 pods ready; pod web-1: ErrImagePull not found. The change was undone.",
+            "情况变差：2 个 Pod 中 0 个就绪；Pod web-1：ErrImagePull not found。变更已撤销。",
+            "悪化しました：Pod 2 個中 0 個が Ready、Pod web-1：ErrImagePull not found。変更は取り消しました。",
+        ),
+        (
             "It got worse: 0 of 2 pods ready; pod web-1: ErrImagePull not found The change was undone.",
             "情况变差：2 个 Pod 中 0 个就绪；Pod web-1：ErrImagePull not found。变更已撤销。",
             "悪化しました：Pod 2 個中 0 個が Ready、Pod web-1：ErrImagePull not found。変更は取り消しました。",
