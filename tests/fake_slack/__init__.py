@@ -18,6 +18,7 @@
         slack.world.homes; slack.world.files; slack.world.views; slack.world.assistant_threads; message.stream.tasks
         effects(card).pings; effects(card).links; unfurls(card); of_mrkdwn(text); of_markdown(text)    # what a text does
         slack.faults.lost_answer("chat.postMessage")      # cut, server_error, rate_limited, refuse, late, hold(...).release()
+        async with slack.away(): ...                      # every connection and call breaks
         slack.rates.on = True; slack.rates.a_minute["conversations.replies"] = 1
         await slack.sockets.disconnect(); slack.sockets.cut(); slack.sockets.open[0].stalled = True; await slack.sockets.ping()
         slack.courier.holding = True; slack.courier.release(backwards=True); slack.courier.again(done)   # late, twice

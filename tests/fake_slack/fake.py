@@ -1,6 +1,7 @@
 """The whole fake: a world, its web server on a free port, and the hands of people and tests."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -141,6 +142,16 @@ class FakeSlack(People, Presses):
         """Let time go by: retries, expiries and limits go by it."""
         assert isinstance(self.clock, StillClock), "only a clock that stands still can be moved"
         await self.clock.advance(seconds)
+
+    @asynccontextmanager
+    async def away(self) -> AsyncGenerator[None]:
+        """Slack is away: connections break, and every call too. `async with slack.away(): ...`"""
+        fault = self.faults.cut("*", times=1_000_000)
+        self.sockets.cut()
+        try:
+            yield
+        finally:
+            self.faults.remove(fault)
 
     async def connected(self, connections: int = 1) -> None:
         """Wait until so many socket mode connections are open."""

@@ -85,6 +85,11 @@ class Faults:
                 return fault
         return None
 
+    def remove(self, fault: Fault) -> None:
+        """End one trouble."""
+        fault.release()
+        self._set.remove(fault)
+
     def clear(self) -> None:
         """Forget every trouble and let go what is held."""
         for fault in self._set:

@@ -20,6 +20,7 @@ class People:
         """A person writes: `app_mention` when the bot is named and a member, and the `message` event if it is subscribed to."""
         world = self._world
         place, person = world.channel(channel), world.user(user)
+        assert not person.deleted, f"{user} is deactivated"
         made = Message(place.id, world.new_ts(), person.team_id, user, text, blocks=typed_text(text), thread_ts=thread_ts)
         made.subtype = subtype
         message = world.add(made)

@@ -43,6 +43,8 @@ class Presses:
     def click_payload(self, message: Message, action_id: str, user: str, choice: Any = None, block_id: str = "") -> Json:
         """The payload of a press on the message as it is now; `interact` sends it, once or more, now or later."""
         assert not message.only_for or message.only_for == user, f"{user} doesn't see this message"
+        assert not message.deleted, "the message is gone; make the payload before, and send it with interact"
+        assert not self._world.user(user).deleted, f"{user} is deactivated; make the payload before, and send it with interact"
         element = _element(message.elements(), action_id, block_id, choice)
         return self._block_actions(message, element, user, choice)
 
@@ -91,7 +93,7 @@ class Presses:
             "team_id": team.id,
             "team_domain": team.domain,
             "channel_id": place.id,
-            "channel_name": place.name,
+            "channel_name": place.shown_name,
             "user_id": user,
             "user_name": person.name,
             "command": command or world.app.command,
@@ -126,7 +128,7 @@ class Presses:
         payload = self._interaction("block_actions", user, place.team_id)
         return payload | {
             "container": container,
-            "channel": {"id": place.id, "name": place.name},
+            "channel": {"id": place.id, "name": place.shown_name},
             "message": message_json(world, message),
             "state": {"values": {}},
             "response_url": world.new_response_url(place.team_id, place.id, user, message),

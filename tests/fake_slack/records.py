@@ -80,6 +80,11 @@ class Channel:
     """Teams of other companies."""
 
     @property
+    def shown_name(self) -> str:
+        """As commands and interactions name it: private ones by their kind only."""
+        return "privategroup" if self.is_private else self.name
+
+    @property
     def kind(self) -> str:
         """As in the `channel_type` of events."""
         return "im" if self.is_im else "group" if self.is_private else "channel"

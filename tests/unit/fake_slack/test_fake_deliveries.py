@@ -6,14 +6,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp, AsyncAssistant
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from tests.fake_slack import Call, FakeSlack, Kind
+from tests.fake_slack import Call, FakeSlack, Kind, Message
 
 MODAL = {
     "type": "modal",
@@ -287,6 +289,41 @@ async def test_each_envelope_goes_to_one_of_the_connections_and_all_of_them_get_
         heard = [len(one.heard) for one in bots]
         assert sum(heard) == 12
         assert min(heard) > 0
+
+
+async def test_the_eleventh_connection_is_turned_away(slack: FakeSlack) -> None:
+    web_client: Any = AsyncWebClient(base_url=f"{slack.url}/api/")
+
+    async def opened(session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
+        url = (await web_client.apps_connections_open(app_token=slack.app_token))["url"]
+        return await session.ws_connect(url)
+
+    async with aiohttp.ClientSession() as session:
+        links = [await opened(session) for _ in range(10)]
+        assert [(await one.receive_json())["num_connections"] for one in links] == list(range(1, 11))
+        eleventh = await opened(session)
+        refused = await eleventh.receive_json()
+        assert (refused["type"], refused["reason"]) == ("disconnect", "too_many_websockets")
+        used = (await web_client.apps_connections_open(app_token=slack.app_token))["url"]
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await session.ws_connect(used.replace("ticket=", "ticket=x"))
+
+
+async def test_a_response_url_answers_five_times_within_half_an_hour(slack: FakeSlack) -> None:
+    dana = slack.add_user("dana")
+    ops = slack.add_channel("ops", dana)
+    posted = slack.world.add(Message(ops.id, slack.world.new_ts(), slack.team.id, slack.bot.user_id, "card", CARD))
+    url = slack.click_payload(posted, "approve", dana.id)["response_url"]
+    late = slack.click_payload(posted, "approve", dana.id)["response_url"]
+    hook: Any = AsyncWebhookClient(url)
+    assert (await hook.send(text="done", replace_original=True)).body == "ok"
+    assert (posted.text, posted.blocks, posted.edits[0].blocks) == ("done", [], CARD)
+    for number in range(4):
+        await hook.send(text=str(number), response_type="in_channel")
+    assert [one.text for one in slack.world.in_channel(ops.id)] == ["done", "0", "1", "2", "3"]
+    assert (await hook.send(text="6")).status_code == 404
+    await slack.advance(1801)
+    assert "expired_url" in (await AsyncWebhookClient(late).send(text="late")).body
 
 
 @pytest.mark.parametrize("how", ["cut", "refresh_requested"])

@@ -1,5 +1,6 @@
 """The real SDK against the fake Slack: it keeps, limits and refuses as Slack does."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -159,6 +160,54 @@ async def test_one_streamed_message_holds_twelve_thousand_bytes_however_they_com
     assert (await refusal(both))["error"] == "invalid_arguments"
     await slack.stop_stream(slack.message(asked.channel, started["ts"]), dana.id)
     assert (await refusal(client(slack).chat_appendStream(**here, markdown_text="x")))["error"] == "stopped_by_user"
+
+
+async def test_in_plan_mode_every_task_stands_in_one_plan(slack: FakeSlack) -> None:
+    dana = slack.add_user("dana")
+    asked = await slack.direct_message(dana.id, "why?")
+    tasks = [{"type": "task_update", "id": str(one), "title": f"step {one}", "status": "complete"} for one in range(3)]
+    chunks = [{"type": "plan_update", "title": "Looking"}, *tasks, {"type": "markdown_text", "text": "Found."}]
+    started = await client(slack).chat_startStream(
+        channel=asked.channel, thread_ts=asked.ts, chunks=chunks, task_display_mode="plan"
+    )
+    plan, text = slack.message(asked.channel, started["ts"]).blocks
+    assert (plan["title"], [one["title"] for one in plan["tasks"]]) == ("Looking", ["step 0", "step 1", "step 2"])
+    assert text["text"] == "Found."
+    wrong = [{"type": "task_update", "id": "9", "title": "x", "status": "fine"}]
+    refused = await refusal(client(slack).chat_appendStream(channel=asked.channel, ts=started["ts"], chunks=wrong))
+    assert refused["error"] == "invalid_chunks"
+
+
+async def test_a_home_tab_is_published_again_only_over_the_one_that_was_seen(slack: FakeSlack) -> None:
+    dana = slack.add_user("dana")
+    home = {"type": "home", "blocks": [{"type": "divider"}]}
+    first = (await client(slack).views_publish(user_id=dana.id, view=home))["view"]
+    second = (await client(slack).views_publish(user_id=dana.id, view=home, hash=first["hash"]))["view"]
+    assert second["id"] == first["id"]
+    stale = await refusal(client(slack).views_publish(user_id=dana.id, view=home, hash=first["hash"]))
+    assert stale["error"] == "hash_conflict"
+    assert len(slack.world.homes[(slack.team.id, dana.id)].history) == 1
+    long = {"type": "home", "blocks": [{"type": "divider"}] * 101}
+    assert (await refusal(client(slack).views_publish(user_id=dana.id, view=long)))["error"] == "invalid_arguments"
+
+
+async def test_slack_can_be_away_and_come_back(slack: FakeSlack) -> None:
+    ops = slack.add_channel("ops")
+    async with slack.away():
+        with pytest.raises(aiohttp.ClientError):
+            await client(slack, retry_handlers=[]).chat_postMessage(channel=ops.id, text="lost")
+    await client(slack).chat_postMessage(channel=ops.id, text="back")
+    assert [one.text for one in slack.world.in_channel(ops.id)] == ["back"]
+
+
+async def test_a_late_answer_comes_when_its_time_has_gone_by(slack: FakeSlack) -> None:
+    slack.faults.late("auth.test", 5)
+    asking = asyncio.create_task(client(slack).auth_test())
+    await slack.until(lambda: slack.calls, "the call")
+    await slack.advance(4)
+    assert not asking.done()
+    await slack.advance(1)
+    assert (await asking)["ok"]
 
 
 async def test_files_are_uploaded_shared_and_kept_with_their_bytes(slack: FakeSlack) -> None:
