@@ -6,7 +6,7 @@ for the person and for every user group that gives a role; what can't be asked t
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
@@ -82,7 +82,9 @@ class _Known:
 class FromSlack:
     """One for a process: what it was told last is shared by all who ask it."""
 
-    def __init__(self, clients: Clients, plane: ControlPlane) -> None:
+    def __init__(self, clients: Clients, plane: ControlPlane, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` tells seconds."""
+        self._clock = clock
         self._clients = clients
         self._plane = plane
         self._users: dict[tuple[str, str], _Known] = {}
@@ -209,7 +211,7 @@ class FromSlack:
         **args: Any,
     ) -> Mapping[str, Any]:
         """What Slack says now, or said at most `oldest_s` ago. `nothing` are the codes by which it says that there is none."""
-        now = time.monotonic()
+        now = self._clock()
         known = kept.get(key)
         if known is None or oldest_s <= 0 or now - known.at > oldest_s:
             # Never with another workspace's token: its own people would be taken for members here.

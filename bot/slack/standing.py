@@ -41,7 +41,7 @@ def told(answer: Mapping[str, Any], *, user: str, team: str, enterprise: str) ->
 
 
 def _standing(answer: Mapping[str, Any], *, user: str, team: str, enterprise: str) -> Standing:
-    if str(answer.get("id", "")) != user:
+    if not user or answer.get("id") != user:
         return "unknown"
     if _away(answer, team=team, enterprise=enterprise):
         return "foreign"
