@@ -38,8 +38,11 @@ def answer(
         blocks.append(context(line(chart)))
     tail = _tail(story, language, url=url, feedback=feedback)
     rest = context(_rest(language, url))
+    parts = [part for part in fit(blocks, tail=tail, rest=rest) if part]
     fallback = summary(story, language)
-    return tuple(Message(fallback, part) for part in fit(blocks, tail=tail, rest=rest) if part)
+    if len(parts) == 1:
+        return (Message(fallback, parts[0]),)
+    return tuple(Message(f"{fallback} ({n}/{len(parts)})", part) for n, part in enumerate(parts, 1))
 
 
 def summary(story: TurnStory, language: Language) -> str:
@@ -131,7 +134,7 @@ def _soak(end: CaseEnded, language: Language) -> Iterator[Block]:
     yield context(f":rewind: *{line(say(language, 'soak.relapsed'))}* · {code(end.object)}")
     if end.message:
         yield rich(block_of_code(end.message, 1_500))
-    yield context(line(sentences(language, after, say(language, "soak.relapsed_next"))))
+    yield context(f"{line(after)} · {line(say(language, 'soak.relapsed_next'))}")
 
 
 def _span(seconds: float, language: Language) -> str:

@@ -18,13 +18,15 @@ from bot.slack.blocks.rich import block_of_code, paragraph, prose, quoted, rich
 from bot.slack.mrkdwn import code, escape, line
 from bot.slack.words import Language, duration, say, say_or, sentences
 from knowledge.wording import translate
+from protocol.text import one_line
 
 View = dict[str, Any]
 Value = Callable[[str], str]
 """What a button of this card carries, by its action: an approval's id and a nonce, opaque here."""
 
 APPROVE, REJECT, DETAILS = "approve", "reject", "details"
-OPEN_STATES = ("pending", "approved", "running")
+DECISIONS = 4
+"""The last of them, on the card; the details have all."""
 _MARKS = {
     "pending": ":hourglass_flowing_sand:",
     "approved": ":white_check_mark:",
@@ -55,9 +57,10 @@ def card(view: View, *, language: Language, url: str, value: Value, progress: st
         *diff(view, language),
         *owner(view, language),
         rich(facts(view, language)),
-        *_stands(view, language, progress),
     ]
+    # Where it stands and what can be pressed is never what is left out.
     tail = [
+        *_stands(view, language, progress),
         *_buttons(view, language, url, value),
         context(line(say(language, "approval.origin", hash=str(view["plan_hash"])[:12]))),
     ]
@@ -98,7 +101,7 @@ def _state_words(view: View, language: Language) -> str:
 
 def _stands(view: View, language: Language, progress: str) -> Iterator[Block]:
     if view["decisions"]:
-        yield context(*(decision(said, language) for said in cast(list[View], view["decisions"])[-8:]))
+        yield context(*(decision(said, language, 150) for said in cast(list[View], view["decisions"])[-DECISIONS:]))
     match view["state"]:
         case "pending":
             yield from _pending(view, language)
@@ -112,11 +115,11 @@ def _stands(view: View, language: Language, progress: str) -> Iterator[Block]:
 def _pending(view: View, language: Language) -> Iterator[Block]:
     why = web_only(view)
     if why == "cannot_run":
-        yield rich(paragraph(*prose(say(language, "approval.cannot_run", why=str(view["cannot_run"])), 900, bold=True)))
+        yield rich(paragraph(*prose(say(language, "approval.cannot_run", why=str(view["cannot_run"])), 600, bold=True)))
     elif why:
         yield context(line(say(language, "approval.web_only", why=say(language, f"approval.web_only.{why}"))))
     if view["missing"] and not view["cannot_run"]:
-        yield context(f":busts_in_silhouette: {line(_waits(view, language), 900)}")
+        yield context(f":busts_in_silhouette: {line(_waits(view, language), 500)}")
     if not view["four_eyes"]:
         yield context(f":warning: {line(say(language, 'approval.four_eyes_off'))}")
     yield context(_expires(view, language))
@@ -139,16 +142,16 @@ def _waits(view: View, language: Language) -> str:
     return sentences(language, words, who)
 
 
-def decision(said: View, language: Language) -> str:
-    """One person's word, escaped."""
+def decision(said: View, language: Language, limit: int = 600) -> str:
+    """One person's word, escaped; their reason in at most `limit` characters."""
     approved = said["verdict"] == "approve"
     at = datetime.fromisoformat(str(said["at"]))
     parts = [
-        line(say(language, f"decision.{said['verdict']}", name=str(said["by_name"]))),
+        line(say(language, f"decision.{said['verdict']}", name=one_line(str(said["by_name"]), 60))),
         mrkdwn.date(int(at.timestamp()), f"{at:%H:%M:%S} UTC", "{time_secs}"),
     ]
     if said["reason"]:
-        parts.append(escape(translate(str(said["reason"]), language), 600))
+        parts.append(escape(translate(str(said["reason"]), language), limit))
     if said["override_owner"]:
         parts.append(f"*{line(say(language, 'approval.overridden'))}*")
     if said["break_glass"]:
@@ -157,9 +160,11 @@ def decision(said: View, language: Language) -> str:
 
 
 def _settled(view: View, language: Language) -> Iterator[Block]:
-    parts = [f"{_MARKS.get(str(view['state']), '')} *{line(say(language, _state_key(view)))}*"]
+    state = str(view["state"])
+    hint = line(say_or(language, f"ended.{state}", say(language, _state_key(view))))
+    parts: list[str] = []
     if view["decided_by_name"] and not view["finished_at"]:
-        parts.append(line(str(view["decided_by_name"])))
+        parts.append(line(str(view["decided_by_name"]), 100))
     ended = view["finished_at"] or view["decided_at"]
     if ended:
         at = datetime.fromisoformat(str(ended))
@@ -167,14 +172,11 @@ def _settled(view: View, language: Language) -> Iterator[Block]:
     took = _took_ms(view)
     if took:
         parts.append(line(say(language, "approval.took", time=duration(language, took))))
-    yield context(" · ".join(parts))
     if view["outcome"]:
-        yield rich(paragraph(*prose(str(view["outcome"]), 1_200)))
-    hint = say_or(language, f"ended.{view['state']}", "")
-    if hint:
-        yield context(line(hint))
+        yield rich(paragraph(*prose(str(view["outcome"]), 900)))
+    yield context(f"{_MARKS.get(state, '')} {' · '.join([*parts, hint])}")
     if view["look_at"]:
-        yield rich(*(block_of_code(one, 300) for one in cast(list[str], view["look_at"])[:5]))
+        yield rich(*(block_of_code(one, 200) for one in cast(list[str], view["look_at"])[:3]))
 
 
 def _took_ms(view: View) -> float:

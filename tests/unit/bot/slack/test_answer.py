@@ -6,9 +6,14 @@ from typing import Any, get_args
 import pytest
 
 from bot.slack.blocks.answer import FEEDBACK_DOWN, FEEDBACK_UP, OPEN_WEB, answer
+from bot.slack.blocks.diagnosis import EVIDENCE
 from bot.slack.blocks.limits import LIMITS, MESSAGES, weight
 from bot.slack.blocks.parts import Message
+from bot.slack.words import say
+from knowledge.diagnosis import diagnose
+from knowledge.remedies import recommend
 from knowledge.wording import say as said_by_rules
+from protocol.commands import Diagnose
 from protocol.diagnosis import Diagnosis
 from protocol.events import (
     DiagnosisMade,
@@ -23,6 +28,8 @@ from protocol.events import (
 from tests.fake_slack.blocks import check_blocks
 from tests.unit.bot.slack import made, sight
 from tests.unit.bot.slack.hostile import EVERYTHING, EVERYTHING_GLUED
+from tests.unit.knowledge.faults import Row
+from tests.unit.knowledge.test_rules import ROWS
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
@@ -106,6 +113,20 @@ def test_a_cause_that_nothing_here_mends_takes_a_person() -> None:
     assert "It takes a person" in shown(one(*both))
     unproven = made.diagnosis(sure=0.4)
     assert "It takes a person" not in shown(one(DiagnosisMade(stage="rules", diagnosis=unproven)))
+
+
+@pytest.mark.parametrize("row", ROWS[::7], ids=[row.code for row in ROWS[::7]])
+def test_real_diagnoses_are_shown_whole(row: Row) -> None:
+    found = diagnose(row.make().view(), Diagnose())
+    found = found.model_copy(update={"recommendations": recommend(found)})
+    for language in LANGUAGES:
+        messages = one(DiagnosisMade(stage="rules", diagnosis=found, took_ms=9), TurnFinished(took_ms=1), language=language)
+        assert take(messages).foreign == []
+        assert say(language, "rest_on_web") not in shown(messages)
+        for cause in found.root_causes:
+            assert cause.code in shown(messages)
+            assert str(cause.object) in shown(messages)
+            assert all(json.dumps(piece.excerpt, ensure_ascii=False) in shown(messages) for piece in cause.evidence[:EVIDENCE])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
