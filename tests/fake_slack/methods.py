@@ -81,6 +81,17 @@ METHODS: dict[str, Method] = {
 }
 
 
+NO_JSON = frozenset(
+    {
+        *("auth.revoke", "bots.info", "chat.getPermalink", "oauth.v2.access", "team.info"),
+        *("conversations.info", "conversations.list", "conversations.members", "users.conversations"),
+        *("files.getUploadURLExternal", "files.info", "usergroups.list", "usergroups.users.list"),
+        *("users.info", "users.list", "users.lookupByEmail"),
+    }
+)
+"""Methods that read query and form only: what stands in a JSON body is not seen."""
+
+
 def authorise(world: World, call: Call, bearer: str) -> Method:
     """The row of the call's method, if the token may use it; the call then knows its token."""
     row = METHODS.get(call.method)

@@ -9,7 +9,7 @@ from aiohttp import web
 from tests.fake_slack.calls import Call
 from tests.fake_slack.errors import SlackError
 from tests.fake_slack.faults import Fault, Faults, Harm
-from tests.fake_slack.methods import authorise
+from tests.fake_slack.methods import NO_JSON, authorise
 from tests.fake_slack.rates import Rates
 from tests.fake_slack.records import Json
 from tests.fake_slack.world import World
@@ -100,7 +100,7 @@ async def _arguments(request: web.Request) -> dict[str, Any]:
     args: dict[str, Any] = dict(request.query)
     if request.content_type == "application/json":
         body: Any = json.loads(await request.text() or "{}")
-        if isinstance(body, dict):
+        if isinstance(body, dict) and request.match_info["method"] not in NO_JSON:
             args |= cast(dict[str, Any], body)
     elif request.method == "POST":
         args |= {name: value for name, value in (await request.post()).items() if isinstance(value, str)}

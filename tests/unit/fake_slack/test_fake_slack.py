@@ -87,7 +87,10 @@ async def test_channels_refuse_who_is_not_in_them(slack: FakeSlack) -> None:
     theirs = await slack.write(ops.id, dana.id, "mine")
     assert (await refusal(client(slack).chat_update(channel=ops.id, ts=theirs.ts, text="x")))["error"] == "cant_update_message"
     assert (await refusal(client(slack).chat_update(channel=ops.id, ts="1.2", text="x")))["error"] == "message_not_found"
-    assert (await refusal(client(slack).chat_postMessage(channel=ops.id)))["error"] == "no_text"
+    with pytest.warns(UserWarning, match="`text` argument is missing"):
+        assert (await refusal(client(slack).chat_postMessage(channel=ops.id)))["error"] == "no_text"
+    unseen = client(slack).api_call("conversations.info", json={"channel": ops.id})
+    assert (await refusal(unseen))["error"] == "channel_not_found", "a JSON body is not read there"
     joined = await client(slack).conversations_join(channel=rows[0][0])
     assert joined["channel"]["is_member"]
 
@@ -102,7 +105,8 @@ async def test_limits_are_refused_with_the_place_of_the_trouble(slack: FakeSlack
     assert (await refusal(client(slack).chat_postMessage(channel=ops.id, text="x", blocks=fine)))[
         "error"
     ] == "msg_blocks_too_long"
-    posted = await client(slack).chat_postMessage(channel=ops.id, blocks=fine[:1])
+    with pytest.warns(UserWarning, match="`text` argument is missing"):
+        posted = await client(slack).chat_postMessage(channel=ops.id, blocks=fine[:1])
     assert posted["response_metadata"]["warnings"] == ["missing_text_in_message"]
     assert (await refusal(client(slack).chat_postMessage(channel=ops.id, text="x" * 40_001)))["error"] == "msg_too_long"
     too_long = client(slack).chat_update(channel=ops.id, ts=posted["ts"], text="x" * 4_001)
