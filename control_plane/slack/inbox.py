@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from prometheus_client import Counter, Histogram
 from sqlalchemy import and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -26,6 +27,14 @@ from control_plane.wakeups import SLACK, Wakeups, messages_or_silence
 from protocol.base import Value
 from protocol.canonical import sha256_hex
 from protocol.text import one_line
+
+KEPT = Counter("opsthread_slack_kept", "What Slack sent, by whether it was new or a redelivery", ["kind", "delivery"])
+ENDED = Counter("opsthread_slack_handled", "What came from Slack, by how it ended", ["end"])
+SECONDS = Histogram(
+    "opsthread_slack_handled_seconds",
+    "From what Slack sent being kept until it was handled",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300),
+)
 
 MOST_ATTEMPTS = 5
 """An item that was begun so often and never done has failed."""
@@ -105,6 +114,7 @@ class Inbox:
             kept = await session.scalar(new) is not None
             if kept:
                 session.wake(SLACK)
+        KEPT.labels(one_line(item.kind, 32), "new" if kept else "again").inc()
         return kept
 
     async def due(self, limit: int = 50, *, besides: Collection[tuple[str, str]] = ()) -> tuple[Received, ...]:
@@ -178,6 +188,7 @@ class Inbox:
             row.note = one_line(note, 500)
             if row.attempts >= MOST_ATTEMPTS:
                 row.state, row.ended_at = "failed", self._clock()
+                ENDED.labels("failed").inc()
                 session.wake(SLACK)
                 return False
             row.not_before = self._clock() + timedelta(seconds=after_s)
@@ -195,7 +206,11 @@ class Inbox:
             if lease is not None:
                 await require_lead(session, lease)
             waits = (SlackInboxRow.id == item, SlackInboxRow.state == "waiting")
-            await session.execute(update(SlackInboxRow).where(*waits).values(ended))
+            moved = update(SlackInboxRow).where(*waits).values(ended).returning(SlackInboxRow.received_at)
+            since = await session.scalar(moved.execution_options(synchronize_session=False))
+        if since is not None:
+            ENDED.labels(state).inc()
+            SECONDS.observe(max(0.0, (self._clock() - since).total_seconds()))
 
 
 async def forget_inbox(session: Session, now: datetime, limit: int) -> int:

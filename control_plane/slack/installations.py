@@ -10,6 +10,7 @@ from control_plane.audit import SYSTEM, Entry, record
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database
 from control_plane.slack.groups import forget_roles_from
+from control_plane.slack.outbox import drop_of
 from control_plane.slack.secrets import TokenBox
 from control_plane.tables.slack import SlackWorkspaceRow
 from protocol.base import Value
@@ -86,8 +87,9 @@ class Workspaces:
         return self._box.opened(team, row.token) or None
 
     async def revoke(self, team: str, *, by: str = "") -> bool:
-        """The app was removed there, or its tokens were: the token is erased, and roles that followed from user groups there
-        end. False when there was nothing to revoke."""
+        """The app was removed there, or its tokens were: the token is erased, roles that followed from user groups there end,
+        and what was still to be shown there is dropped. Channels and threads stay, for the day it is installed again. False
+        when there was nothing to revoke."""
         now = self._clock()
         async with self._db.transaction() as session:
             row = await session.get(SlackWorkspaceRow, team, with_for_update=True)
@@ -95,6 +97,7 @@ class Workspaces:
                 return False
             row.token, row.revoked_at = "", now
             await forget_roles_from(session, team)
+            await drop_of(session, team, "the app was removed from the workspace", now)
             record(session, Entry(by or SYSTEM, "slack.revoked", f"slack:{team}", now, door="slack", detail={"name": row.name}))
             return True
 

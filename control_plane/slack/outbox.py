@@ -5,15 +5,12 @@ came of it. A row that stays `sending` when the lead changes hands is uncertain:
 answer got lost. The post's id travels in the message's metadata, so that the sender can look before it posts again.
 """
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from typing import Any, cast
 
-import orjson
 import structlog
-from pydantic import ConfigDict, model_validator
+from prometheus_client import Counter, Histogram
 from sqlalchemy import Select, and_, case, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
@@ -22,16 +19,25 @@ from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.errors import Invalid
 from control_plane.leases import Lease
+from control_plane.slack.content import Content, FileRef
 from control_plane.slack.lead import require_lead
 from control_plane.slack.posts import Post, post_of, reserved, unreserve
 from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.slack import SlackOutboxRow, SlackPostRow, SlackThreadRow
 from control_plane.wakeups import SLACK_OUTBOX, Wakeups, messages_or_silence
 from protocol.base import Value
-from protocol.canonical import canonical_json, digest
+from protocol.canonical import canonical_json
 from protocol.text import one_line
 
+__all__ = ["Content", "FileRef", "Outbox", "Outgoing", "drop_of", "forget_outbox"]
+
 log = structlog.get_logger(__name__)
+ENDED = Counter("opsthread_slack_messages", "What Slack was to show, by how it ended", ["end"])
+SECONDS = Histogram(
+    "opsthread_slack_message_seconds",
+    "From when a message was due to look so until Slack has it",
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800),
+)
 
 MOST_BYTES = 200_000
 """Of a content. Slack takes about 13 kB of blocks; more is a fault of who builds them."""
@@ -41,48 +47,6 @@ _RACES = 5
 _OPEN = ("waiting", "sending")
 _WAITING = text("state = 'waiting'")
 """The condition of the unique index, word by word: a parameter is not recognised once PostgreSQL has a prepared statement."""
-
-
-class FileRef(Value):
-    """A file that the sender makes when it sends: only what it is made from is kept."""
-
-    source: str
-    """What it shows: `chart:<conversation>:<seq>:<n>`, `answer:<turn>`."""
-    name: str
-    title: str = ""
-    alt: str = ""
-
-
-class Content(Value):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    text: str = ""
-    """What notifications and screen readers are given beside blocks."""
-    blocks: list[dict[str, Any]] = []
-    ephemeral_to: str = ""
-    """For the eyes of this person alone; never updated."""
-    file: FileRef | None = None
-    delete: bool = False
-    reply_broadcast: bool = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _whole_characters(cls, given: Any) -> Any:
-        """Half of a surrogate pair, as a cut text may end in, has no bytes: it becomes a question mark."""
-        if not isinstance(given, dict):
-            return given
-        plain = {key: value for key, value in cast(dict[str, Any], given).items() if key in ("text", "blocks")}
-        try:
-            orjson.dumps(plain)
-        except TypeError:
-            whole = json.loads(json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace"))
-            return {**cast(dict[str, Any], given), **whole}
-        return cast(dict[str, Any], given)
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the canonical JSON: equal content is not sent twice."""
-        return digest(self.model_dump(mode="json"))
 
 
 class Outgoing(Value):
@@ -154,6 +118,8 @@ class Outbox:
             "thread": new.excluded.thread,
             "content": new.excluded.content,
             "not_before": case((paused, SlackOutboxRow.not_before), else_=new.excluded.not_before),
+            # What is scheduled for later holds up nothing, whatever its earlier content went through.
+            "attempts": case((~paused, 0), else_=SlackOutboxRow.attempts) if due > now else SlackOutboxRow.attempts,
         }
         await session.execute(
             new.on_conflict_do_update(
@@ -327,9 +293,20 @@ class Outbox:
         row = await session.get(SlackOutboxRow, number, with_for_update=True)
         if row is None or row.state not in from_states:
             return None
-        row.state, row.note, row.ended_at = state, one_line(note, 500), self._clock()
+        now = self._clock()
+        row.state, row.note, row.ended_at = state, one_line(note, 500), now
         session.wake(SLACK_OUTBOX)
+        # At the first attempt not_before is when it was due; later it is when a pause was over.
+        _count(state, now - (row.not_before if row.attempts == 1 else row.created_at))
         return row
+
+
+async def drop_of(session: Session, team: str, why: str, now: datetime) -> int:
+    """The workspace is closed to us: what it was to show is not. Returns how many rows that were."""
+    mine = (SlackOutboxRow.team == team, SlackOutboxRow.state.in_(_OPEN))
+    dropped = update(SlackOutboxRow).where(*mine).values(state="dropped", note=one_line(why, 500), ended_at=now)
+    gone = await session.scalars(dropped.returning(SlackOutboxRow.number).execution_options(synchronize_session=False))
+    return len(gone.all())
 
 
 async def forget_outbox(session: Session, now: datetime, limit: int) -> int:
@@ -338,6 +315,12 @@ async def forget_outbox(session: Session, now: datetime, limit: int) -> int:
     old = select(SlackOutboxRow.number).where(*ended).limit(limit)
     forgotten = delete(SlackOutboxRow).where(SlackOutboxRow.number.in_(old)).returning(SlackOutboxRow.number)
     return len((await session.scalars(forgotten.execution_options(synchronize_session=False))).all())
+
+
+def _count(end: str, took: timedelta) -> None:
+    ENDED.labels(end).inc()
+    if end == "done":
+        SECONDS.observe(max(0.0, took.total_seconds()))
 
 
 def _with_thread() -> Select[SlackOutboxRow, str | None]:

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
+from prometheus_client import REGISTRY
 
 from control_plane.errors import Invalid
 from control_plane.replica import LeaseLost
@@ -19,6 +20,7 @@ def said(items: tuple[Received, ...]) -> list[str]:
 
 async def test_an_item_is_kept_once_however_often_and_on_however_many_replicas_it_comes(slack: Rows) -> None:
     item = incoming("Ev1", text="hello")
+    before = REGISTRY.get_sample_value("opsthread_slack_kept_total", {"kind": "mention", "delivery": "again"}) or 0
     kept = await asyncio.gather(*(slack.inbox.keep(item) for _ in range(8)))
     assert sorted(kept) == [False] * 7 + [True]
     assert await slack.inbox.keep(incoming("Ev1", text="hello, delivered again")) is False
@@ -26,6 +28,8 @@ async def test_an_item_is_kept_once_however_often_and_on_however_many_replicas_i
     assert await slack.inbox.keep(item.model_copy(update={"team": "T0002"})) is True
     assert len(await slack.all(SlackInboxRow)) == 3
     assert set(said(await slack.inbox.due())) == {"hello"}
+    again = {"kind": "mention", "delivery": "again"}
+    assert (REGISTRY.get_sample_value("opsthread_slack_kept_total", again) or 0) - before == 8
 
 
 async def test_what_was_kept_is_there_after_a_restart_and_a_redelivery_of_what_was_done_is_nothing_new(slack: Rows) -> None:

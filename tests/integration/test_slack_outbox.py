@@ -5,6 +5,7 @@ from contextlib import aclosing
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from control_plane.errors import Invalid
 from control_plane.replica import LeaseLost
@@ -45,6 +46,37 @@ async def test_what_is_scheduled_for_later_holds_up_nothing_and_comes_when_its_t
     assert await slack.due() == [("answer", "hello")]
     await slack.put("digest", "sooner")
     assert await slack.due() == [("digest", "sooner")]
+
+
+async def test_what_was_tried_and_is_put_off_by_newer_content_holds_up_nothing(slack: Rows) -> None:
+    lease = await slack.lead()
+    for key in ("digest", "answer"):
+        await slack.put(key)
+    digest = await slack.take(lease)
+    await slack.outbox.again(digest.number, 0, "no answer", lease)
+    await slack.put("digest", "later", not_before=slack.desk.clock() + timedelta(hours=1))
+    assert await slack.due() == [("answer", "hello")]
+    slack.desk.clock.move(hours=2)
+    assert await slack.due() == [("digest", "later")]
+
+
+async def test_how_long_messages_take_is_counted(slack: Rows) -> None:
+    def seconds() -> float:
+        return REGISTRY.get_sample_value("opsthread_slack_message_seconds_sum") or 0
+
+    lease, before = await slack.lead(), seconds()
+    await slack.put("digest", not_before=slack.desk.clock() + timedelta(hours=1))
+    slack.desk.clock.move(hours=1, seconds=2)
+    digest = await slack.take(lease)
+    await slack.outbox.sent(digest.number, "1.1", digest.content.hash, lease)
+    assert seconds() - before == pytest.approx(2)
+    await slack.put("answer")
+    answer = await slack.take(lease)
+    await slack.outbox.again(answer.number, 30, "ratelimited", lease)
+    slack.desk.clock.move(seconds=40)
+    answer = await slack.take(lease)
+    await slack.outbox.sent(answer.number, "1.2", answer.content.hash, lease)
+    assert seconds() - before == pytest.approx(42)
 
 
 async def test_the_newest_content_of_a_key_is_sent_once_in_the_place_of_the_first(slack: Rows) -> None:

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from control_plane.errors import Conflict
 from control_plane.slack.installations import Facts, Workspaces
+from control_plane.slack.outbox import Content
 from control_plane.slack.secrets import TokenBox
 from control_plane.tables import AuditEntryRow, SlackWorkspaceRow
 from tests.integration.slack_rows import GRANT_KEY, Rows
@@ -64,12 +65,16 @@ async def test_a_token_under_another_key_or_of_another_workspace_is_refused_in_w
 
 async def test_revoking_erases_the_token_and_installing_again_brings_a_new_one(slack: Rows) -> None:
     await slack.workspaces.keep(FACTS, TOKEN)
+    for team, text in (("T0001", "hello"), ("T0002", "elsewhere")):
+        content = Content(text=text)
+        await slack.outbox.put_now(team=team, channel="C1", thread=None, key="answer", content=content)
     assert await slack.workspaces.revoke("T0001", by="U1") is True
     assert await slack.workspaces.revoke("T0001") is False
     assert await slack.workspaces.revoke("T9999") is False
     (row,) = await slack.all(SlackWorkspaceRow)
     assert (row.token, row.revoked_at) == ("", slack.desk.clock())
     assert await slack.workspaces.token("T0001") is None
+    assert await slack.due() == [("answer", "elsewhere")], "nothing waits for a workspace that is closed to us"
     await slack.workspaces.keep(FACTS, TOKEN + "-new")
     assert await slack.workspaces.token("T0001") == TOKEN + "-new"
     (workspace,) = await slack.workspaces.list()
