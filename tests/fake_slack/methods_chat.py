@@ -51,8 +51,8 @@ def update(world: World, call: Call) -> Json:
     check_files(world, blocks)
     message.edits.append(Edit(world.clock.now(), message.text, message.blocks))
     message.text = text
-    # Blocks that are not named stay as they were; an empty list takes them away.
-    if call.has("blocks"):
+    # Without blocks, text takes the place of those that were there; without text they stay.
+    if call.has("blocks") or text:
         message.blocks = with_block_ids(world, blocks)
     message.warnings = [NO_TEXT] if blocks and not text else []
     if call.has("metadata"):

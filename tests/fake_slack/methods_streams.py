@@ -23,8 +23,9 @@ def start(world: World, call: Call) -> Json:
     mode = call.text("task_display_mode") or "timeline"
     if mode not in ("timeline", "plan"):
         raise invalid("invalid_arguments", ["must be one of timeline, plan [json-pointer:/task_display_mode]"])
-    pieces, now = _pieces(call), world.clock.now()
+    now = world.clock.now()
     stream = Stream(now, now, call.text("recipient_user_id"), call.text("recipient_team_id"), mode)
+    pieces = _pieces(call, stream)
     token = call.token
     message = Message(channel.id, "", token.team_id, token.user_id, "", bot_id=token.bot_id, app_id=world.app.id, stream=stream)
     message.thread_ts = thread_of(world, call, channel)
@@ -38,7 +39,7 @@ def start(world: World, call: Call) -> Json:
 
 def append(world: World, call: Call) -> Json:
     message, stream = _streaming(world, call)
-    pieces = _pieces(call)
+    pieces = _pieces(call, stream)
     if not pieces:
         raise SlackError("no_text")
     _check_size(stream, pieces)
@@ -48,7 +49,7 @@ def append(world: World, call: Call) -> Json:
 
 def stop(world: World, call: Call) -> Json:
     message, stream = _streaming(world, call)
-    pieces = _pieces(call)
+    pieces = _pieces(call, stream)
     last = call.objects("blocks", "invalid_blocks_format")
     check_blocks(last)
     _check_size(stream, pieces)
@@ -74,12 +75,15 @@ def _streaming(world: World, call: Call) -> tuple[Message, Stream]:
     return message, stream
 
 
-def _pieces(call: Call) -> list[Json]:
-    """The chunks of a call, checked; `markdown_text` is one of text."""
+def _pieces(call: Call, stream: Stream) -> list[Json]:
+    """The chunks of a call, checked; `markdown_text` is one of text. A stream takes the one or the other to its end."""
     chunks, text = call.objects("chunks", "invalid_chunks"), call.text("markdown_text")
     if chunks and text:
-        raise invalid("invalid_arguments", ["markdown_text and chunks exclude each other"])
+        raise SlackError("cannot_provide_both_markdown_text_and_chunks")
     check_markdown(text)
+    if stream.pieces and ((chunks and stream.by_text) or (text and not stream.by_text)):
+        raise SlackError("streaming_mode_mismatch")
+    stream.by_text = stream.by_text if stream.pieces else bool(text)
     for place, chunk in enumerate(chunks):
         problem = _problem(chunk)
         if problem:
@@ -112,7 +116,10 @@ def _problem(chunk: Json) -> str:
 def _check_size(stream: Stream, more: list[Json]) -> None:
     """One streamed message holds so much and not more, whatever the number of calls that brought it."""
     pieces = [*stream.pieces, *more]
-    tasks = {piece["id"]: piece for piece in pieces if piece["type"] == "task_update"}
+    tasks: dict[str, Json] = {}
+    for piece in pieces:
+        if piece["type"] == "task_update":
+            tasks[str(piece["id"])] = _joined(tasks.get(str(piece["id"]), {}), piece)
     size = sum(_bytes(piece.get("text"), piece.get("title")) for piece in pieces if piece["type"] != "task_update")
     # Details and output weigh twice: measured on the real one, nowhere documented.
     size += sum(_bytes(task["title"]) + 2 * _bytes(task.get("details"), task.get("output")) for task in tasks.values())
@@ -133,7 +140,7 @@ def _take(world: World, message: Message, stream: Stream, pieces: list[Json]) ->
     for piece in pieces:
         stream.pieces.append(piece)
         if piece["type"] == "task_update":
-            stream.tasks[str(piece["id"])] = {**stream.tasks.get(str(piece["id"]), {}), **piece}
+            stream.tasks[str(piece["id"])] = _joined(stream.tasks.get(str(piece["id"]), {}), piece)
         elif piece["type"] == "plan_update":
             stream.plan_title = str(piece["title"])
     message.text = "".join(str(piece["text"]) for piece in stream.pieces if piece["type"] == "markdown_text")
@@ -165,6 +172,12 @@ def _built(stream: Stream) -> list[Json]:
             case _:
                 continue
     return blocks + stream.last_blocks
+
+
+def _joined(task: Json, update: Json) -> Json:
+    """Title and status are replaced; details and output grow with each update, as text does."""
+    grown = {name: f"{task.get(name) or ''}{update.get(name) or ''}" for name in ("details", "output")}
+    return {**task, **update, **{name: text for name, text in grown.items() if text}}
 
 
 def _card(task: Json) -> Json:

@@ -111,6 +111,8 @@ class Stream:
     stopped: bool = False
     stopped_by: str = ""
     """The person who stopped it, if one did."""
+    by_text: bool = False
+    """It takes `markdown_text`, not chunks."""
     pieces: list[Json] = field(default_factory=list[Json])
     """Every chunk in the order of its coming."""
     tasks: dict[str, Json] = field(default_factory=dict[str, Json])

@@ -45,15 +45,14 @@ async def test_a_message_is_posted_changed_deleted_and_kept(slack: FakeSlack) ->
     assert [one.text for one in slack.thread(ops.id, posted["ts"])] == ["two"]
 
 
-async def test_blocks_stay_with_an_update_that_does_not_name_them_and_go_with_an_empty_list(slack: FakeSlack) -> None:
+async def test_text_without_blocks_takes_their_place(slack: FakeSlack) -> None:
     ops = slack.add_channel("ops")
     button = {"type": "button", "action_id": "approve", "text": {"type": "plain_text", "text": "Approve"}}
     card = [{"type": "actions", "elements": [button]}]
     posted = await client(slack).chat_postMessage(channel=ops.id, text="card", blocks=card)
-    await client(slack).chat_update(channel=ops.id, ts=posted["ts"], text="decided")
     assert [one["action_id"] for one in slack.message(ops.id, posted["ts"]).elements()] == ["approve"]
-    await client(slack).chat_update(channel=ops.id, ts=posted["ts"], text="decided", blocks=[])
-    assert slack.message(ops.id, posted["ts"]).elements() == []
+    await client(slack).chat_update(channel=ops.id, ts=posted["ts"], text="decided")
+    assert slack.message(ops.id, posted["ts"]).blocks == []
 
 
 async def test_tokens_and_scopes_are_checked_before_anything_happens(slack: FakeSlack) -> None:
@@ -124,7 +123,7 @@ async def test_a_stream_is_built_from_its_pieces_and_stops(slack: FakeSlack) -> 
     )
     await stream.append(markdown_text="Looking")
     for status in ("in_progress", "complete"):
-        task = {"type": "task_update", "id": "1", "title": "kubectl get pods", "status": status, "output": "3 pods"}
+        task = {"type": "task_update", "id": "1", "title": "kubectl get pods", "status": status, "output": "3 pods;"}
         await stream.append(chunks=[task])
     await stream.append(markdown_text=" at it.")
     await stream.stop(blocks=[{"type": "divider"}])
@@ -133,6 +132,7 @@ async def test_a_stream_is_built_from_its_pieces_and_stops(slack: FakeSlack) -> 
     assert [block["type"] for block in message.blocks] == ["markdown", "task_card", "markdown", "divider"]
     assert message.stream is not None
     assert message.stream.tasks["1"]["status"] == "complete"
+    assert message.stream.tasks["1"]["output"] == "3 pods;3 pods;", "details and output grow with each update"
     late = client(slack).chat_appendStream(channel=ops.id, ts=message.ts, markdown_text="more")
     assert (await refusal(late))["error"] == "message_not_in_streaming_state"
 
@@ -160,8 +160,11 @@ async def test_one_streamed_message_holds_twelve_thousand_bytes_however_they_com
     here = {"channel": asked.channel, "ts": started["ts"]}
     await client(slack).chat_appendStream(**here, markdown_text="x" * 11_000)
     assert (await refusal(client(slack).chat_appendStream(**here, markdown_text="x" * 1_001)))["error"] == "msg_too_long"
-    both = client(slack).chat_appendStream(**here, markdown_text="x", chunks=[{"type": "markdown_text", "text": "y"}])
-    assert (await refusal(both))["error"] == "invalid_arguments"
+    chunks = [{"type": "markdown_text", "text": "y"}]
+    both = client(slack).chat_appendStream(**here, markdown_text="x", chunks=chunks)
+    assert (await refusal(both))["error"] == "cannot_provide_both_markdown_text_and_chunks"
+    other = client(slack).chat_appendStream(**here, chunks=chunks)
+    assert (await refusal(other))["error"] == "streaming_mode_mismatch"
     await slack.stop_stream(slack.message(asked.channel, started["ts"]), dana.id)
     assert (await refusal(client(slack).chat_appendStream(**here, markdown_text="x")))["error"] == "stopped_by_user"
 
