@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections import Counter
@@ -161,7 +162,9 @@ async def test_killed_in_an_action_nothing_runs_twice(product: Process, shop: Sh
         view = await api.ended(card["id"], 150)
         writes = await shop.generation() - before
         assert writes <= 1, "the fix ran twice"
-        assert view["state"] == ("succeeded" if writes else "unknown"), view["outcome"]
+        # At whatever moment it was: what it says is what the cluster saw, or that nobody can tell.
+        assert view["state"] in (("succeeded", "unknown") if writes else ("failed", "unknown")), view["outcome"]
+        assert view["state"] != "failed" or re.search("changed nothing|nothing was changed", view["outcome"]), view["outcome"]
         entries = await api.log(conversation)
         assert kinds(entries)["action_started"] == 1
         assert kinds(entries)["action_finished"] == 1
