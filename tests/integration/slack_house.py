@@ -69,30 +69,39 @@ class SlackHouse:
     def answers(self, channel: str, ts: str) -> list[Message]:
         return [one for one in self.slack.thread(channel, ts)[1:] if whole(one)]
 
-
-def whole(message: Message) -> bool:
-    """Has the feedback buttons: the answer's last part, and no stream any more."""
-    streams = message.stream is not None and not message.stream.stopped
-    return not streams and any(element.get("action_id") == "feedback_up" for element in message.elements())
-
     async def handled(self, message: Message) -> str:
-        """The note of its row in the inbox, once that is done; "" for one that was not even kept."""
-        item = Incoming(team=self.slack.team.id, kind="message", lane="", position="", payload={}, dedupe=_dedupe(message))
+        """The note of its row in the inbox, once that is done; "not kept" for one that has none."""
+        item = Incoming(
+            team=self.slack.team.id, kind="message", lane="", position="", payload={},
+            dedupe=f"message/{message.channel}/{message.ts}",
+        )  # fmt: skip
+        told = "it is delivered"
+        await self.slack.until(lambda: all(one.over for one in self.deliveries(message)) or None, told)
 
         async def done() -> str | None:
-            await self.slack.until(lambda: all(one.over for one in self.deliveries(message)) or None, "it is delivered")
             async with self.plane.database.read() as session:
                 row = await session.get(SlackInboxRow, item.id)
-            return "not kept" if row is None else row.note or row.state if row.state != "waiting" else None
+            return "not kept" if row is None else (row.note or row.state) if row.state != "waiting" else None
 
         return await until(done, f"{message.text!r} is handled")
 
+    async def sent(self) -> None:
+        """Nothing waits to be sent."""
+        outbox = self.plane.slack_outbox
+
+        async def empty() -> bool | None:
+            return None if await outbox.due() or await outbox.uncertain() else True
+
+        await until(empty, "the outbox is empty")
+
     def deliveries(self, message: Message) -> list[Delivery]:
+        """Of the events that told of a message."""
         return [one for one in self.slack.deliveries if one.id in message.deliveries]
 
 
-def _dedupe(message: Message) -> str:
-    return f"message/{message.channel}/{message.ts}"
+def whole(message: Message) -> bool:
+    """Has the feedback buttons: the last part of an answer that has ended."""
+    return any(element.get("action_id") == "feedback_up" for element in message.elements())
 
 
 @asynccontextmanager

@@ -1,39 +1,247 @@
-"""A question in Slack, from the mention to the answer in its thread: the real SDK and Bolt, the real agent, a fake Slack."""
+"""Questions in Slack, from the mention to the answer in its thread: the real SDK and Bolt, the real agent, a fake Slack."""
 
+import asyncio
+import json
 from collections.abc import AsyncGenerator
 
 import pytest
 import pytest_asyncio
 
 from protocol.approval import Role
-from tests.fake_slack import FakeSlack
+from protocol.events import UserMessage
+from tests.fake_slack import FakeSlack, RealClock
+from tests.fake_slack.records import Message
+from tests.integration.scripted_model import Raw, Say, ScriptedModel, scripted_model
 from tests.integration.slack_house import SlackHouse, slack_house, whole
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
+CHAT = "hello my friend, tell me about the weather please"
+"""Nothing is diagnosed for it: the model answers at once."""
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[SlackHouse]:
-    async with FakeSlack() as slack, slack_house(tmp_path_factory.mktemp("slack"), slack) as here:
+async def model() -> AsyncGenerator[ScriptedModel]:
+    async with scripted_model(Say("It is fine.")) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[SlackHouse]:
+    how = {"OPENAI_API_KEY": "sk-slack", "OPENAI_BASE_URL": model.url}
+    async with FakeSlack(RealClock()) as slack, slack_house(tmp_path_factory.mktemp("slack"), slack, **how) as here:
+        await here.person("dana", Role.OPERATOR)
         yield here
 
 
+@pytest.fixture(autouse=True)
+def fresh(house: SlackHouse, model: ScriptedModel) -> None:
+    house.slack.faults.clear()
+    model.replies[:] = [Say("It is fine.")]
+
+
 async def test_a_mention_is_answered_in_its_thread(house: SlackHouse) -> None:
-    dana = await house.person("dana", Role.OPERATOR)
+    dana = house.people["dana"]
     ops = await house.channel("ops", dana)
     asked = await house.slack.mention(ops.id, dana.id, "why does payments crash?")
     answer = await house.answer(ops.id, asked.ts)
-    thread = house.slack.thread(ops.id, asked.ts)
-    assert [whole(one) for one in thread[1:]].count(True) == 1
-    assert "memory" in str(answer.blocks)
-    assert answer.stream is not None, "it was streamed"
-    assert answer.stream.tasks, "with a task for each look"
+    assert "OOMKilled" in str(answer.blocks)
+    assert "It is fine." in str(answer.blocks)
+    assert answer.stream is not None
+    assert "diagnose payments" in str(answer.stream.tasks), "a task for each look"
     assert answer.stream.recipient_user_id == dana.id
     assert answer.metadata["event_type"] == "opsthread_post"
-    delivery = house.slack.deliveries[0]
-    assert delivery.acked
-    found = await house.plane.slack_threads.find(house.slack.team.id, ops.id, asked.ts)
-    assert found is not None
-    log = await house.plane.conversations.log(found.conversation)
-    assert log[0].event.type == "user_message"
-    assert log[0].event.text == "why does payments crash?"
+    thread = await house.plane.slack_threads.find(house.slack.team.id, ops.id, asked.ts)
+    assert thread is not None
+    log = await house.plane.conversations.log(thread.conversation)
+    question = log[0].event
+    assert isinstance(question, UserMessage)
+    assert (question.text, question.door, question.by) == (
+        "why does payments crash?",
+        "slack",
+        house.principals["dana"].account,
+    )
+    assert answer.elements()[-1]["url"] == f"{house.running.url}/c/{thread.conversation}"
+    picture = await house.slack.until(
+        lambda: next((one for one in house.slack.thread(ops.id, asked.ts) if one.files), None), "the chart"
+    )
+    content = house.slack.world.files[picture.files[0]].content or b""
+    assert content.startswith(b"\x89PNG")
+
+
+async def test_a_stream_that_slack_closes_is_not_the_only_copy(house: SlackHouse, model: ScriptedModel) -> None:
+    dana, slack = house.people["dana"], house.slack
+    ops = await house.channel("short", dana)
+    model.replies[:] = [_slowly(12)]
+    asked = await slack.mention(ops.id, dana.id, CHAT)
+    streamed = await slack.until(lambda: _streaming_words(slack.thread(ops.id, asked.ts)), "the first words")
+    life, slack.world.stream_life_s = slack.world.stream_life_s, 0.0
+    try:
+        answer = await house.answer(ops.id, asked.ts)
+    finally:
+        slack.world.stream_life_s = life
+    assert answer.ts == streamed.ts, "the same message goes on"
+    assert "word11" in str(answer.blocks)
+    dead = [call for call in slack.calls if call.answer.get("error") == "message_not_in_streaming_state"]
+    assert dead, "the stream did die"
+
+
+async def test_what_comes_twice_is_asked_once(house: SlackHouse) -> None:
+    dana, slack = house.people["dana"], house.slack
+    ops = await house.channel("twice", dana)
+    slack.world.app.events.add("message.channels")
+    asked = await slack.mention(ops.id, dana.id, CHAT)
+    assert len(house.deliveries(asked)) == 2, "as a mention and as a message"
+    await slack.until(lambda: all(one.acked for one in house.deliveries(asked)) or None, "both are acknowledged")
+    for delivery in house.deliveries(asked):
+        slack.courier.again(delivery)
+    await house.answer(ops.id, asked.ts)
+    later = await slack.mention(ops.id, dana.id, "and tomorrow, my friend?", asked.ts)
+    await house.answer(ops.id, asked.ts, 2)
+    assert len([one for one in slack.thread(ops.id, asked.ts) if one.bot_id]) == 2
+    assert await house.handled(later) == await house.handled(asked), "one conversation"
+
+
+async def test_it_talks_over_nobody(house: SlackHouse) -> None:
+    dana, slack = house.people["dana"], house.slack
+    erin = await house.person("erin", Role.VIEWER)
+    ops = await house.channel("quiet", dana, erin)
+    slack.world.app.events.add("message.channels")
+    assert await house.handled(await slack.write(ops.id, dana.id, "payments crashes again")) == "not kept"
+    asked = await slack.mention(ops.id, dana.id, CHAT)
+    await house.answer(ops.id, asked.ts)
+    assert await house.handled(await slack.write(ops.id, erin.id, "I look at it", asked.ts)) == "not kept"
+    assert await house.handled(await slack.mention(ops.id, erin.id, "follow this thread", asked.ts)) == "follows"
+    await slack.write(ops.id, erin.id, CHAT, asked.ts)
+    await house.answer(ops.id, asked.ts, 2)
+    to_dana = await slack.write(ops.id, erin.id, f"<@{dana.id}> could you look?", asked.ts)
+    assert await house.handled(to_dana) == "said to somebody else"
+    assert await house.handled(await slack.mention(ops.id, dana.id, "unfollow", asked.ts)) == "unfollows"
+    assert await house.handled(await slack.write(ops.id, erin.id, "I look at it", asked.ts)) == "not kept"
+    assert len(house.answers(ops.id, asked.ts)) == 2
+    thread = await house.plane.slack_threads.find(slack.team.id, ops.id, asked.ts)
+    assert thread is not None
+    log = await house.plane.conversations.log(thread.conversation)
+    by = [entry.event.by for entry in log if isinstance(entry.event, UserMessage)]
+    assert by == [house.principals["dana"].account, house.principals["erin"].account], "each under their own name"
+
+
+async def test_who_may_not_is_told_so_alone(house: SlackHouse) -> None:
+    dana, slack = house.people["dana"], house.slack
+    narrow = await house.person("nora", Role.VIEWER, namespaces=("shop",))
+    guest = await house.person("gus", Role.OPERATOR, is_restricted=True)
+    nobody = await house.person("ned", None)
+    ops = await house.channel("mixed", dana, narrow, guest, nobody)
+    wild = slack.add_channel("wild", dana)
+    asked = await slack.mention(ops.id, dana.id, CHAT)
+    await house.answer(ops.id, asked.ts)
+    assert await house.handled(await slack.mention(ops.id, narrow.id, CHAT, asked.ts)) == "narrower"
+    for stranger, code in ((guest, "guest"), (nobody, "unlinked")):
+        assert await house.handled(await slack.mention(ops.id, stranger.id, CHAT)) == code
+    assert await house.handled(await slack.mention(wild.id, dana.id, CHAT)) == "unbound"
+    for one, word in (
+        (narrow, "more than your roles"),
+        (guest, "Guests"),
+        (nobody, "which Opsthread account"),
+        (dana, "not bound"),
+    ):
+        assert any(word in said.text for said in slack.ephemerals(one.id)), one.name
+    own = await slack.mention(ops.id, narrow.id, CHAT)
+    await house.answer(ops.id, own.ts)
+    thread = await house.plane.slack_threads.find(slack.team.id, ops.id, own.ts)
+    assert thread is not None
+    conversation = await house.plane.conversations.get(thread.conversation)
+    assert conversation.scope.namespaces == ("shop",), "what both the channel and the asker may see"
+
+
+async def test_a_direct_message_asks_which_cluster(house: SlackHouse) -> None:
+    slack = house.slack
+    both = await house.person("bo", Role.OPERATOR)
+    await house.plane.fleet.create("staging", by="system")
+    asked = await slack.direct_message(both.id, CHAT)
+    choice = await slack.until(
+        lambda: next((one for one in slack.thread(asked.channel, asked.ts) if one.elements()), None), "the choice"
+    )
+    names = [element["text"]["text"] for element in choice.elements()]
+    assert names == ["practice", "staging"]
+    await slack.click(choice, "choose_cluster:0", both.id)
+    await slack.click(choice, "choose_cluster:0", both.id)
+    await house.answer(asked.channel, asked.ts)
+    named = await slack.direct_message(both.id, f"{CHAT} in practice")
+    await house.answer(named.channel, named.ts)
+    assert len(house.answers(asked.channel, asked.ts)) == 1
+
+
+async def test_a_lost_answer_of_slack_posts_nothing_twice(house: SlackHouse, model: ScriptedModel) -> None:
+    dana, slack = house.people["dana"], house.slack
+    ops = await house.channel("lossy", dana)
+    model.replies[:] = [_slowly(4)]
+    unanswered = slack.faults.server_error("chat.startStream", after=True)
+    ghost = await slack.mention(ops.id, dana.id, CHAT)
+    await house.answer(ops.id, ghost.ts)
+    assert unanswered.met
+    assert len(slack.thread(ops.id, ghost.ts)) == 2, "the stream whose start was not answered was found again"
+    slack.faults.refuse("chat.startStream", "channel_type_not_supported")
+    lost = slack.faults.lost_answer("chat.postMessage")
+    plain = await slack.mention(ops.id, dana.id, CHAT)
+    await house.answer(ops.id, plain.ts)
+    await slack.until(lambda: slack.calls_of("conversations.replies") or None, "it looked")
+    assert lost.met
+    await house.sent()
+    assert len(slack.thread(ops.id, plain.ts)) == 2
+    slack.faults.refuse("chat.startStream", "channel_type_not_supported")
+    slack.faults.rate_limited("chat.postMessage", 1)
+    late = await slack.mention(ops.id, dana.id, CHAT)
+    await house.answer(ops.id, late.ts)
+    assert len(slack.thread(ops.id, late.ts)) == 2
+
+
+async def test_an_answer_of_100_kb_is_told_in_a_few_messages(house: SlackHouse, model: ScriptedModel) -> None:
+    dana, slack = house.people["dana"], house.slack
+    ops = await house.channel("long", dana)
+    model.replies[:] = [Say("\n\n".join(f"{n}. " + "the pods of this deployment were restarted " * 10 for n in range(230)))]
+    began = len(slack.calls)
+    asked = await slack.mention(ops.id, dana.id, CHAT)
+    last = await house.answer(ops.id, asked.ts)
+    ours = [one for one in slack.thread(ops.id, asked.ts) if one.bot_id]
+    assert 2 <= len(ours) <= 4
+    assert ours[-1] is last
+    assert f"{house.running.url}/c/" in str(last.blocks)
+    refused = [call for call in slack.calls[began:] if not call.answer.get("ok")]
+    assert not refused, [(call.method, call.answer) for call in refused]
+
+
+async def test_thirty_channels_at_once_are_all_answered_within_slacks_limits(house: SlackHouse, model: ScriptedModel) -> None:
+    dana, slack = house.people["dana"], house.slack
+    channels = [await house.channel(f"busy-{n}", dana) for n in range(30)]
+    slack.rates.on = True
+    began = len(slack.calls)
+    asked = await asyncio.gather(*(slack.mention(one.id, dana.id, CHAT) for one in channels))
+    again = await asyncio.gather(
+        *(slack.mention(one.channel, dana.id, "and tomorrow, my friend?", one.ts) for one in asked[:5])
+    )
+    for one in asked:
+        await house.answer(one.channel, one.ts, timeout_s=60)
+    for one in again:
+        answers = [await house.answer(one.channel, one.thread_ts, n) for n in (1, 2)]
+        assert answers[0].ts < answers[1].ts
+    slack.rates.on = False
+    refused = [call for call in slack.calls[began:] if call.status == 429]
+    assert not refused, [call.method for call in refused]
+    for one in asked:
+        ours = [m for m in slack.thread(one.channel, one.ts) if m.bot_id]
+        assert len(ours) == (2 if any(other.thread_ts == one.ts for other in again) else 1)
+        assert all(whole(m) for m in ours)
+    assert len(model.requests) >= 35
+
+
+def _slowly(words: int) -> Raw:
+    """An answer that takes 0.15 s a word."""
+    chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    deltas = [{"index": 0, "delta": {"content": f"word{n} "}, "finish_reason": None} for n in range(words)]
+    lines = [json.dumps({**chunk, "choices": [delta]}) for delta in deltas]
+    return Raw("".join(f"data: {line}\n\n" for line in [*lines, "[DONE]"]).encode(), every_s=0.15)
+
+
+def _streaming_words(thread: list[Message]) -> Message | None:
+    return next((one for one in thread if one.stream is not None and "word" in one.text), None)

@@ -106,3 +106,5 @@ class Worker:
             except (SlackTrouble, ServiceError) as trouble:
                 log.warning("slack.not_told", item=item.id, why=str(trouble)[:300])
         await self._inbox.again(item.id, pause, why, lease=self._term.lease)
+        # A little later than it is due: it must be due when it is looked for.
+        asyncio.get_running_loop().call_later(pause + 0.01, self._bell.set)

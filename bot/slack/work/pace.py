@@ -59,9 +59,12 @@ class Pace:
             return 0.0
         return 1.0 - len(self._window(team, method).at) / most if most else 1.0
 
-    def called(self, team: str, method: str) -> None:
-        if method in self._a_minute:
+    def take(self, team: str, method: str) -> float:
+        """0: it is called now, and counted. Else how long to wait."""
+        wait = self.wait_s(team, method)
+        if wait == 0 and method in self._a_minute:
             self._window(team, method).at.append(self._clock())
+        return wait
 
     def refused(self, team: str, method: str, after_s: float) -> None:
         """Slack said 429."""

@@ -39,6 +39,7 @@ _TOO_MUCH = frozenset(
     {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "invalid_attachments", "block_mismatch"}
 )
 """The blocks are not to Slack's taste: the text alone is shown, and a link to the rest."""
+_REST_S = 0.5
 _STILL = "streaming_state_conflict"
 _SEARCHED = 100
 """Messages of a thread or channel that are looked through for a lost post, the newest."""
@@ -69,15 +70,15 @@ class Sender:
     async def run(self) -> None:
         watching = asyncio.create_task(self._watch(), name="slack outbox watch")
         try:
-            left = list(await self._outbox.uncertain())
             while True:
                 self._bell.clear()
+                # What nobody of ours is sending was left by the leader before, or by a task that failed on the way.
+                left = await self._outbox.uncertain()
                 for row in (*left, *await self._outbox.due()):
                     place = (row.team, row.channel)
                     if place not in self._channels:
                         self._channels[place] = asyncio.create_task(self._one(row), name=f"slack send {row.key[:40]}")
                         self._channels[place].add_done_callback(lambda _, place=place: self._free(place))
-                        left = [other for other in left if other.number != row.number]
                 waiting = asyncio.ensure_future(self._bell.wait())
                 done, _ = await asyncio.wait({waiting, watching}, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
@@ -105,7 +106,8 @@ class Sender:
             # The second that a channel rests is waited here: newer content replaces what waits.
             if not due.content.ephemeral_to:
                 await asyncio.sleep(self._pace.post_wait_s(due.team, due.channel))
-            row = due if due.state == "sending" else await self._outbox.sending(due.number, lease)
+            take = self._outbox.resume if due.state == "sending" else self._outbox.sending
+            row = await take(due.number, lease)
             if row is None:
                 return
             try:
@@ -116,13 +118,14 @@ class Sender:
             except SlackBusy as busy:
                 self._pace.refused(row.team, busy.method, busy.after_s)
                 # A row that is not paused keeps its uncertainty; a refusal for being too fast adds none.
-                await self._outbox.again(row.number, busy.after_s, str(busy), lease, uncertain=row.uncertain)
+                await self._again(row, busy.after_s, busy, uncertain=row.uncertain)
             except (SlackUnsure, TimeoutError) as error:
                 await self._unsure(row, error)
             except SlackRefused as error:
                 await self._refused(row, error)
         except LeaseLost:
             log.info("slack.row_left", key=due.key)
+            await asyncio.sleep(_REST_S)  # the term ends now, or its lease is sure again in a moment
         except ServiceError as error:
             log.warning("slack.outbox", key=due.key, why=error.message)
         except Exception:  # one row's fault must not stop its channel
@@ -192,10 +195,9 @@ class Sender:
     async def _call(self, api: WebApi, row: Outgoing, method: str, **args: Any) -> dict[str, Any]:
         if not self._term.sure:
             raise LeaseLost("the lease may have ended; another replica sends from here on")
-        wait = self._pace.wait_s(row.team, method)
+        wait = self._pace.take(row.team, method)
         if wait > 0:
             raise SlackBusy(method, wait)
-        self._pace.called(row.team, method)
         return await api.call(method, **args)
 
     async def _sent(self, row: Outgoing, ts: str) -> None:
@@ -248,23 +250,28 @@ class Sender:
             return
         pause = _PAUSES_S[min(row.attempts, len(_PAUSES_S)) - 1]
         log.warning("slack.unsure", key=row.key, why=str(error), again_in_s=pause)
-        await self._outbox.again(row.number, pause, str(error), lease, uncertain=True)
+        await self._again(row, pause, error, uncertain=True)
 
     async def _refused(self, row: Outgoing, error: SlackRefused) -> None:
         lease = self._term.lease
         if error.dead:
             # The workspace is closed to us: what it shall show waits until there is a token that works.
             log.error("slack.token", team=row.team, why=error.code)
-            await self._outbox.again(row.number, 60, str(error), lease, uncertain=row.uncertain)
+            await self._again(row, 60, error, uncertain=row.uncertain)
         elif error.code == _STILL and row.post is not None:
             await self._posts.streaming(row.post.id, row.post.ts, lease=lease)
-            await self._outbox.again(row.number, 1, str(error), lease)
+            await self._again(row, 1, error)
         elif error.code in _TOO_MUCH and row.content.blocks:
             log.error("slack.blocks", key=row.key, why=error.code, told=error.told.get("response_metadata"))
             await self._plainly(row)
         else:
             log.warning("slack.refused", key=row.key, channel=row.channel, why=error.code)
             await self._outbox.failed(row.number, f"{error.method}: {error.code}", lease)
+
+    async def _again(self, row: Outgoing, after_s: float, error: Exception, *, uncertain: bool = False) -> None:
+        await self._outbox.again(row.number, after_s, str(error), self._term.lease, uncertain=uncertain)
+        # A little later than it is due: it must be due when it is looked for.
+        asyncio.get_running_loop().call_later(after_s + 0.01, self._bell.set)
 
     async def _plainly(self, row: Outgoing) -> None:
         """The text alone, and where the rest is."""

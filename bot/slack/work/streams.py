@@ -20,6 +20,7 @@ from bot.slack.work.lead import Term
 from bot.slack.work.pace import Pace
 from bot.slack.work.telling import Telling
 from bot.slack.work.words import tell
+from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
 from control_plane.slack.threads import Thread
 from protocol.events import Language, LiveProgress, LogEntry, ModelMessage, TextDelta
@@ -31,6 +32,7 @@ PROGRESS_EVERY_S = 4.0
 STATUS_EVERY_S = 90.0
 """Slack takes a status away after two minutes."""
 _MOST_TEXT = 8_000
+_STOPPED = "stopped_by_user"
 
 Progress = Callable[[str], Awaitable[None]]
 """Puts the turn so far into the outbox."""
@@ -196,14 +198,13 @@ class TurnShow:
     async def _open(self) -> bool:
         thread, team = self._thread, self._thread.team
         direct = thread.kind in ("direct", "assistant")
-        if not thread.thread_ts or not (direct or thread.recipient) or self._pace.wait_s(team, "chat.startStream") > 0:
+        if not thread.thread_ts or not (direct or thread.recipient) or self._pace.take(team, "chat.startStream") > 0:
             return False
         lease = self._term.lease
         post = await self._plane.slack_posts.reserve(team, f"answer:{self._turn}", thread.channel, thread.id, lease=lease)
         if post.ts or not self._term.sure:
             return False  # it is there already: from another replica, whose stream nobody can go on with
         draft = self._shown.draft()
-        self._pace.called(team, "chat.startStream")
         try:
             api = await self._clients.of(team)
             told = await api.call(
@@ -229,7 +230,9 @@ class TurnShow:
         thread = self._thread
         if not self._term.sure:
             return False
-        self._pace.called(thread.team, "chat.appendStream")
+        if self._pace.take(thread.team, "chat.appendStream") > 0:
+            self._changed.set()
+            return True
         try:
             api = await self._clients.of(thread.team)
             await api.call("chat.appendStream", channel=thread.channel, ts=self._ts, chunks=draft.chunks)
@@ -239,11 +242,22 @@ class TurnShow:
             return True
         except SlackRefused as error:
             self._note(error)
+            if error.code == _STOPPED:
+                await self._stop_turn()
             return False
         except SlackTrouble as error:
             self._note(error)  # it may be there: text is not said twice for decoration
         self._shown.has(draft)
         return True
+
+    async def _stop_turn(self) -> None:
+        """Somebody pressed Stop in Slack, which shows it to who asked."""
+        conversations = self._plane.conversations
+        try:
+            asked_by = (await conversations.turn(self._turn)).asked_by
+            await conversations.request_cancel(self._turn, await self._plane.accounts.principal(asked_by))
+        except ServiceError as error:
+            log.warning("slack.not_stopped", turn=self._turn, why=error.message)
 
     async def _progress_only(self) -> None:
         """The message as it is now, every few seconds, as long as updates can be spared for it."""
