@@ -13,6 +13,7 @@ from bot.slack.clients import Clients
 from bot.slack.front.app import Install, build
 from bot.slack.front.socket import CONNECTIONS, PING_S, Socket
 from bot.slack.identity import FromSlack
+from bot.slack.linking import Linking
 from bot.slack.work.files import Files
 from bot.slack.work.inbox import Handler, Worker
 from bot.slack.work.lead import Lead, Term, forever
@@ -96,7 +97,8 @@ class _Works:
         self._pictures = Pictures(plane, drawer)
         self._drawing = Drawing(plane, url, self._pictures)
         self._identity = FromSlack(clients, plane)
-        self._questions = Questions(plane, clients, self._identity, self._telling)
+        self._linking = Linking(plane, self._identity, self._telling, url)
+        self._questions = Questions(plane, clients, self._identity, self._telling, self._linking)
 
     @asynccontextmanager
     async def term(self, term: Term) -> AsyncGenerator[None]:

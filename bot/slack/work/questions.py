@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from bot.api.language import language_of
 from bot.slack.blocks.parts import actions, button, section
 from bot.slack.clients import Clients
-from bot.slack.identity import Identity
+from bot.slack.identity import Identity, Person
+from bot.slack.linking import Linking, wish_of
 from bot.slack.mrkdwn import escape
 from bot.slack.work.asked import Said, clusters_named, people_in, said
 from bot.slack.work.telling import Place, Telling
@@ -53,8 +54,17 @@ class _Told(Exception):
         super().__init__(key)
 
 
+class _Nobody(Exception):
+    """Who asks is nobody here, and the channel lets no stranger read."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        super().__init__(person.code)
+
+
 class Questions:
-    def __init__(self, plane: ControlPlane, clients: Clients, identity: Identity, telling: Telling) -> None:
+    def __init__(self, plane: ControlPlane, clients: Clients, identity: Identity, telling: Telling, linking: Linking) -> None:
+        self._linking = linking
         self._plane = plane
         self._clients = clients
         self._identity = identity
@@ -115,12 +125,18 @@ class Questions:
 
     async def _answer(self, question: Question, item: Received, cluster: str = "") -> str:
         place, language = question.place, question.language
+        wish = wish_of(question.said.text) if place.direct or question.mention else None
+        if wish is not None:
+            return await self._linking.do(place, wish, language)
         try:
             principal = await self._who(question)
             note = await self._do(question, principal, cluster)
-        except _Told as ended:
-            if ended.key == "stranger" and not question.mention and not place.direct:
+        except _Nobody as nobody:
+            if not question.mention and not place.direct:
                 return "a stranger in a thread that is followed"
+            await self._linking.refuse(place, nobody.person, language)
+            return nobody.person.code
+        except _Told as ended:
             await self._telling.say(place, tell(language, ended.key, **ended.values))
             return ended.key
         except (Forbidden, NotFound, Invalid, TooMany) as error:
@@ -133,15 +149,15 @@ class Questions:
 
     async def _who(self, question: Question) -> Principal:
         place, channel = question.place, question.channel
-        principal = await self._identity.principal_of(place.team, place.user)
-        if principal is None and channel is not None and channel.stranger_account is not None:
+        person = await self._identity.who(place.team, place.user)
+        if person.principal is not None:
+            return person.principal
+        if person.stranger and channel is not None and channel.stranger_account is not None:
             try:
-                principal = await self._plane.accounts.principal(channel.stranger_account)
-            except NotSignedIn:
-                principal = None
-        if principal is None:
-            raise _Told("stranger")
-        return principal
+                return await self._plane.accounts.principal(channel.stranger_account)
+            except NotSignedIn:  # unbound a moment ago
+                pass
+        raise _Nobody(person)
 
     async def _do(self, question: Question, principal: Principal, cluster: str) -> str:
         if question.said.wish in ("follow", "unfollow") and not question.place.direct:

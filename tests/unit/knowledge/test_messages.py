@@ -32,8 +32,8 @@ SWEPT = (
     *(f"protocol/{name}.py" for name in ("approval", "risk")),
     *(f"control_plane/{name}.py" for name in ("accounts", "approval_records", "approvals", "break_glass", "cases")),
     *(f"control_plane/{name}.py" for name in ("decisions", "feedback", "fleet", "freezes", "notifications", "passwords")),
-    *(f"control_plane/{name}.py" for name in ("proposals", "readers", "sign_ins", "transitions", "turns")),
-    *(f"control_plane/slack/{name}.py" for name in ("channels", "secrets")),
+    *(f"control_plane/{name}.py" for name in ("proposals", "readers", "roles", "sign_ins", "transitions", "turns")),
+    *(f"control_plane/slack/{name}.py" for name in ("channels", "groups", "people", "secrets")),
     *(f"bot/api/{name}.py" for name in ("access", "throttle", "views")),
 )
 NOT_SENTENCES = {"runner/remediation/git_patch.py"}
