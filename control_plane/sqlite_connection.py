@@ -60,7 +60,8 @@ class Cursor(aiosqlite.Cursor):
         self._more = False
 
     async def execute(self, sql: str, parameters: Iterable[Any] | None = None) -> aiosqlite.Cursor:
-        await self._connection.run(lambda raw: self._start(raw.execute(sql, tuple(parameters or ()))))
+        given = cast(Any, () if parameters is None else parameters)
+        await self._connection.run(lambda raw: self._start(raw.execute(sql, given)))
         return self
 
     async def executemany(self, sql: str, parameters: Iterable[Iterable[Any]]) -> aiosqlite.Cursor:
