@@ -49,7 +49,11 @@ class StillClock:
         await woken
 
     async def advance(self, seconds: float) -> None:
-        """Let so many seconds go by. What wakes up on the way runs before the next one wakes, and may sleep again."""
+        """Let so many seconds go by. What wakes up on the way runs before the next one wakes, and may sleep again.
+
+        An app's answer over the network takes real time: where one is expected on the way, move the clock in steps and wait for
+        it between them.
+        """
         end = self._now + seconds
         while True:
             await self._let_others_run()

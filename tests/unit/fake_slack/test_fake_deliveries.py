@@ -393,6 +393,36 @@ async def test_http_that_fails_is_tried_again_with_its_reason(slack: FakeSlack) 
         assert [(one.status, one.trouble) for one in slack.deliveries[0].tries] == [(500, "http_error")] * 2 + [(200, "")]
 
 
+async def test_silence_over_http_is_a_time_out_and_an_app_can_ask_for_no_more(slack: FakeSlack) -> None:
+    dana = slack.add_user("dana")
+    ops = slack.add_channel("ops", dana)
+    heard: list[str] = []
+    let_go = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        heard.append(request.headers.get("X-Slack-Retry-Reason", ""))
+        if len(heard) == 1:
+            await let_go.wait()
+        return web.Response(status=503, headers={"x-slack-no-retry": "1"})
+
+    server = web.Application()
+    server.router.add_post("/", answer)
+    runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        slack.use_http(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+        await slack.mention(ops.id, dana.id, "hi")
+        await slack.until(lambda: heard, "the first try")
+        await slack.advance(3)
+        await slack.until(lambda: slack.deliveries[0].given_up, "the end")
+        assert heard == ["", "http_timeout"]
+        assert [one.status for one in slack.deliveries[0].tries] == [0, 503]
+    finally:
+        let_go.set()
+        await runner.cleanup()
+
+
 async def test_external_people_and_edits_look_as_they_do_in_slack(slack: FakeSlack) -> None:
     dana, pat = slack.add_user("dana"), slack.add_user("pat", team=slack.add_team("Partner", "partner"))
     shared = slack.add_channel("shared", dana, pat)
