@@ -77,14 +77,16 @@ class Workspaces:
             row = await session.get(SlackWorkspaceRow, team)
             return _workspace(row) if row is not None else None
 
-    async def token(self, team: str) -> str | None:
-        """Its own. None: not installed, revoked, or an internal app, whose token is configured. Raises Conflict when it was
-        stored under another grant key."""
+    async def token(self, team: str, enterprise: str = "") -> str | None:
+        """Its own, or the one of its organisation, where the app is installed for all of it (kept under the organisation's id).
+        None: not installed, revoked, or an internal app, whose token is configured. Raises Conflict when it was stored under
+        another grant key."""
+        wanted = [name for name in (team, enterprise) if name]
+        standing = (SlackWorkspaceRow.team.in_(wanted), SlackWorkspaceRow.revoked_at.is_(None), SlackWorkspaceRow.token != "")
         async with self._db.read() as session:
-            row = await session.get(SlackWorkspaceRow, team)
-        if row is None or row.revoked_at is not None:
-            return None
-        return self._box.opened(team, row.token) or None
+            rows = {row.team: row.token for row in await session.scalars(select(SlackWorkspaceRow).where(*standing))}
+        found = next((name for name in wanted if name in rows), None)
+        return self._box.opened(found, rows[found]) if found is not None else None
 
     async def revoke(self, team: str, *, by: str = "") -> bool:
         """The app was removed there, or its tokens were: the token is erased, roles that followed from user groups there end,

@@ -64,6 +64,13 @@ class Posts:
             post, _ = await reserved(session, team, key, channel, thread, at=self._clock())
             return post
 
+    async def release(self, post: str, *, lease: Lease) -> None:
+        """Slack has refused it for certain, or was not asked: nobody need look for it. One with a ts stays. As `reserve`."""
+        mine = (SlackPostRow.id == post, SlackPostRow.ts == "", SlackPostRow.streaming.is_(False))
+        async with self._db.transaction() as session:
+            await require_lead(session, lease)
+            await session.execute(delete(SlackPostRow).where(*mine))
+
     async def posted(self, post: str, ts: str, shown: str = "", *, lease: Lease) -> None:
         """It is there for certain: posted, or found again by its nonce."""
         now = self._clock()

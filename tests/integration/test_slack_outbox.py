@@ -167,6 +167,7 @@ async def test_a_new_leader_finds_what_may_have_been_sent_and_the_late_one_write
         slack.outbox.failed(taken.number, "x", late),
         slack.outbox.dropped(taken.number, late),
         slack.posts.reserve(TEAM, "more", CHANNEL, None, lease=late),
+        slack.posts.release(taken.post.id, lease=late),
         slack.posts.posted(taken.post.id, "1.1", "x", lease=late),
         slack.posts.streaming(taken.post.id, "1.1", lease=late),
         slack.posts.stream_ended(taken.post.id, lease=late),
@@ -310,6 +311,18 @@ async def test_what_is_put_goes_with_its_transaction_and_wakes_the_sender(slack:
         async with asyncio.timeout(3):  # a wake-up, not the look every five seconds
             await anext(news)
     assert await slack.due() == [("a", "hello")]
+
+
+async def test_a_reservation_that_slack_refused_is_released_and_what_was_posted_is_not(slack: Rows) -> None:
+    lease = await slack.lead()
+    refused, posted, open_ = [await slack.posts.reserve(TEAM, f"answer:{n}", CHANNEL, None, lease=lease) for n in range(3)]
+    await slack.posts.posted(posted.id, "1.1", lease=lease)
+    await slack.posts.streaming(open_.id, "1.2", lease=lease)
+    for post in (refused, posted, open_):
+        await slack.posts.release(post.id, lease=lease)
+    assert {row.key for row in await slack.all(SlackPostRow)} == {"answer:1", "answer:2"}
+    await slack.put("answer:0")
+    assert not (await slack.take(lease)).uncertain
 
 
 async def test_streams_that_were_not_closed_are_found_after_a_restart(slack: Rows) -> None:

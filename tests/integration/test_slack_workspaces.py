@@ -95,6 +95,17 @@ async def test_an_internal_app_keeps_its_facts_here_and_its_token_in_the_configu
     assert len([entry for entry in await slack.all(AuditEntryRow) if entry.action == "slack.installed"]) == 1
 
 
+async def test_a_workspace_without_a_token_of_its_own_speaks_with_its_organisations(slack: Rows) -> None:
+    await slack.workspaces.keep(FACTS.model_copy(update={"team": "E0001", "enterprise": "E0001"}), TOKEN + "-org")
+    assert await slack.workspaces.token("T0001") is None
+    assert await slack.workspaces.token("T0001", "E0001") == TOKEN + "-org"
+    await slack.workspaces.keep(FACTS, TOKEN)
+    assert await slack.workspaces.token("T0001", "E0001") == TOKEN
+    await slack.workspaces.revoke("T0001")
+    await slack.workspaces.revoke("E0001")
+    assert await slack.workspaces.token("T0001", "E0001") is None
+
+
 async def test_newer_facts_leave_an_installed_token_as_it_is(slack: Rows) -> None:
     await slack.workspaces.keep(FACTS, TOKEN)
     await slack.workspaces.keep(FACTS.model_copy(update={"name": "Acme Corp"}))
