@@ -15,7 +15,7 @@ from bot.api.problems import Problem
 from bot.api.stream import StreamsOf
 from bot.api.throttle import Door
 from bot.api.views import View, cluster_view, conversation_view, entry_view
-from bot.web import changes, sign_in, usage
+from bot.web import changes, sign_in, slack_link, usage
 from bot.web.assets import asset, build
 from bot.web.forms import meant
 from bot.web.render import page
@@ -43,6 +43,7 @@ def install(app: FastAPI) -> None:
     app.include_router(sign_in.router)
     app.include_router(changes.router)
     app.include_router(usage.router)
+    app.include_router(slack_link.router)
     app.include_router(router)
 
 
