@@ -20,6 +20,7 @@ from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.errors import Invalid
 from control_plane.leases import Lease
+from control_plane.slack.backlog import Backlog, backlog
 from control_plane.slack.lead import require_lead
 from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.slack import SlackInboxRow
@@ -193,6 +194,19 @@ class Inbox:
                 return False
             row.not_before = self._clock() + timedelta(seconds=after_s)
             return True
+
+    async def backlog(self) -> Backlog:
+        """A pause before another attempt counts as waiting."""
+        row = SlackInboxRow
+        async with self._db.read() as session:
+            return await backlog(
+                session,
+                waits=row.state == "waiting",
+                since=row.received_at,
+                state=row.state,
+                ended=row.ended_at,
+                now=self._clock(),
+            )
 
     async def watch(self) -> AsyncGenerator[None]:
         """At once, whenever something may be due, and every 5 s."""

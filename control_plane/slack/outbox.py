@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from prometheus_client import Counter, Histogram
-from sqlalchemy import Select, and_, case, delete, func, select, text, update
+from sqlalchemy import Select, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -19,6 +19,7 @@ from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
 from control_plane.errors import Invalid
 from control_plane.leases import Lease
+from control_plane.slack.backlog import Backlog, backlog
 from control_plane.slack.content import Content, FileRef
 from control_plane.slack.lead import require_lead
 from control_plane.slack.posts import Post, post_of, reserved, unreserve
@@ -258,6 +259,18 @@ class Outbox:
             one.model_copy(update={"post": post, "uncertain": post is None or not post.ts})
             for one, post in zip(found, posts, strict=True)
         )
+
+    async def backlog(self) -> Backlog:
+        now, row = self._clock(), SlackOutboxRow
+        async with self._db.read() as session:
+            return await backlog(
+                session,
+                waits=and_(row.state.in_(_OPEN), or_(row.attempts > 0, row.not_before <= now)),
+                since=row.created_at,
+                state=row.state,
+                ended=row.ended_at,
+                now=now,
+            )
 
     async def watch(self) -> AsyncGenerator[None]:
         """At once, whenever something may be due, and every 5 s."""

@@ -2,12 +2,14 @@
 
 import asyncio
 from contextlib import aclosing
+from datetime import timedelta
 
 import pytest
 from prometheus_client import REGISTRY
 
 from control_plane.errors import Invalid
 from control_plane.replica import LeaseLost
+from control_plane.slack.backlog import Backlog
 from control_plane.slack.inbox import MOST_ATTEMPTS, MOST_BYTES, Received, forget_inbox
 from control_plane.tables import SlackInboxRow
 from tests.integration.slack_rows import Rows, incoming
@@ -151,6 +153,28 @@ async def test_hostile_text_is_kept_and_what_was_not_trimmed_is_refused(slack: R
     with pytest.raises(Invalid, match="trim it"):
         await slack.inbox.keep(incoming("large", text="x" * MOST_BYTES))
     assert len(await slack.all(SlackInboxRow)) == 1
+
+
+async def test_how_much_waits_and_since_when_is_seen(slack: Rows) -> None:
+    lease, began = await slack.lead(), slack.desk.clock()
+    empty = Backlog(waiting=0, oldest=None, failed=0)
+    assert (await slack.inbox.backlog(), await slack.outbox.backlog()) == (empty, empty)
+    for name in ("a", "b", "c"):
+        await slack.inbox.keep(incoming(name, lane=name, text=name))
+        await slack.put(name, channel=name)
+        slack.desk.clock.move(minutes=1)
+    await slack.put("digest", not_before=slack.desk.clock() + timedelta(hours=1))
+    first, second, _ = await slack.inbox.due()
+    await slack.inbox.failed(first.id, "no")
+    await slack.inbox.again(second.id, 60, "no answer")
+    taken = await slack.take(lease)
+    await slack.outbox.failed(taken.number, "no", lease)
+    await slack.outbox.sending((await slack.outbox.due())[0].number, lease)
+    expected = Backlog(waiting=2, oldest=began + timedelta(minutes=1), failed=1)
+    assert (await slack.inbox.backlog(), await slack.outbox.backlog()) == (expected, expected)
+    slack.desk.clock.move(hours=25)
+    assert ((await slack.inbox.backlog()).failed, (await slack.outbox.backlog()).failed) == (0, 0)
+    assert (await slack.outbox.backlog()).waiting == 3
 
 
 async def test_at_night_what_was_done_goes_and_what_failed_stays_longer(slack: Rows) -> None:
