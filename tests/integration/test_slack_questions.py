@@ -4,9 +4,11 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
+from control_plane.principals import ScopedRole
 from protocol.approval import Role
 from protocol.events import UserMessage
 from tests.fake_slack import FakeSlack, RealClock
@@ -245,3 +247,30 @@ def _slowly(words: int) -> Raw:
 
 def _streaming_words(thread: list[Message]) -> Message | None:
     return next((one for one in thread if one.stream is not None and "word" in one.text), None)
+
+
+async def test_a_person_links_themselves_and_unlinks(house: SlackHouse) -> None:
+    slack, plane = house.slack, house.plane
+    lin = await house.person("lin", None)
+    account = await plane.accounts.create("lin.web", "Lin Web", (ScopedRole(role=Role.OPERATOR),), by="system")
+    ops = await house.channel("linking", lin)
+    assert await house.handled(await slack.mention(ops.id, lin.id, CHAT)) == "unlinked"
+    [offer] = slack.ephemerals(lin.id)
+    url = str(offer.elements()[0]["url"])
+    async with aiohttp.ClientSession() as browser, browser.get(url, allow_redirects=False) as page:
+        assert page.headers["Location"] == f"/sign-in?next_path=/slack/link/{url.rpartition('/')[2]}"
+    code = await plane.slack_people.take(url.rpartition("/")[2], account.id)
+    wrong = f"{(int(code) + 1) % 1_000_000:06d}"
+    for said, note in (("hello?", "unlinked"), (f"link {wrong}", "wrong_code"), (f"link {code}", "linked")):
+        assert await house.handled(await slack.mention(ops.id, lin.id, said)) == note
+    words = ("your link was opened", "this is not the code", "from now on you act as lin web")
+    for told, beginning in zip(slack.ephemerals(lin.id)[1:], words, strict=True):
+        assert told.text.lower().startswith(beginning), told.text
+    asked = await slack.mention(ops.id, lin.id, CHAT)
+    await house.answer(ops.id, asked.ts)
+    thread = await plane.slack_threads.find(slack.team.id, ops.id, asked.ts)
+    assert thread is not None
+    log = await plane.conversations.log(thread.conversation)
+    assert {entry.event.by for entry in log if isinstance(entry.event, UserMessage)} == {account.id}
+    for said_now, note in (("link", "linked already"), ("unlink", "unlinked"), (CHAT, "unlinked")):
+        assert await house.handled(await slack.mention(ops.id, lin.id, said_now)) == note
