@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from agent_runtime.alerts import AlertWork
 from agent_runtime.patience import Patience
 from control_plane.clock import utc_now
 from control_plane.errors import ServiceError
@@ -45,6 +46,7 @@ class AgentRuntime:
         self._launched: asyncio.Task[None] | None = None
         self._stack: asyncio.Task[Stack] | None = None
         self._sweep: asyncio.Task[None] | None = None
+        self._alerts: asyncio.Task[None] | None = None
         self._warm: asyncio.Task[None] | None = None
         self._cases: CaseStore | None = None
         self._keeper: CaseKeeper | None = None
@@ -61,11 +63,12 @@ class AgentRuntime:
         self._stack = asyncio.create_task(self._load(self._launched), name="load the agent stack")
         self._warm = asyncio.create_task(self._keep_cases(), name="keep the cases")
         self._sweep = asyncio.create_task(self._sweep_for_ever(self._launched), name="sweep for turns and actions")
+        self._alerts = asyncio.create_task(self._open_alerts(self._launched), name="open threads for alerts")
 
     async def stop(self) -> None:
         """What runs is cancelled and taken up at the next start. Within 10 s."""
         tasks: list[asyncio.Task[Any]] = [
-            task for task in (self._sweep, self._warm, self._stack, self._launched) if task is not None
+            task for task in (self._alerts, self._sweep, self._warm, self._stack, self._launched) if task is not None
         ]
         for task in tasks:
             task.cancel()
@@ -187,6 +190,10 @@ class AgentRuntime:
             except Exception:
                 log.exception("the sweep failed; it begins again")
                 await asyncio.sleep(RETRY_S)
+
+    async def _open_alerts(self, after: "asyncio.Task[None]") -> None:
+        await asyncio.wait({after})
+        await AlertWork(self._plane).run()
 
     async def _sweep_once(self) -> None:
         approvals, conversations = self._plane.approvals, self._plane.conversations

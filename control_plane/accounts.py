@@ -355,8 +355,9 @@ def _taken(address: str) -> Conflict:
 
 def _sign_in_name(name: str) -> str:
     plain = _normal(name)
-    if plain.startswith(NOBODY):
-        raise Invalid(f"a sign-in name can't begin with {NOBODY!r}: accounts that nobody signs in as are named so")
+    taken = next((name for name in NOBODY if plain.startswith(name)), None)
+    if taken is not None:
+        raise Invalid(f"a sign-in name can't begin with {taken!r}: accounts that nobody signs in as are named so")
     if _NAME.fullmatch(plain) is None or one_line(name.strip()) != name.strip():
         raise Invalid(f"{one_line(name, 80)!r} can't be a sign-in name: 1 to 200 characters without spaces, slashes or quotes")
     return plain

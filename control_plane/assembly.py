@@ -5,6 +5,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from control_plane import command_log, data_dir
 from control_plane.accounts import Accounts
+from control_plane.alerts.groups import Alerts
+from control_plane.alerts.routes import AlertRoutes
+from control_plane.alerts.threads import AlertThreads
+from control_plane.alerts.tokens import AlertTokens
 from control_plane.approvals import Approvals
 from control_plane.audit import Audit
 from control_plane.audit_signing import Signer
@@ -83,6 +87,7 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         kill_switch_thrown=kill_switch_thrown,
     )
     conversations = Conversations(database, bus, fleet, clock=clock, guard=replica.guard)
+    channels = Channels(database, clock=clock)
     return ControlPlane(
         settings=settings,
         database=database,
@@ -111,10 +116,14 @@ def _build(settings: Settings, clock: Clock) -> ControlPlane:
         slack_outbox=Outbox(database, bus, clock=clock),
         slack_posts=Posts(database, clock=clock),
         slack_threads=Threads(database, conversations, clock=clock),
-        slack_channels=Channels(database, clock=clock),
+        slack_channels=channels,
         slack_workspaces=Workspaces(database, TokenBox(key), clock=clock),
         slack_people=People(database, key, by_email=settings.slack_email_mapping, clock=clock),
         slack_groups=Groups(database, clock=clock),
+        alerts=Alerts(database, bus, clock=clock),
+        alert_routes=AlertRoutes(database, channels, clock=clock),
+        alert_tokens=AlertTokens(database, clock=clock),
+        alert_threads=AlertThreads(database, conversations, clock=clock),
         grant_key=key,
         grant_kid=kid,
     )

@@ -34,7 +34,7 @@ from protocol.text import one_line
 
 __all__ = ["Conversation", "Conversations", "Door", "Turn"]
 
-Door = Literal["web", "slack", "rest", "cli", "action"]
+Door = Literal["web", "slack", "rest", "cli", "action", "alert"]
 
 _CLIENT_ID = re.compile(r"[!-~]{1,100}")
 _LIVE: TypeAdapter[Live] = TypeAdapter(Live)

@@ -13,6 +13,7 @@ from control_plane.freezes import open_freeze
 from control_plane.principals import Principal
 from control_plane.roles import principal_in
 from control_plane.settings import Settings
+from control_plane.sign_ins import is_person
 from control_plane.tables.approvals import ApprovalRow, DecisionRow
 from control_plane.transitions import By
 from protocol.approval import (
@@ -47,6 +48,8 @@ async def decide(
     """The row after it, or why it does not count."""
     if role_over(row, principal) is None:
         return not_found(row.id)
+    if not await is_person(session, principal.account):
+        return Forbidden("An account that stands for no person decides nothing.", code="not_a_person")
     earlier = (await decisions_of(session, [row.id]))[row.id]
     if row.state != ApprovalState.PENDING:
         again = any(d.by == word.by and d.verdict == word.verdict and d.plan_hash == word.plan_hash for d in earlier)

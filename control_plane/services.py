@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from nacl.signing import SigningKey
 
 from control_plane.accounts import Accounts
+from control_plane.alerts.groups import Alerts
+from control_plane.alerts.routes import AlertRoutes
+from control_plane.alerts.threads import AlertThreads
+from control_plane.alerts.tokens import AlertTokens
 from control_plane.approvals import Approvals
 from control_plane.audit import Audit
 from control_plane.break_glass import BreakGlassSwitch
@@ -70,5 +74,9 @@ class ControlPlane:
     slack_workspaces: Workspaces
     slack_people: People
     slack_groups: Groups
+    alerts: Alerts
+    alert_routes: AlertRoutes
+    alert_tokens: AlertTokens
+    alert_threads: AlertThreads
     grant_key: SigningKey
     grant_kid: str

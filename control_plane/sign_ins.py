@@ -50,19 +50,26 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-NOBODY = "slack-channel."
-"""How the name of an account begins that reads for people without one; nobody else's does."""
+ALERTS_ACCOUNT = "opsthread.alerts"
+"""The account that asks for alerts."""
+NOBODY = ("slack-channel.", ALERTS_ACCOUNT)
+"""How the name of an account begins that stands for no person; nobody else's does."""
 OF_NOBODY = ("alerts", "slack-channel:")
 """How the sources of roles begin that no person holds."""
 
 
 async def require_person(db: Db, account: str) -> None:
     """Raises Forbidden for an account that stands for no person (strangers of a channel, alerts): nobody signs in as it."""
-    named = select(AccountRow.id).where(AccountRow.id == account, AccountRow.name.startswith(NOBODY, autoescape=True))
+    if not await is_person(db, account):
+        raise Forbidden("nobody signs in as this account: it reads for people without one, or speaks for alerts")
+
+
+async def is_person(db: Db, account: str) -> bool:
+    names = or_(*(AccountRow.name.startswith(name, autoescape=True) for name in NOBODY))
+    named = select(AccountRow.id).where(AccountRow.id == account, names)
     sources = or_(*(RoleRow.source.startswith(source, autoescape=True) for source in OF_NOBODY))
     held = select(RoleRow.id).where(RoleRow.account == account, sources).limit(1)
-    if await db.scalar(named) is not None or await db.scalar(held) is not None:
-        raise Forbidden("nobody signs in as this account: it reads for people without one, or speaks for alerts")
+    return await db.scalar(named) is None and await db.scalar(held) is None
 
 
 async def make_link(db: Db, account: str, *, by: str, now: datetime, valid: timedelta) -> str:

@@ -27,6 +27,9 @@ SLACK = f"{PREFIX}.slack"
 SLACK_OUTBOX = f"{PREFIX}.slackout"
 """A message is to look different: the replica that sends looks at the outbox."""
 
+ALERTS = f"{PREFIX}.alerts"
+"""A group of alerts has changed: whoever shows it looks again."""
+
 
 class Wakeups(Protocol):
     """The part of the bus that wake-ups and live text need. `Bus` is one."""

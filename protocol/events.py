@@ -16,7 +16,7 @@ class UserMessage(Value):
     text: str
     by: str
     by_name: str
-    door: Literal["web", "slack", "rest", "cli", "action"] = "web"
+    door: Literal["web", "slack", "rest", "cli", "action", "alert"] = "web"
     language: Language = "en"
     redacted: int = 0
     """How much of what was pasted looked like a secret and was taken out before it was stored. The person is told."""

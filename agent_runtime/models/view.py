@@ -15,6 +15,8 @@ DIAGNOSIS_KEY = "opsthread_diagnosis"
 """In the response_metadata of an earlier turn's answer: its diagnosis. Never sent to a model endpoint."""
 CONCLUDE_KEY = "opsthread_conclude"
 """In the additional_kwargs of the question that opens a concluding turn: what became of the action."""
+ALERT_KEY = "opsthread_alert"
+"""In those of a question that an alert asks: what stands below its first line is the alert's own text."""
 
 
 INTERRUPTED = "interrupted"
@@ -89,8 +91,9 @@ def view_of(messages: Sequence[BaseMessage]) -> View:
                 _seen(call["name"], call["args"], answers[call["id"]]) for call in message.tool_calls if call["id"] in answers
             ]
     kwargs = cast(dict[str, Any], question.additional_kwargs)
+    asked = without_marks(str(question.text))
     return View(
-        question=without_marks(str(question.text)),
+        question=asked.partition("\n")[0] if kwargs.get(ALERT_KEY) else asked,
         conclude=cast("Mapping[str, str] | None", kwargs.get(CONCLUDE_KEY)),
         earlier=_earlier(messages[: max(start, 0)]),
         seen=tuple(seen),

@@ -220,8 +220,9 @@ class _OneTurn:
         state, question = recorder.state, recorder.state.question
         if question is None or question.door == "action" or self._opening in state.calls or state.messages:
             return
-        intent = intent_of(question.text, namespaces=_namespaces(cluster, context.conversation.scope))
-        if not sees_scope(intent, question.text):
+        text = question.text.partition("\n")[0] if question.door == "alert" else question.text
+        intent = intent_of(text, namespaces=_namespaces(cluster, context.conversation.scope))
+        if not sees_scope(intent, text):
             return
         target = intent.target if "/" in intent.target else ""
         args = {"target": " ".join(intent.words), "namespace": intent.namespace or ""}

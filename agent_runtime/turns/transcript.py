@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_core.messages.tool import ToolCall as ToolCallDict
 from langchain_core.messages.tool import tool_call
 
-from agent_runtime.models.view import CONCLUDE_KEY, DIAGNOSIS_KEY
+from agent_runtime.models.view import ALERT_KEY, CONCLUDE_KEY, DIAGNOSIS_KEY
 from agent_runtime.turns.turn_log import LoggedCall, TurnLog
 from protocol.approval import ApprovalState
 from protocol.diagnosis import Diagnosis
@@ -110,7 +110,10 @@ def this_turn(log: TurnLog, *, opening: str, conclude: dict[str, str] | None = N
     if conclude and conclude.get("message"):
         # What the check saw is the cluster's text, in a question that is ours.
         text = text.replace(conclude["message"], fenced_words(conclude["message"]), 1)
-    messages: list[BaseMessage] = [HumanMessage(text, additional_kwargs={CONCLUDE_KEY: conclude} if conclude else {})]
+    told: dict[str, object] = {CONCLUDE_KEY: conclude} if conclude else {}
+    if log.question is not None and log.question.door == "alert":
+        told[ALERT_KEY] = True
+    messages: list[BaseMessage] = [HumanMessage(text, additional_kwargs=told)]
     first = log.calls.get(opening)
     if first is not None and first.finished is not None:
         messages += opening_messages(first)

@@ -1,0 +1,242 @@
+"""Groups of alerts: taken in one transaction each POST, shown to who may see them, acknowledged, silenced, said to be wrong.
+
+`revision` counts what a surface shows; who shows a group notes what it has shown by `told`.
+"""
+
+import builtins
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+
+from control_plane.alerts.arriving import Taken, take
+from control_plane.alerts.records import groups_of, not_found, role_over
+from control_plane.alerts.values import Group, Report, Silence, State
+from control_plane.audit import SYSTEM, Entry, record
+from control_plane.clock import Clock, utc_now
+from control_plane.database import Database, Session
+from control_plane.errors import Conflict, Forbidden, Invalid
+from control_plane.principals import Principal
+from control_plane.reach import reaches
+from control_plane.roles import principal_in
+from control_plane.tables.alerts import AlertGroupRow
+from control_plane.tables.fleet import ClusterRow
+from control_plane.typed import typed
+from control_plane.wakeups import ALERTS, LISTS, WORK, LocalWakeups, Wakeups, messages_or_silence
+from protocol.approval import Role, role_at_least
+from protocol.ids import is_id
+
+SILENCES: Mapping[str, timedelta] = {"1h": timedelta(hours=1), "4h": timedelta(hours=4)}
+REASON_CHARS = 1_000
+
+
+_Change = Callable[[AlertGroupRow, Principal, datetime], dict[str, str] | None]
+"""Changes the row, and gives what the audit is to know; None when nothing has changed."""
+
+
+class Alerts:
+    """Who sees a group's namespace sees it (the whole cluster, where its alerts are of several). To acknowledge and to silence
+    needs an operator of it, for others rely on it; anybody who sees it may say that it is wrong."""
+
+    def __init__(self, database: Database, wakeups: Wakeups | None = None, *, clock: Clock = utc_now) -> None:
+        self._db = database
+        self._wakeups = wakeups or LocalWakeups()
+        self._clock = clock
+
+    async def take(self, reports: Iterable[Report]) -> Taken:
+        """All of them, or none. The same again changes nothing. Raises Unavailable: then send it again."""
+        async with self._db.transaction() as session:
+            return await take(session, reports, dialect=self._db.dialect, now=self._clock())
+
+    async def cluster_names(self, tenant: str = "default") -> dict[str, str]:
+        """Ids by name and by id: what an alert's label `cluster` may say."""
+        async with self._db.read() as session:
+            rows = await session.execute(select(ClusterRow.id, ClusterRow.name).where(ClusterRow.tenant_id == tenant))
+            return {said: row.id for row in rows for said in (row.name, row.id)}
+
+    async def list(
+        self, principal: Principal, *, state: State | None = None, cluster: str | None = None, limit: int = 50
+    ) -> tuple[Group, ...]:
+        """Changed last first; only what the principal may see."""
+        query = select(AlertGroupRow).where(
+            AlertGroupRow.tenant_id == principal.tenant, reaches(principal, AlertGroupRow.cluster, AlertGroupRow.namespace)
+        )
+        if state is not None:
+            query = query.where(AlertGroupRow.state == state)
+        if cluster is not None:
+            query = query.where(AlertGroupRow.cluster == cluster)
+        query = query.order_by(AlertGroupRow.updated_at.desc(), AlertGroupRow.id)
+        async with self._db.read() as session:
+            seen: builtins.list[AlertGroupRow] = []
+            rows = await session.stream_scalars(query.execution_options(yield_per=200))
+            async for row in rows:
+                if role_over(row, principal) is not None:
+                    seen.append(row)
+                if len(seen) >= max(1, min(limit, 200)):
+                    break
+            await rows.close()
+            return await groups_of(session, seen, shown=5)
+
+    async def get(self, group: str, principal: Principal | None = None) -> Group:
+        """Raises NotFound for what the principal may not see (the same as for what is not there)."""
+        async with self._db.read() as session:
+            row = await session.get(AlertGroupRow, group) if is_id(group) else None
+            if row is None or (principal is not None and role_over(row, principal) is None):
+                raise not_found(group)
+            return (await groups_of(session, [row]))[0]
+
+    async def of_conversation(self, conversation: str) -> Group | None:
+        """The group whose thread this is. Whoever asks has checked that the conversation may be read."""
+        async with self._db.read() as session:
+            row = await session.scalar(select(AlertGroupRow).where(AlertGroupRow.conversation == conversation))
+            return (await groups_of(session, [row]))[0] if row is not None else None
+
+    async def acknowledge(self, group: str, principal: Principal, on: bool = True, *, door: str = "") -> Group:
+        """Somebody has it in hand, or no longer. Who was first stays. Raises NotFound, Forbidden, Conflict (resolved)."""
+
+        def change(row: AlertGroupRow, by: Principal, now: datetime) -> dict[str, str] | None:
+            if not on:
+                before, row.acknowledged_by, row.acknowledged_by_name = row.acknowledged_by, "", ""
+                row.acknowledged_at = None
+                return {} if before else None
+            _require_firing(row)
+            if row.acknowledged_by:
+                return None
+            row.acknowledged_by, row.acknowledged_by_name, row.acknowledged_at = by.account, by.name, now
+            return {}
+
+        action = "alert.acknowledged" if on else "alert.unacknowledged"
+        return await self._change(group, principal, Role.OPERATOR, action, change, door)
+
+    async def silence(self, group: str, principal: Principal, until: Silence, *, door: str = "") -> Group:
+        """Its message goes on being edited, and nothing else happens: no thread, no question, no line in a digest. It ends by
+        time, or when the group is resolved. "off" ends it now. Raises NotFound, Forbidden, Conflict (resolved)."""
+
+        def change(row: AlertGroupRow, by: Principal, now: datetime) -> dict[str, str] | None:
+            if until == "off":
+                silenced = bool(row.silenced_by_name)
+                _unsilence(row)
+                return {} if silenced else None
+            _require_firing(row)
+            row.silenced_by_name = by.name
+            end = now + SILENCES[until] if until in SILENCES else None
+            row.silenced_until, row.silenced_until_resolved = end, end is None
+            return {"until": end.isoformat() if end is not None else "resolved"}
+
+        action = "alert.unsilenced" if until == "off" else "alert.silenced"
+        return await self._change(group, principal, Role.OPERATOR, action, change, door)
+
+    async def wrong(self, group: str, principal: Principal, reason: str, *, door: str = "") -> Group:
+        """The alert is wrong, or what the thread says of it. The last word stands. Raises NotFound, Invalid (no reason)."""
+        said = typed(reason, REASON_CHARS)
+        if not said:
+            raise Invalid("say in a few words what is wrong about it; others read that under the alert")
+
+        def change(row: AlertGroupRow, by: Principal, now: datetime) -> dict[str, str] | None:
+            if row.wrong_by_name == by.name and row.wrong_reason == said:
+                return None
+            row.wrong_by_name, row.wrong_reason, row.wrong_at = by.name, said, now
+            return {"reason": said}
+
+        return await self._change(group, principal, Role.VIEWER, "alert.said_wrong", change, door)
+
+    async def open_thread(self, group: str, principal: Principal, *, door: str = "") -> Group:
+        """A group of a digest gets its own thread after all, as soon as the runtime comes to it. Nothing happens where it has
+        one. For anybody who sees it: they could as well ask. Raises NotFound, Conflict (resolved)."""
+
+        def change(row: AlertGroupRow, by: Principal, now: datetime) -> dict[str, str] | None:
+            del by, now
+            if row.conversation is not None:
+                return None
+            _require_firing(row)
+            row.in_digest, row.route = False, row.route or ""
+            return {}
+
+        return await self._change(group, principal, Role.VIEWER, "alert.thread_wanted", change, door)
+
+    async def end_silences(self) -> int:
+        """Those whose time is over. Returns how many."""
+        now = self._clock()
+        due = select(AlertGroupRow.id).where(AlertGroupRow.silenced_until <= now)
+        async with self._db.read() as session:
+            ids = (await session.scalars(due)).all()
+        ended = 0
+        for group in ids:
+            async with self._db.transaction() as session:
+                row = await session.get(AlertGroupRow, group, with_for_update=True)
+                if row is not None and row.silenced_until is not None and row.silenced_until <= now:
+                    _unsilence(row)
+                    _moved(session, row, now)
+                    _audit(session, row, "alert.silence_ended", SYSTEM, "", now, {}, "")
+                    ended += 1
+        return ended
+
+    async def changed(self, limit: int = 100) -> tuple[Group, ...]:
+        """Those that say more than the surfaces have been given; longest waiting first."""
+        query = select(AlertGroupRow).where(AlertGroupRow.revision > AlertGroupRow.told)
+        async with self._db.read() as session:
+            rows = (await session.scalars(query.order_by(AlertGroupRow.updated_at, AlertGroupRow.id).limit(limit))).all()
+            return await groups_of(session, rows)
+
+    async def told(self, session: Session, group: str, revision: int) -> None:
+        """In the transaction that hands this revision to a surface."""
+        mine = (AlertGroupRow.id == group, AlertGroupRow.told < revision)
+        told = update(AlertGroupRow).where(*mine).values(told=revision)
+        await session.execute(told.execution_options(synchronize_session=False))
+
+    async def watch(self) -> AsyncGenerator[None]:
+        """At once, whenever a group has changed, and every 5 s."""
+        async with aclosing(messages_or_silence(self._wakeups, ALERTS)) as messages:
+            async for _ in messages:
+                yield None
+
+    async def _change(self, group: str, principal: Principal, needed: Role, action: str, change: _Change, door: str) -> Group:
+        """The role counts as it stands in this transaction, whichever door it came by."""
+        now = self._clock()
+        async with self._db.transaction() as session:
+            row = await session.get(AlertGroupRow, group, with_for_update=True) if is_id(group) else None
+            by = await principal_in(session, principal.account, now=now)
+            role = role_over(row, by) if row is not None else None
+            if row is None or role is None:
+                raise not_found(group)
+            if not role_at_least(role, needed):
+                where = f"namespace {row.namespace}" if row.namespace else "the whole cluster"
+                raise Forbidden(f"this needs the role {needed} over {where}; you have {role}; ask an admin")
+            detail = change(row, by, now)
+            if detail is not None:
+                _moved(session, row, now)
+                _audit(session, row, action, by.account, by.name, now, detail, door)
+            return (await groups_of(session, [row]))[0]
+
+
+def _require_firing(row: AlertGroupRow) -> None:
+    if row.state != "firing":
+        when = f" at {row.resolved_at:%H:%M:%S} UTC" if row.resolved_at else ""
+        raise Conflict(f"these alerts were resolved{when}; there is nothing left to do about them", code="resolved")
+
+
+def _unsilence(row: AlertGroupRow) -> None:
+    row.silenced_by_name, row.silenced_until, row.silenced_until_resolved = "", None, False
+
+
+def _moved(session: Session, row: AlertGroupRow, now: datetime) -> None:
+    row.revision += 1
+    row.updated_at = now
+    for subject in (ALERTS, LISTS, WORK):
+        session.wake(subject)
+
+
+def _audit(
+    session: Session,
+    row: AlertGroupRow,
+    action: str,
+    by: str,
+    by_name: str,
+    now: datetime,
+    detail: Mapping[str, str],
+    door: str,
+) -> None:
+    said = {"title": row.title, **detail}
+    about = (by, action, f"alert:{row.id}", now, by_name, door, row.cluster, row.namespace or None)
+    record(session, Entry(*about, detail=said, tenant=row.tenant_id))
