@@ -150,6 +150,19 @@ async def card(slack: FakeSlack, channel: str, user: str) -> Any:
     return await slack.until(lambda: next((one for one in slack.thread(channel, asked.ts) if one.elements()), None), "a card")
 
 
+async def test_only_what_names_the_bot_in_its_channels_is_a_mention(slack: FakeSlack) -> None:
+    dana = slack.add_user("dana")
+    ops, elsewhere = slack.add_channel("ops", dana), slack.add_channel("elsewhere", dana, with_bot=False)
+    for quiet in (await slack.write(ops.id, dana.id, "nobody"), await slack.mention(elsewhere.id, dana.id, "not a member")):
+        assert quiet.deliveries == []
+    assert len((await slack.mention(ops.id, dana.id, "you")).deliveries) == 1
+    slack.app.events.add("message.channels")
+    assert len((await slack.mention(ops.id, dana.id, "you, and all")).deliveries) == 2
+    assert len((await slack.write(ops.id, dana.id, "all")).deliveries) == 1
+    slack.app.events.clear()
+    assert (await slack.direct_message(dana.id, "not subscribed")).deliveries == []
+
+
 async def test_a_mention_is_answered_and_a_click_decides(slack: FakeSlack) -> None:
     dana = slack.add_user("dana")
     ops = slack.add_channel("ops", dana)
@@ -305,8 +318,11 @@ async def test_the_eleventh_connection_is_turned_away(slack: FakeSlack) -> None:
         refused = await eleventh.receive_json()
         assert (refused["type"], refused["reason"]) == ("disconnect", "too_many_websockets")
         used = (await web_client.apps_connections_open(app_token=slack.app_token))["url"]
+        again = await session.ws_connect(used)
         with pytest.raises(aiohttp.WSServerHandshakeError):
-            await session.ws_connect(used.replace("ticket=", "ticket=x"))
+            await session.ws_connect(used)
+        for one in (*links, eleventh, again):
+            await one.close()
 
 
 async def test_a_response_url_answers_five_times_within_half_an_hour(slack: FakeSlack) -> None:

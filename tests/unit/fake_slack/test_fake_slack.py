@@ -230,6 +230,32 @@ async def test_files_are_uploaded_shared_and_kept_with_their_bytes(slack: FakeSl
     assert (await refusal(client(slack).files_getUploadURLExternal(filename="empty", length=0)))["ok"] is False
 
 
+async def test_an_upload_must_be_as_long_as_announced_and_whole_before_it_is_shared(slack: FakeSlack) -> None:
+    ops = slack.add_channel("ops")
+    asked = await client(slack).files_getUploadURLExternal(filename="memory.png", length=3)
+    async with aiohttp.ClientSession() as session:
+        for body, status in ((b"PNG!", 400), (b"PNG", 200)):
+            early = client(slack).files_completeUploadExternal(files=[{"id": asked["file_id"]}], channel_id=ops.id)
+            assert (await refusal(early))["error"] == "file_not_found"
+            assert (await session.post(asked["upload_url"], data=body)).status == status
+    await client(slack).files_completeUploadExternal(files=[{"id": asked["file_id"]}], channel_id=ops.id)
+    assert slack.world.in_channel(ops.id)[0].files == [asked["file_id"]]
+
+
+async def test_a_trigger_opens_one_view(slack: FakeSlack) -> None:
+    dana = slack.add_user("dana")
+    view = {"type": "modal", "title": {"type": "plain_text", "text": "x"}, "blocks": [{"type": "divider"}]}
+    trigger = slack.world.new_trigger(dana.id)
+    opened = await client(slack).views_open(trigger_id=trigger, view=view)
+    assert (await refusal(client(slack).views_open(trigger_id=trigger, view=view)))["error"] == "exchanged_trigger_id"
+    assert (await refusal(client(slack).views_open(trigger_id="1.2.3", view=view)))["error"] == "invalid_trigger_id"
+    changed = {**view, "blocks": [{"type": "divider"}] * 2}
+    await client(slack).views_update(view_id=opened["view"]["id"], hash=opened["view"]["hash"], view=changed)
+    assert len(slack.open_views(dana.id)[0].body["blocks"]) == 2
+    await slack.close(slack.open_views(dana.id)[0], dana.id)
+    assert (await refusal(client(slack).views_update(view_id=opened["view"]["id"], view=view)))["error"] == "not_found"
+
+
 async def test_a_picture_block_shows_an_uploaded_file_and_no_other(slack: FakeSlack) -> None:
     ops = slack.add_channel("ops")
     done = await client(slack).files_upload_v2(content=b"PNG", filename="memory.png")
