@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Literal, cast
 
 from sqlalchemy import Select, delete, select, update
@@ -116,12 +117,18 @@ class Threads:
         language: Language = "en",
         started_by: str = "",
         recipient: str = "",
+        once: str = "",
     ) -> Thread:
         """A new conversation of `principal` and its thread, in one transaction: of two that race, both get the thread of the
-        first, and no conversation is left over. Raises NotFound (cluster), Forbidden (namespaces)."""
+        first, and no conversation is left over. `once`, such as the id of an item of the inbox, makes the same call again give
+        the same thread where no thread_ts does. Raises NotFound (cluster), Forbidden (namespaces)."""
         if thread_ts is not None and (found := await self.find(team, channel, thread_ts)) is not None:
             return found
+        chosen = new_id(lambda count: sha256(f"{team}/{once}".encode()).digest()[:count]) if once else ""
+        if chosen and (found := await self.of_conversation(chosen)) is not None:
+            return found
         made = await self._conversations.prepared(principal, cluster=cluster, namespaces=namespaces, title=title)
+        made.id = chosen or made.id
         new = self._new(team, channel, thread_ts, made.id, kind, follow, language, started_by, recipient, 0)
         try:
             async with self._db.transaction() as session:
@@ -131,7 +138,7 @@ class Threads:
                     raise _Beaten
                 session.wake(LISTS)
                 return _thread(await _there(session, new))
-        except _Beaten:
+        except (_Beaten, IntegrityError):  # the latter: the same `once` has made the conversation at the same time
             async with self._db.read() as session:
                 return _thread(await _there(session, new))
 

@@ -71,6 +71,27 @@ async def test_of_many_that_begin_the_same_thread_at_once_all_get_one_and_no_con
     assert len(await slack.all(SlackThreadRow)) == 1
 
 
+async def test_what_began_a_thread_of_ours_begins_it_once_however_often_it_is_handled(slack: Rows) -> None:
+    ann = await slack.desk.person("ann", Role.OPERATOR)
+
+    async def handle(item: str) -> Thread:
+        return await slack.threads.start_with(
+            ann,
+            cluster=slack.desk.cluster.id,
+            namespaces=None,
+            team=TEAM,
+            channel=CHANNEL,
+            thread_ts=None,
+            kind="channel",
+            once=item,
+        )
+
+    at_once = await asyncio.gather(*(handle("command-1") for _ in range(5)))
+    assert {thread.id for thread in at_once} == {(await handle("command-1")).id}
+    assert (await handle("command-2")).id != at_once[0].id
+    assert len(await slack.all(ConversationRow)) == len(await slack.all(SlackThreadRow)) == 2
+
+
 async def test_who_may_not_see_the_cluster_or_its_namespaces_begins_nothing(slack: Rows) -> None:
     ann = await slack.desk.person("ann", Role.OPERATOR, namespaces=("shop",))
     for cluster, namespaces, refusal in (
