@@ -91,7 +91,8 @@ async def stream(process: Process, query: str, **headers: str) -> AsyncGenerator
 
 
 @asynccontextmanager
-async def replicas(folder: Path, postgres: Postgres) -> AsyncGenerator[Replicas]:
+async def replicas(folder: Path, postgres: Postgres, **more: str) -> AsyncGenerator[Replicas]:
+    """`more` are variables of both."""
     async with AsyncExitStack() as stack:
         practice = await stack.enter_async_context(practice_cluster(folder / "practice", "payments-oom", speed=20))
         model = await stack.enter_async_context(scripted_model(Say("That is all.")))
@@ -106,6 +107,7 @@ async def replicas(folder: Path, postgres: Postgres) -> AsyncGenerator[Replicas]
             "OPSTHREAD_LEASE_SECONDS": str(LEASE_S),
             "OPENAI_API_KEY": "sk-replicas",
             "OPENAI_BASE_URL": model.url,
+            **more,
         }
         a, b = _process(folder, "a", env), _process(folder, "b", env)
         stack.push_async_callback(_stop, a, b)

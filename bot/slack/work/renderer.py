@@ -29,6 +29,7 @@ from protocol.events import (
     CaseEnded,
     Language,
     LogEntry,
+    TextDelta,
     TurnCancelled,
     TurnFailed,
     TurnFinished,
@@ -186,15 +187,13 @@ class Follower:
         try:
             async with aclosing(self._plane.conversations.watch(self._thread.conversation)) as lives:
                 async for live in lives:
-                    if not isinstance(live, Wake):
-                        show = self._shows.get(live.turn or "")
-                        if show is not None:
-                            show.live(live)
-                        continue
-                    await self._catch_up()
-                    if not self._shows:
-                        await self._put([])
-                        return
+                    if isinstance(live, TextDelta) and (show := self._shows.get(live.turn)) is not None:
+                        show.write(live)
+                    elif isinstance(live, Wake):
+                        await self._catch_up()
+                        if not self._shows:
+                            await self._put([])
+                            return
         finally:
             for show in self._shows.values():
                 await show.cancel()

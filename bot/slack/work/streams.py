@@ -23,7 +23,7 @@ from bot.slack.work.words import tell
 from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
 from control_plane.slack.threads import Thread
-from protocol.events import Language, LiveProgress, LogEntry, ModelMessage, TextDelta
+from protocol.events import Language, LogEntry, ModelMessage, TextDelta
 
 log = structlog.get_logger(__name__)
 
@@ -53,8 +53,6 @@ class Shown:
 
     language: Language = "en"
     entries: list[LogEntry] = field(default_factory=list[LogEntry])
-    notes: dict[str, str] = field(default_factory=dict[str, str])
-    """By call: what it does right now."""
     sent: dict[str, Chunk] = field(default_factory=dict[str, Chunk])
     sent_text: str = ""
     _before: str = ""
@@ -83,7 +81,7 @@ class Shown:
         tasks, text = dict(self.sent), self.sent_text
         chunks: list[dict[str, Any]] = []
         story = story_of(self.entries, self.language)
-        for key, chunk in changes(story, self.language, self.sent, notes=self.notes).items():
+        for key, chunk in changes(story, self.language, self.sent).items():
             if stream_size([*({**tasks, key: chunk}).values()], text) <= STREAM_ROOM:
                 tasks[key] = chunk
                 chunks.append(chunk)
@@ -142,11 +140,8 @@ class TurnShow:
         self._shown.take(entry)
         self._changed.set()
 
-    def live(self, live: TextDelta | LiveProgress) -> None:
-        if isinstance(live, TextDelta):
-            self._shown.write(live)
-        elif live.call is not None:
-            self._shown.notes[live.call] = live.note
+    def write(self, delta: TextDelta) -> None:
+        self._shown.write(delta)
         self._changed.set()
 
     async def close(self) -> None:
