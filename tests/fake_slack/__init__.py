@@ -21,7 +21,7 @@
         async with slack.away(): ...                      # every connection and call breaks
         slack.rates.on = True; slack.rates.a_minute["conversations.replies"] = 1
         await slack.sockets.disconnect(); slack.sockets.cut(); slack.sockets.open[0].stalled = True; await slack.sockets.ping()
-        slack.courier.holding = True; slack.courier.release(backwards=True); slack.courier.again(done)   # late, twice
+        slack.courier.holding = True; slack.courier.release(backwards=True); slack.courier.again(done, retry=1)
         door = slack.use_http("http://…/slack/events"); await slack.verify_url(door)
         await door.post(Kind.EVENT, payload, timestamp="not a number", signature="v0=wrong", retry=1, reason="http_timeout")
         slack.app.events.add("message.channels"); slack.bot.scopes.discard("files:write"); slack.consent(dana)   # OAuth code

@@ -1,7 +1,7 @@
 """Brings what happens to the app, by socket mode or signed HTTP, until it is acknowledged or three retries are over."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from tests.fake_slack.deliveries import ACK_WITHIN_S, RETRY_AFTER_S, Delivery, Kind, Try
 from tests.fake_slack.http_mode import HttpAnswer, HttpDoor
@@ -41,9 +41,9 @@ class Courier:
             self._start(delivery)
         self._held = []
 
-    def again(self, delivery: Delivery) -> None:
-        """Deliver the same once more, as Slack sometimes does though it was acknowledged."""
-        self._start(delivery, again=True)
+    def again(self, delivery: Delivery, retry: int = 0, reason: str = "") -> None:
+        """Deliver the same once more though it was acknowledged: as a plain duplicate, or as a retry with its reason."""
+        self._own(self._attempt(delivery, retry, reason), delivery)
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -52,8 +52,11 @@ class Courier:
         if self.http is not None:
             await self.http.close()
 
-    def _start(self, delivery: Delivery, again: bool = False) -> None:
-        task = asyncio.create_task(self._attempt(delivery, 0, "") if again else self._carry(delivery), name=delivery.id)
+    def _start(self, delivery: Delivery) -> None:
+        self._own(self._carry(delivery), delivery)
+
+    def _own(self, work: Coroutine[None, None, None], delivery: Delivery) -> None:
+        task = asyncio.create_task(work, name=delivery.id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -44,7 +44,8 @@ def effects(message: Message) -> Effects:
     """All that a message does: its text, its blocks, what was streamed into it."""
     parsed = message.link_names or message.parse == "full"
     found = of_mrkdwn(message.text, parsed=parsed)
-    if message.stream is not None:
+    if message.stream is not None and not message.edits:
+        # What was streamed is Markdown and stands in the blocks.
         found = Effects()
         for task in message.stream.tasks.values():
             for name in ("title", "details", "output"):

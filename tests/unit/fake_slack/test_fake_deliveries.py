@@ -289,6 +289,8 @@ async def test_what_nobody_acknowledges_comes_again_three_times(slack: FakeSlack
         slack.courier.again(slack.deliveries[1])
         await slack.until(lambda: len(here.heard) == 6, "the duplicate")
         assert here.heard[4]["event_id"] == here.heard[5]["event_id"]
+        slack.courier.again(slack.deliveries[1], retry=2, reason="timeout")
+        await slack.until(lambda: here.retries == ["1", "2", "3", "2"], "the retry of what was acknowledged")
 
 
 async def test_each_envelope_goes_to_one_of_the_connections_and_all_of_them_get_some(slack: FakeSlack) -> None:

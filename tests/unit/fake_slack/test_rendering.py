@@ -3,6 +3,7 @@
 import pytest
 
 from tests.fake_slack import Effects, Message, effects, of_blocks, of_markdown, of_mrkdwn, shown, unfurls
+from tests.fake_slack.records import Edit, Stream
 
 MRKDWN: dict[str, Effects] = {
     "<!channel>": Effects(pings=["channel"]),
@@ -77,6 +78,15 @@ def test_bare_words_ping_when_the_caller_asks_slack_to_link_names() -> None:
     assert (effects(quiet).pings, effects(quiet).bare_words) == ([], ["channel"])
     loud = Message("C1", "1.0", "T1", "U1", "@channel look", link_names=True)
     assert effects(loud).pings == ["channel"]
+
+
+def test_a_stream_does_what_its_pieces_and_tasks_do_until_it_is_edited() -> None:
+    stream = Stream(0, 0, "U1", "T1", "timeline")
+    stream.tasks["1"] = {"id": "1", "title": "kubectl logs", "output": "[click](https://evil.example)"}
+    message = Message("C1", "1.0", "T1", "U1", "<!here>", [{"type": "markdown", "text": "<!here>"}], stream=stream)
+    assert (effects(message).pings, effects(message).links) == (["here"], ["https://evil.example"])
+    message.edits.append(Edit(0, "", []))
+    assert effects(message).pings == ["here", "here"]
 
 
 def test_links_unfurl_only_where_it_is_on() -> None:
