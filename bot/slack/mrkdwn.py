@@ -25,6 +25,8 @@ from protocol.text import clean
 JOINER = "\u2060"
 """A word joiner: no width, no break. `clean` takes it out of what others write, so each one is ours."""
 ELLIPSIS = "…"
+LONGEST_SPAN = 1_500
+"""Of an address in a text; more of it says no more, and no cut needs to go through it."""
 _TICK = "\u02cb"
 _COLON = "\ua789"
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -32,7 +34,7 @@ _LOOKALIKES = {"*": "\u2217", "_": "\uff3f", "~": "\u223c"}
 
 # An address with a scheme, or what a client takes for one: www., a mail address, a host with a top-level domain.
 LINKISH = re.compile(
-    r"(?:(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{1,30}|(?i:https?|ftps?|slack|file)):/{1,3}[^\s<>`]+"
+    r"(?:(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{0,30}|(?i:https?|ftps?|slack|file)):/{1,3}[^\s<>`]+"
     r"|(?<![A-Za-z0-9])(?i:www\.|(?:mailto|tel|sms|data|javascript):)[^\s<>`]+"
     r"|(?<![A-Za-z0-9.@_+-])[A-Za-z0-9_+.-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
     r"|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])(?:[:/?#][^\s<>`]*)?"
@@ -161,7 +163,7 @@ def _pieces(text: str) -> Iterator[str]:
         if (linkish and last.isalnum()) or (after_code and (piece[0].isalnum() or piece[0] == "_")):
             yield " "
         if linkish:
-            yield code(piece, 2_000)
+            yield code(piece, LONGEST_SPAN)
         else:
             yield from _prose(piece)
         last, after_code = piece[-1], linkish

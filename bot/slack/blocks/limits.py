@@ -94,7 +94,7 @@ def split(block: Block, most: int = _PART) -> list[Block]:
 
 def split_mrkdwn(text: str, most: int) -> list[str]:
     """Cut where a reader would: between lines, else words; never in an entity, a `<…>` or a code span. A code block that goes
-    on is closed and opened again."""
+    on is closed and opened again. `most` is 1,600 at least, so that what may not be cut fits."""
     parts: list[str] = []
     fenced = False
     rest = text

@@ -18,16 +18,17 @@ STREAM_ROOM = 9_000
 
 
 def task(step: Step, language: Language, *, note: str = "") -> Chunk:
-    """The task of a tool call. `note` is what it does right now. Its id is the call's, so that a later one takes its place."""
+    """The task of a tool call. `note` is what it does right now; it stands in the title, as a later title takes the place of
+    an earlier one, while details and output may be added to those before. So output is told once, at the end."""
+    running = step.status == "running"
+    title = f"{step.title} · {translate(note, language)}" if running and note else step.title
     chunk: Chunk = {
         "type": "task_update",
         "id": step.call,
-        "title": plain(step.title, LIMITS["task.title"]),
+        "title": plain(title, LIMITS["task.title"]),
         "status": _status(step),
     }
-    if step.status == "running":
-        return {**chunk, "details": streamed(one_line(translate(note, language), 200))} if note else chunk
-    return {**chunk, "output": _output(step, language)}
+    return chunk if running else {**chunk, "output": _output(step, language)}
 
 
 def plan(story: TurnStory, language: Language) -> Chunk:

@@ -10,11 +10,14 @@ _ANGLE = re.compile(r"<([^<>\n]*)>")
 _FENCE = re.compile(r"```(.*?)```", re.DOTALL)
 _SPAN = re.compile(r"(?<![A-Za-z0-9`])`([^`\n]+)`(?![A-Za-z0-9`])")
 _TLD = "com|net|org|io|dev|app|xyz|example|evil|ru|cn|jp"
-_AUTO = re.compile(
-    rf"(?:(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*|https?|ftp|slack):/+[^\s]|(?<![A-Za-z0-9])www\.[A-Za-z0-9]|(?<![A-Za-z0-9])(?:mailto|javascript|data|tel):[^\s\u2060]"
-    rf"|(?<![A-Za-z0-9._-])[A-Za-z0-9._-]+@[A-Za-z0-9-]+\.[A-Za-z]|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9-]{{1,63}}\.)+(?:{_TLD})(?![A-Za-z0-9-])",
-    re.IGNORECASE,
+_ADDRESSES = (
+    r"(?:(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*|https?|ftp|slack):/+[^\s<>`]",
+    r"(?<![A-Za-z0-9])www\.[A-Za-z0-9]",
+    r"(?<![A-Za-z0-9])(?:mailto|javascript|data|tel):[^\s\u2060]",
+    r"(?<![A-Za-z0-9._-])[A-Za-z0-9._-]+@[A-Za-z0-9-]+\.[A-Za-z]",
+    rf"(?<![A-Za-z0-9.-])(?:[A-Za-z0-9-]{{1,63}}\.)+(?:{_TLD})(?![A-Za-z0-9-])",
 )
+_AUTO = re.compile("|".join(_ADDRESSES), re.IGNORECASE)
 _NAMED = re.compile(r"@(?:channel|here|everyone|group)\b|(?<![\w&])[@#][A-Za-z]")
 _EMOJI = re.compile(r"(?<!\d):(?:[a-z][a-z0-9_+'-]*|[+-]1|100|1234):")
 _BOLD = re.compile(r"(?<![A-Za-z0-9])([*_~])(?=\S)[^*_~\n]*\S?\1(?![A-Za-z0-9])")

@@ -106,7 +106,7 @@ def test_tasks_follow_the_calls() -> None:
     ]
     assert sent["1"]["output"] == "1.2 s"
     assert sent["2"]["output"].startswith("no right · 3 ms. no \u2039!channel")
-    assert sent["3"]["details"] == "reading"
+    assert sent["3"]["title"] == "kubectl events · reading"
     assert changes(story, "en", sent, notes={"3": "reading"}) == {}
     done = story_of([*log, *made.entries(TurnFinished(took_ms=5))], "en")
     later = changes(done, "en", sent)
