@@ -104,7 +104,7 @@ def _stands(view: View, language: Language, progress: str) -> Iterator[Block]:
         yield context(*(decision(said, language, 150) for said in cast(list[View], view["decisions"])[-DECISIONS:]))
     match view["state"]:
         case "pending":
-            yield from _pending(view, language)
+            yield from still_open(view, language)
         case "approved" | "running":
             now = translate(progress, language) if progress else say(language, "approval.working")
             yield context(f"{_MARKS[str(view['state'])]} {line(now, 600)}")
@@ -112,7 +112,8 @@ def _stands(view: View, language: Language, progress: str) -> Iterator[Block]:
             yield from _settled(view, language)
 
 
-def _pending(view: View, language: Language) -> Iterator[Block]:
+def still_open(view: View, language: Language) -> Iterator[Block]:
+    """What a pending one waits for, from whom, and until when."""
     why = web_only(view)
     if why == "cannot_run":
         yield rich(paragraph(*prose(say(language, "approval.cannot_run", why=str(view["cannot_run"])), 600, bold=True)))

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from bot.slack import mrkdwn
-from bot.slack.blocks.approval import RISKS, decision
+from bot.slack.blocks.approval import RISKS, decision, still_open
 from bot.slack.blocks.limits import LIMITS, Block, split
 from bot.slack.blocks.parts import context, divider, modal, section, text_input
 from bot.slack.blocks.plan_facts import command, diff, facts, held_by, owner, titled
@@ -38,6 +38,7 @@ def details_modal(view: View, *, language: Language) -> Block:
         divider(),
         rich(facts(view, language)),
         *_decisions(view, language),
+        *(still_open(view, language) if view["state"] == "pending" else ()),
         *([rich(quoted(*prose(str(view["outcome"]), 2_000)))] if view["outcome"] else []),
         context(*_times(view, language)),
         rich(titled(say(language, "approval.hash")), block_of_code(str(view["plan_hash"]), 200)),

@@ -183,6 +183,8 @@ def test_details_hold_all_of_it(language: Language) -> None:
     said = json.dumps(modal, ensure_ascii=False)
     for fact in ("+ line 899", "spec: {}", "resources: {}", view["plan_hash"], view["undo_line"], "Bo"):
         assert fact in said
+    waits = details_modal(made.approval(cannot_run="the runner is read-only", owner=KEEPER), language=language)
+    assert "the runner is read-only" in json.dumps(waits, ensure_ascii=False)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
