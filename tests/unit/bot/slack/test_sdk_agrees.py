@@ -56,6 +56,5 @@ def test_views(text: str, caplog: pytest.LogCaptureFixture) -> None:
 
 def _valid(block: dict[str, Any]) -> dict[str, Any]:
     """As the SDK would send it."""
-    read = Block.parse(block)
-    assert read is not None, block
-    return read.to_dict()
+    library: Any = Block  # it has no types
+    return library.parse(block).to_dict()
