@@ -23,6 +23,7 @@ CONNECTIONS = 2
 PING_S = 5.0
 SILENT_S = 4 * PING_S
 _CONNECT_S = 30.0
+_FIRST_PAUSE_S = 0.5
 _MOST_PAUSE_S = 60.0
 
 
@@ -41,7 +42,7 @@ class Socket:
         self.connected = False
 
     async def run(self) -> None:
-        pause = 1.0
+        pause = _FIRST_PAUSE_S
         while True:
             began = time.monotonic()
             why = "it failed"
@@ -50,9 +51,10 @@ class Socket:
             except Exception:  # whatever the SDK raises: it must not end the supervision
                 log.warning("slack.socket_failed", connection=self._name, exc_info=True)
             self.connected = False
-            pause = 1.0 if time.monotonic() - began > 2 * _MOST_PAUSE_S else min(pause * 2, _MOST_PAUSE_S)
-            log.warning("slack.socket_renewed", connection=self._name, why=why, again_in_s=pause)
+            lived_s = time.monotonic() - began
+            log.warning("slack.socket_renewed", connection=self._name, why=why, lived_s=round(lived_s), again_in_s=pause)
             await asyncio.sleep(pause)
+            pause = _FIRST_PAUSE_S if lived_s > _MOST_PAUSE_S else min(pause * 2, _MOST_PAUSE_S)
 
     async def _one(self) -> str:
         """One handler, until it gives no sign of life. Says why it ended."""
