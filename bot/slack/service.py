@@ -10,7 +10,10 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.charts.drawer import Drawer
 from bot.slack.clients import Clients
-from bot.slack.front.app import Install, build
+from bot.slack.doors.build import doors as all_doors
+from bot.slack.doors.registry import Doors
+from bot.slack.doors.rim import Rim
+from bot.slack.front.app import build
 from bot.slack.front.socket import CONNECTIONS, PING_S, Socket
 from bot.slack.identity import FromSlack
 from bot.slack.linking import Linking
@@ -48,17 +51,6 @@ class Slack:
         return sum(socket.connected for socket in self.sockets)
 
 
-@dataclass(frozen=True)
-class Doors:
-    """What other parts add: listeners that answer within Slack's three seconds, and handlers of what is kept."""
-
-    install: Install = lambda _: None
-    actions: dict[str, Handler] = field(default_factory=dict[str, Handler])
-    """By action_id, without what follows a colon."""
-    kinds: dict[str, Handler] = field(default_factory=dict[str, Handler])
-    """By kind of the inbox: view, command, home, joined, gone."""
-
-
 @asynccontextmanager
 async def slack(
     plane: ControlPlane, drawer: Drawer, *, url: str, doors: Doors | None = None, ping_s: float = PING_S
@@ -69,9 +61,10 @@ async def slack(
     await clients.start()
     tasks: list[asyncio.Task[None]] = []
     try:
-        added = doors or Doors()
+        rim = _rim(plane, clients, url)
+        added = all_doors(rim) | (doors or Doors())
         app = build(plane, clients, secret=settings.slack_secret() or "", doors=added.install)
-        works = _Works(plane, clients, drawer, url, added)
+        works = _Works(rim, drawer, added)
         here = Slack(app, clients, Lead(plane, works.term))
         app_token = settings.slack_app()
         if settings.slack_in_use() == "socket" and app_token:
@@ -86,19 +79,23 @@ async def slack(
         await clients.close()
 
 
+def _rim(plane: ControlPlane, clients: Clients, url: str) -> Rim:
+    telling, identity = Telling(clients), FromSlack(clients, plane)
+    return Rim(plane, clients, identity, telling, Linking(plane, identity, telling, url), url.rstrip("/"))
+
+
 class _Works:
     """Builds and starts what works, for each term of the lead anew."""
 
-    def __init__(self, plane: ControlPlane, clients: Clients, drawer: Drawer, url: str, doors: Doors) -> None:
-        self._plane = plane
-        self._clients = clients
+    def __init__(self, rim: Rim, drawer: Drawer, doors: Doors) -> None:
+        plane = self._plane = rim.plane
+        self._clients = rim.clients
         self._doors = doors
-        self._telling = Telling(clients)
+        self._telling = rim.telling
         self._pictures = Pictures(plane, drawer)
-        self._drawing = Drawing(plane, url, self._pictures)
-        self._identity = FromSlack(clients, plane)
-        self._linking = Linking(plane, self._identity, self._telling, url)
-        self._questions = Questions(plane, clients, self._identity, self._telling, self._linking)
+        self._drawing = Drawing(plane, rim.url, self._pictures)
+        self._identity = rim.identity
+        self._questions = Questions(plane, rim.clients, rim.identity, rim.telling, rim.linking)
 
     @asynccontextmanager
     async def term(self, term: Term) -> AsyncGenerator[None]:
@@ -131,11 +128,16 @@ class _Works:
             handler = actions.get(str(item.payload.get("action_id", "")).partition(":")[0])
             return await handler(item) if handler is not None else "nothing is done with these"
 
+        async def view(item: Received) -> str:
+            handler = self._doors.views.get(str(item.payload.get("callback_id", "")))
+            return await handler(item) if handler is not None else "nothing is done with these"
+
         return {
             "message": self._questions.message,
             "assistant_started": self._questions.assistant_started,
             "group": self._identity.group_changed,
             "action": action,
+            "view": view,
             **self._doors.kinds,
         }
 

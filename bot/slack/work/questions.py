@@ -3,7 +3,7 @@
 Everything here may be done twice: the thread is one by its place, the turn by the item's id.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.api.language import language_of
 from bot.slack.blocks.parts import actions, button, section
@@ -12,7 +12,7 @@ from bot.slack.identity import Identity, Person
 from bot.slack.linking import Linking, wish_of
 from bot.slack.mrkdwn import escape
 from bot.slack.work.asked import Said, clusters_named, people_in, said
-from bot.slack.work.telling import Place, Telling
+from bot.slack.work.telling import Place, Telling, place_of
 from bot.slack.work.words import tell
 from control_plane.errors import Forbidden, Invalid, NotFound, NotSignedIn, TooMany
 from control_plane.principals import Principal
@@ -85,7 +85,7 @@ class Questions:
             return "the question is not there any more"
         question = await self._read(original)
         if question.place.user != item.payload.get("user"):
-            await self._telling.say(_place(item), tell(question.language, "not_yours"))
+            await self._telling.say(place_of(item.team, item.payload), tell(question.language, "not_yours"))
             return "somebody else's question"
         return await self._answer(question, original, cluster=cluster)
 
@@ -101,10 +101,12 @@ class Questions:
 
     async def give_up(self, item: Received, _why: str) -> None:
         if item.kind in ("message", "action", "command"):
-            await self._telling.say(_place(item), tell(language_of(str(item.payload.get("text", ""))), "not_done"))
+            await self._telling.say(
+                place_of(item.team, item.payload), tell(language_of(str(item.payload.get("text", ""))), "not_done")
+            )
 
     async def _read(self, item: Received) -> Question:
-        payload, place = item.payload, _place(item)
+        payload, place = item.payload, place_of(item.team, item.payload)
         me = await self._clients.me(item.team)
         text = str(payload["text"])
         names = {user: await self._identity.name_of(item.team, user) for user in people_in(text)[:10] if user != me.user}
@@ -275,11 +277,3 @@ def _covers(over: ScopeLimit, scope: ScopeLimit) -> bool:
     if over.namespaces is None:
         return True
     return scope.namespaces is not None and set(scope.namespaces) <= set(over.namespaces)
-
-
-def _place(item: Received) -> Place:
-    payload = item.payload
-    place = Place(item.team, str(payload.get("channel", "")), str(payload.get("user", "")))
-    return replace(
-        place, ts=str(payload.get("ts") or payload.get("message_ts") or ""), thread_ts=str(payload.get("thread_ts") or "")
-    )

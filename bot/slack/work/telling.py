@@ -1,12 +1,14 @@
 """Says something to one person where they asked: for their eyes alone in a channel, in the open in a direct message. Nothing of
 it is kept: after a crash it may be said twice, or never."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from bot.slack.blocks.limits import Block
+from bot.slack.blocks.parts import Message
 from bot.slack.clients import Clients
 from bot.slack.mrkdwn import escape
 from bot.slack.web_api import SlackRefused, SlackTrouble
@@ -32,12 +34,19 @@ class Place:
     @property
     def direct(self) -> bool:
         """Nobody else reads it."""
-        return self.channel.startswith("D")
+        return self.channel.startswith(("D", "U", "W"))
 
     @property
     def thread(self) -> str:
         """The thread that an answer goes to."""
         return self.thread_ts or self.ts
+
+
+def place_of(team: str, payload: Mapping[str, Any]) -> Place:
+    """Of an item of the inbox."""
+    names = {"ts": payload.get("ts") or payload.get("message_ts"), "thread_ts": payload.get("thread_ts")}
+    told = {name: str(value or "") for name, value in names.items()}
+    return Place(team, str(payload.get("channel", "")), str(payload.get("user", "")), **told)
 
 
 class Telling:
@@ -46,9 +55,16 @@ class Telling:
 
     async def say(self, place: Place, text: str, blocks: list[Block] | None = None) -> None:
         """`text` is plain. A refusal of Slack's is only noted: there is nobody else to tell."""
+        await self._tell(place, escape(text), blocks)
+
+    async def show(self, place: Place, message: Message) -> None:
+        """As `say`. Where there is no channel (a window, the Home tab) it goes to the person directly."""
+        await self._tell(place if place.channel else replace(place, channel=place.user), message.text, message.blocks)
+
+    async def _tell(self, place: Place, text: str, blocks: list[Block] | None) -> None:
         args = {
             "channel": place.channel,
-            "text": escape(text),
+            "text": text,
             "blocks": blocks,
             "thread_ts": (place.thread if place.direct else place.thread_ts) or None,
         }

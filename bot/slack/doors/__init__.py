@@ -1,0 +1,1 @@
+"""What people press, fill in and command: clicks on cards, windows, /opsthread, the Home tab, feedback."""
