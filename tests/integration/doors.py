@@ -17,8 +17,12 @@ import orjson
 import yaml
 from sqlalchemy import update
 
+from control_plane.alerts.routes import NewRoute
+from control_plane.alerts.values import Alert, Report
 from control_plane.clock import utc_now
 from control_plane.commands import Commands
+from control_plane.principals import ScopedRole
+from control_plane.slack.channels import Reach
 from control_plane.tables.accounts import AccountRow
 from control_plane.tables.safety import NotificationRow
 from knowledge.cases import Case
@@ -34,7 +38,8 @@ from tests.integration.http_server import Here, Person, http_server, plan_for, r
 WHO = ("nobody", "tenant", "cluster", "namespace", "viewer", "operator", "approver", "admin")
 OUTSIDE = ("tenant", "cluster", "namespace")
 """People of elsewhere: to them what is here must be as if it were not."""
-IDS = ("conversation", "approval", "command", "event", "account", "agent", "freeze", "notification", "cluster", "turn", "case")
+IDS = ("conversation", "approval", "command", "event", "account", "agent", "freeze", "notification", "cluster", "turn", "case",
+       "group", "mapping", "route", "sender")  # fmt: skip
 _HOLE = re.compile(r"\{(\w+)(?::\w+)?\}")
 
 
@@ -144,6 +149,11 @@ class Scene:
             found["freeze"] = await self._freeze()
         if "notification" in needs:
             found["notification"] = await self._notification()
+        found |= {"team": "T0001", "channel": f"C{self.made:04}", "user": f"U{self.made:04}"}
+        if needs & {"channel", "user", "mapping"}:
+            found |= await self._slack(found)
+        if needs & {"group", "route", "sender"}:
+            found |= await self._alerts()
         return found
 
     async def _command(self, commands: Commands, conversation: str) -> str:
@@ -183,6 +193,28 @@ class Scene:
         async with self.here.plane.database.transaction() as session:
             session.add(row)
         return row.id
+
+    async def _slack(self, found: dict[str, str]) -> dict[str, str]:
+        """A bound channel, a linked person and a user group that gives a role."""
+        plane, admin, team = self.here.plane, self.people["admin"].principal, found["team"]
+        reach = (Reach(cluster=self.here.cluster.id, namespaces=("aviary",)),)
+        await plane.slack_channels.bind(admin, team=team, channel=found["channel"], reach=reach)
+        account = await plane.accounts.create(f"linked-{self.made}", "", (), by="system")
+        code = await plane.slack_people.take(await plane.slack_people.offer(team, found["user"], "heron"), account.id)
+        await plane.slack_people.confirm(team, found["user"], code)
+        role = ScopedRole(role=Role.VIEWER, namespaces=(f"aviary-{self.made}",))
+        return {"mapping": (await plane.slack_groups.map(admin, team=team, usergroup="S0001", role=role)).id}
+
+    async def _alerts(self) -> dict[str, str]:
+        plane, admin, cluster = self.here.plane, self.people["admin"].principal, self.here.cluster.id
+        labels = {"alertname": "HeronIsGone", "namespace": "aviary", "pod": f"heron-{self.made}"}
+        gone = Alert(fingerprint="f1", state="firing", name="HeronIsGone", severity="warning", namespace="aviary",
+                     labels=labels, starts_at=utc_now())  # fmt: skip
+        report = Report(source="alertmanager", key=f"heron-{self.made}", cluster=cluster, title="HeronIsGone", alerts=(gone,))
+        taken = await plane.alerts.take([report])
+        route = await plane.alert_routes.add(admin, NewRoute(clusters=(cluster,), namespaces=("aviary",)))
+        sender, _ = await plane.alert_tokens.create(admin, f"heron-{self.made}", cluster=cluster)
+        return {"group": taken.groups[0], "route": route.id, "sender": sender.id}
 
     async def knock(self, door: Door, who: str, things: dict[str, str]) -> tuple[int, Any]:
         """Go through the door as this person would; what it says, without the ids that were in the question."""
