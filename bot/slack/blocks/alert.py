@@ -12,7 +12,7 @@ from bot.slack.blocks.limits import LIMITS, Block, fit
 from bot.slack.blocks.parts import Message, actions, button, context, header, option, overflow, section
 from bot.slack.blocks.rich import Piece, code, listed, our_link, paragraph, prose, quoted, rich, text, when
 from bot.slack.mrkdwn import line
-from bot.slack.words import Language, say, say_or
+from bot.slack.words import Language, say, say_or, told
 
 ACKNOWLEDGE, UNACKNOWLEDGE = "alert_acknowledge", "alert_unacknowledge"
 SILENCE, WRONG, FOLLOW, UNFOLLOW = "alert_silence", "alert_wrong", "alert_follow", "alert_unfollow"
@@ -236,7 +236,7 @@ def _row(view: AlertView, language: Language, url: str) -> list[Piece]:
 def _fallback(view: AlertView, language: Language) -> str:
     state = say_or(language, f"alert.state.{view.state}", view.state)
     counts = say(language, "alert.counts", firing=view.firing, resolved=view.resolved)
-    return line(f"{state}: {view.title} · {view.cluster_name} · {counts}", 700)
+    return line(told(language, state, f"{view.title} · {view.cluster_name} · {counts}"), 700)
 
 
 def _date(at: datetime) -> str:

@@ -10,7 +10,7 @@ from bot.slack.blocks.prose import from_markdown
 from bot.slack.blocks.rich import block_of_code, paragraph, prose, rich, text
 from bot.slack.blocks.turn import Step, TurnStory, story_of
 from bot.slack.mrkdwn import code, escape, line, link
-from bot.slack.words import Language, duration, say, say_or, sentences
+from bot.slack.words import Language, duration, say, say_or, sentences, told
 from knowledge.wording import say as said_by_rules
 from protocol.events import ActionFinished, CaseEnded, LogEntry
 
@@ -51,11 +51,11 @@ def summary(story: TurnStory, language: Language) -> str:
     if story.failure is not None:
         said = _failed(story, language)
     elif made is not None:
-        said = f"{say(language, f'diagnosis.{verdict_of(made)}')}: {made.diagnosis.summary}"
+        said = told(language, say(language, f"diagnosis.{verdict_of(made)}"), made.diagnosis.summary)
     elif story.answer is not None and story.answer.text.strip():
         said = story.answer.text
     elif story.results:
-        said = f"{say(language, f'state.{story.results[-1].state}')}: {story.results[-1].message}"
+        said = told(language, say(language, f"state.{story.results[-1].state}"), story.results[-1].message)
     elif story.state == "cancelled":
         said = say(language, "note.cancelled", text=story.cancelled_by)
     else:

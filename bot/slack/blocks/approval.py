@@ -16,7 +16,7 @@ from bot.slack.blocks.parts import Message, actions, button, confirm, context, h
 from bot.slack.blocks.plan_facts import command, diff, facts, held_by, owner
 from bot.slack.blocks.rich import block_of_code, paragraph, prose, quoted, rich
 from bot.slack.mrkdwn import code, escape, line
-from bot.slack.words import Language, duration, say, say_or, sentences
+from bot.slack.words import Language, duration, say, say_or, sentences, told
 from knowledge.wording import translate
 from protocol.text import one_line
 
@@ -227,5 +227,5 @@ def _ask_twice(view: View, language: Language) -> Block:
 
 def _fallback(view: View, language: Language) -> str:
     state, risk = line(_state_words(view, language)), line(say(language, f"risk.{view['risk']}"))
-    said = f"{state}: {code(str(view['command_line']), 400)} · {risk} · {line(str(view['cluster_name']))}"
+    said = told(language, state, f"{code(str(view['command_line']), 400)} · {risk} · {line(str(view['cluster_name']))}")
     return f"{said} · {line(str(view['outcome']), 600)}" if view["outcome"] else said

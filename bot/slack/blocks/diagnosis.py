@@ -19,7 +19,7 @@ from bot.slack.blocks.rich import (
 )
 from bot.slack.blocks.turn import TurnStory
 from bot.slack.mrkdwn import line
-from bot.slack.words import Language, duration, say, sentences
+from bot.slack.words import Language, colon, duration, say, sentences, told
 from knowledge.wording import remedy_text, texts_of, title
 from protocol.diagnosis import Change, Diagnosis, Evidence, Recommendation, RootCause, SimilarCase
 from protocol.events import DiagnosisMade
@@ -29,6 +29,7 @@ EVIDENCE = 5
 CHANGES = 5
 LISTED = 12
 _EXCERPT = 1_200
+_SHORT = 60
 
 
 def verdict_of(made: DiagnosisMade) -> str:
@@ -61,7 +62,8 @@ def diagnosis_blocks(made: DiagnosisMade, story: TurnStory, language: Language) 
         advice = [_advice(one, language) for one in found.recommendations[:LISTED]]
         blocks.append(rich(_titled(say(language, "diagnosis.recommendations")), listed(advice, ordered=True)))
     blocks += _seen(found, language)
-    blocks.append(context(line(_origin(made, story, language)), *_dropped(made, language)))
+    origin = line(_origin(made, story, language))
+    blocks.append(context(origin, *_dropped(made, language), *_rules_before(made, story, language)))
     return blocks
 
 
@@ -107,12 +109,16 @@ def confidence(value: float, language: Language) -> str:
 
 
 def _evidence(piece: Evidence, language: Language) -> Iterator[Element]:
-    """Where it was read, when, and to the letter what: in a code block, so that it can pass for nothing else."""
+    """Where it was read, when, and to the letter what: in code, so that it can pass for nothing else. Short ones stand beside
+    their source."""
     pieces: list[Piece] = [text(say(language, f"source.{piece.source}"), italic=True), text(" "), code(str(piece.object))]
     if piece.field:
         pieces += [text(" "), code(piece.field)]
     if piece.at:
         pieces += [text(" · "), when(piece.at)]
+    if len(piece.excerpt) <= _SHORT and "\n" not in piece.excerpt and piece.excerpt.strip():
+        yield listed([[*pieces, text(colon(language)), text(piece.excerpt, code=True)]])
+        return
     yield listed([pieces])
     yield block_of_code(piece.excerpt, _EXCERPT, middle=True)
 
@@ -126,7 +132,15 @@ def _change(change: Change, language: Language) -> list[Piece]:
     phrases = texts_of(language).phrases
     before = text(phrases["absent"]) if change.before is None else code(change.before)
     after = text(phrases["removed"]) if change.after is None else code(change.after)
-    pieces: list[Piece] = [code(str(change.object)), text(" "), code(change.path), text(": "), before, text(" → "), after]
+    pieces: list[Piece] = [
+        code(str(change.object)),
+        text(" "),
+        code(change.path),
+        text(colon(language)),
+        before,
+        text(" → "),
+        after,
+    ]
     if change.at:
         pieces += [text(" · "), when(change.at)]
     if change.by:
@@ -174,6 +188,18 @@ def _origin(made: DiagnosisMade, story: TurnStory, language: Language) -> str:
 
 def _dropped(made: DiagnosisMade, language: Language) -> list[str]:
     return [line(say(language, "diagnosis.dropped", n=made.dropped_evidence))] if made.dropped_evidence else []
+
+
+def _rules_before(made: DiagnosisMade, story: TurnStory, language: Language) -> list[str]:
+    """What the rules said, where a model came to something else."""
+    rules = story.rules
+    if made.stage == "rules" or rules is None or _causes(rules.diagnosis) == _causes(made.diagnosis):
+        return []
+    return [line(told(language, say(language, "diagnosis.rules_said"), rules.diagnosis.summary), 600)]
+
+
+def _causes(found: Diagnosis) -> set[tuple[str, str]]:
+    return {(cause.code, str(cause.object)) for cause in found.root_causes}
 
 
 def _titled(words: str) -> Element:

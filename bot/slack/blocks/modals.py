@@ -11,7 +11,7 @@ from bot.slack.blocks.parts import context, divider, modal, section, text_input
 from bot.slack.blocks.plan_facts import command, diff, facts, held_by, owner, titled
 from bot.slack.blocks.rich import block_of_code, prose, quoted, rich
 from bot.slack.mrkdwn import line
-from bot.slack.words import Language, say
+from bot.slack.words import Language, say, told
 
 View = dict[str, Any]
 
@@ -105,7 +105,7 @@ def _times(view: View, language: Language) -> list[str]:
         ("approval.started_at", view["started_at"]),
         ("approval.finished_at", view["finished_at"]),
     )
-    return [f"{line(say(language, key))}: {_when(str(at))}" for key, at in rows if at]
+    return [told(language, line(say(language, key)), _when(str(at))) for key, at in rows if at]
 
 
 def _when(iso: str) -> str:

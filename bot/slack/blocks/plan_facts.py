@@ -9,7 +9,7 @@ from bot.slack.blocks.limits import Block
 from bot.slack.blocks.parts import context
 from bot.slack.blocks.rich import Element, Piece, block_of_code, code, listed, paragraph, prose, rich, text
 from bot.slack.mrkdwn import escape, line
-from bot.slack.words import Language, say, say_or, sentences
+from bot.slack.words import Language, colon, say, say_or, sentences
 
 View = dict[str, Any]
 DIFF_ON_CARD = 1_500
@@ -73,7 +73,7 @@ def facts(view: View, language: Language) -> Element:
         ("approval.who", prose(_who(view, language), 400)),
         ("approval.requester", prose(str(view["requester_name"]), 200)),
     ]
-    return listed([[text(say(language, key), bold=True), text(": "), *pieces] for key, pieces in rows if pieces])
+    return listed([[text(say(language, key), bold=True), text(colon(language)), *pieces] for key, pieces in rows if pieces])
 
 
 def reach(view: View, language: Language) -> str:

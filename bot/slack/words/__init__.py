@@ -7,9 +7,10 @@ from importlib.resources import files
 import orjson
 
 from bot.web.words import catalogue as web_words
+from knowledge.wording import texts_of
 from protocol.events import Language
 
-__all__ = ["Language", "catalogue", "duration", "say", "say_or", "sentences"]
+__all__ = ["Language", "catalogue", "colon", "duration", "say", "say_or", "sentences", "told"]
 
 
 @cache
@@ -41,6 +42,16 @@ def sentences(language: Language, *parts: str | None) -> str:
     if language == "en":
         return " ".join(said)
     return "".join(part if part.endswith(("。", "！", "？")) else f"{part}。" for part in said)
+
+
+def told(language: Language, label: str, words: str) -> str:
+    """A label and what it says."""
+    return f"{label}{colon(language)}{words}"
+
+
+def colon(language: Language) -> str:
+    """As the language writes it, with the space after it where it has one."""
+    return texts_of(language).phrases["colon"]
 
 
 def duration(language: Language, ms: float) -> str:

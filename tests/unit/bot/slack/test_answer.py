@@ -115,6 +115,31 @@ def test_a_cause_that_nothing_here_mends_takes_a_person() -> None:
     assert "It takes a person" not in shown(one(DiagnosisMade(stage="rules", diagnosis=unproven)))
 
 
+def test_what_the_rules_said_is_told_where_a_model_differs() -> None:
+    found = made.diagnosis()
+    other = Diagnosis(summary="it is the weather", healthy=False)
+    same = one(DiagnosisMade(stage="rules", diagnosis=found), DiagnosisMade(stage="model", diagnosis=found))
+    differs = one(DiagnosisMade(stage="rules", diagnosis=found), DiagnosisMade(stage="model", diagnosis=other))
+    assert "What the rules said first" not in shown(same)
+    assert "What the rules said first: payments needs more memory" in shown(differs)
+
+
+def test_short_evidence_stands_beside_its_source_and_long_below() -> None:
+    pieces = (made.evidence("exit  code 137"), made.evidence("a\nb"), made.evidence("x" * 61))
+    cause = made.diagnosis().root_causes[0].model_copy(update={"evidence": pieces})
+    found = made.diagnosis().model_copy(update={"root_causes": (cause,)})
+    elements = [
+        element
+        for block in one(DiagnosisMade(stage="rules", diagnosis=found))[0].blocks
+        if block["type"] == "rich_text"
+        for element in block["elements"]
+    ]
+    code = [element["elements"][0]["text"] for element in elements if element["type"] == "rich_text_preformatted"]
+    assert code == ["a\nb", "x" * 61]
+    beside = {"type": "text", "text": "exit  code 137", "style": {"code": True}}
+    assert any(beside == item["elements"][-1] for element in elements for item in element["elements"] if "elements" in item)
+
+
 @pytest.mark.parametrize("row", ROWS[::7], ids=[row.code for row in ROWS[::7]])
 def test_real_diagnoses_are_shown_whole(row: Row) -> None:
     found = diagnose(row.make().view(), Diagnose())
