@@ -26,10 +26,15 @@ class NewAccount(Strict):
     display_name: str = Field(default="", max_length=200)
     roles: list[ScopedRole] = Field(default=[], max_length=100)
     password: SecretStr | None = Field(default=None, max_length=500)
+    email: str | None = Field(default=None, max_length=320, description="By it a person of Slack is recognised")
 
 
 class Roles(Strict):
     roles: list[ScopedRole] = Field(max_length=100)
+
+
+class Email(Strict):
+    email: str | None = Field(max_length=320, description="null takes it away")
 
 
 class Password(Strict):
@@ -71,7 +76,7 @@ async def create_account(body: NewAccount, me: AdminAtHand, plane: Plane) -> Vie
     """Make an account. Without a password, give its owner a one-time link."""
     password = body.password.get_secret_value() if body.password else None
     account = await plane.accounts.create(
-        body.name, body.display_name or body.name, tuple(body.roles), password=password, by=me.account
+        body.name, body.display_name or body.name, tuple(body.roles), password=password, email=body.email, by=me.account
     )
     return account_view(account)
 
@@ -84,6 +89,12 @@ async def get_account(account: AccountId, _me: Admin, plane: Plane) -> View:
 @router.put("/accounts/{account}/roles")
 async def set_roles(account: AccountId, body: Roles, me: AdminAtHand, plane: Plane) -> View:
     return account_view(await plane.accounts.set_roles(account, tuple(body.roles), by=me.account))
+
+
+@router.put("/accounts/{account}/email")
+async def set_email(account: AccountId, body: Email, me: AdminAtHand, plane: Plane) -> View:
+    """Whoever has this address in Slack, verified, acts as the account there."""
+    return account_view(await plane.accounts.set_email(account, body.email, by=me.account))
 
 
 @router.put("/accounts/{account}/password", status_code=204)

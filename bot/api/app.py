@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from agent_runtime.runtime import AgentRuntime
 from bot.api import (
     accounts,
+    alerts,
     approvals,
     audit,
     cases,
@@ -24,6 +25,7 @@ from bot.api import (
     problems,
     proposals,
     safety,
+    slack,
     stream,
     usage,
 )
@@ -44,6 +46,8 @@ ROUTERS = (
     feedback.router,
     proposals.router,
     safety.router,
+    slack.router,
+    alerts.router,
     clusters.router,
     install.router,
     commands.router,
@@ -83,6 +87,7 @@ def build_app(plane: ControlPlane, runtime: AgentRuntime, *, pace: Pace | None =
     app.state.streams = streams
     app.state.trusted_proxies = networks(plane.settings.trusted_proxies)
     app.state.charts = drawer
+    app.state.alert_door = alerts.AlertDoor(plane)
     for router in ROUTERS:
         app.include_router(router)
     pages.install(app)

@@ -25,6 +25,10 @@ class Me:
     name: str
     url: str
     """https://<domain>.slack.com/"""
+    workspace: str = ""
+    """Its name."""
+    enterprise: str = ""
+    """Of an Enterprise Grid."""
 
 
 class Tokens(Protocol):
@@ -61,6 +65,11 @@ class Clients:
             token=token, base_url=self._url, timeout=int(CALL_S), session=self._session, logger=self._logger, retry_handlers=[]
         )
 
+    @property
+    def has_home(self) -> bool:
+        """Is a bot token configured?"""
+        return bool(self._own)
+
     async def home(self) -> Me:
         """Who we are in the workspace of the configured token. Raises SlackTrouble."""
         if self._home is None:
@@ -95,6 +104,12 @@ class Clients:
                 raise
             return self._api(self._own), await self.home()
 
+    def forget(self, team: str) -> None:
+        """What was known of us there: the app was removed."""
+        self._me.pop(team, None)
+        if self._home is not None and self._home.team == team:
+            self._home = None
+
     async def bot_user(self, team: str) -> str:
         """ "" when Slack does not tell at once: who asks has three seconds to answer Slack."""
         try:
@@ -115,4 +130,6 @@ async def _ask(api: WebApi) -> Me:
         bot=str(told.get("bot_id", "")),
         name=str(told.get("user", "")),
         url=str(told.get("url", "")),
+        workspace=str(told.get("team", "")),
+        enterprise=str(told.get("enterprise_id") or ""),
     )

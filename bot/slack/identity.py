@@ -20,6 +20,7 @@ from control_plane.principals import Principal
 from control_plane.services import ControlPlane
 from control_plane.slack.groups import RENEW
 from control_plane.slack.inbox import Received
+from control_plane.slack.installations import Facts
 from protocol.events import Language
 
 log = structlog.get_logger(__name__)
@@ -124,10 +125,34 @@ class FromSlack:
                 log.warning("slack.groups_not_checked", team=team, why=error.code)
 
     async def keep_groups(self) -> None:
-        """`refresh_groups` again and again, until cancelled. For the replica that works for Slack."""
+        """`refresh_groups` again and again, until cancelled. For the replica that works for Slack; which workspace the
+        configured token is of is written down first."""
+        kept = not self._clients.has_home
         while True:
+            kept = kept or await self._keep_home()
             await self.refresh_groups()
             await asyncio.sleep(RENEW.total_seconds())
+
+    async def _keep_home(self) -> bool:
+        """False: Slack does not tell."""
+        try:
+            home = await self._clients.home()
+        except SlackTrouble as error:
+            log.warning("slack.home_unknown", why=error.code)
+            return False
+        known = await self._plane.slack_workspaces.get(home.team)
+        facts = Facts(
+            team=home.team,
+            enterprise=home.enterprise,
+            name=home.workspace,
+            url=home.url,
+            app=known.app if known is not None else "",
+            bot=home.bot,
+            bot_user=home.user,
+            scopes=known.scopes if known is not None else (),
+        )
+        await self._plane.slack_workspaces.keep(facts, "" if known is None else None)
+        return True
 
     async def _resolved(self, team: str, known: Told, *, fresh: bool) -> tuple[Code, Principal | None]:
         plane = self._plane

@@ -13,17 +13,13 @@ from fastapi.responses import RedirectResponse
 from bot.api.access import Caller, authenticate, plane_of
 from bot.api.cards import FRESH_SIGN_IN
 from bot.api.language import language_of_reader
-from bot.slack.mrkdwn import escape
+from bot.api.slack import tell_in_slack
+from bot.api.slack import unlink as end_link
 from bot.slack.work.words import tell
 from bot.web.forms import meant
 from bot.web.render import page
 from control_plane.clock import utc_now
 from control_plane.errors import Conflict, Forbidden, NotFound, ServiceError
-from control_plane.services import ControlPlane
-from control_plane.slack.outbox import Content
-from control_plane.slack.people import Linked
-from protocol.events import Language
-from protocol.ids import new_id
 
 router = APIRouter(include_in_schema=False)
 
@@ -67,28 +63,15 @@ async def take(request: Request, token: str, csrf: Text = "") -> Response:
         return await _page(request, who, error=error)
     if offer.account is None:
         words = tell(language_of_reader(request), "link.opened", account=who.principal.name)
-        await _tell(plane, offer.team, offer.user, words)
+        await tell_in_slack(plane, offer.team, offer.user, words)
     return RedirectResponse(f"/slack/link/{token}", status_code=303)
 
 
 @router.post("/slack/unlink")
 async def unlink(request: Request, csrf: Text = "", team: Text = "", user: Text = "") -> Response:
     who = await meant(request, csrf)
-    await unlinked(plane_of(request), who, team, user, language_of_reader(request))
+    await end_link(plane_of(request), who, team, user, language_of_reader(request))
     return RedirectResponse("/slack/link", status_code=303)
-
-
-async def unlinked(plane: ControlPlane, who: Caller, team: str, user: str, language: Language) -> Linked:
-    """By the account or an admin; the person of Slack is told. Raises NotFound."""
-    was = await plane.slack_people.unlink(who.principal, team, user, door=who.door)
-    await _tell(plane, team, user, tell(language, "link.ended", account=was.account_name))
-    return was
-
-
-async def _tell(plane: ControlPlane, team: str, user: str, words: str) -> None:
-    """In their direct messages with the bot."""
-    content = Content(text=escape(words))
-    await plane.slack_outbox.put_now(team=team, channel=user, thread=None, key=f"link:{new_id()}", content=content)
 
 
 async def _page(

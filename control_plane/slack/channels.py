@@ -126,7 +126,10 @@ class Channels:
             row = await _locked(session, team, channel)
             if row is None or row.tenant_id != principal.tenant:
                 raise NotFound(f"channel {one_line(channel, 40)} is not bound to anything")
-            before = _reach(row, await _clusters(session, principal.tenant))
+            clusters = await _clusters(session, principal.tenant)
+            if _as_seen(_channel(row, clusters), principal) is None:
+                raise NotFound(f"channel {one_line(channel, 40)} is not bound to anything")
+            before = _reach(row, clusters)
             _require_admin(principal, before)
             await refuse_strangers(session, row, by=principal.account, now=now)
             await session.delete(row)
@@ -211,6 +214,8 @@ def _require_admin(principal: Principal, reaches: tuple[Reach, ...]) -> None:
     if not reaches:
         raise Forbidden("all that this channel reached is gone; only an admin over everything can change it")
     for reach in reaches:
+        if not principal.sees_some_of(reach.cluster):
+            raise Forbidden("this channel reaches something that you don't see; ask an admin over everything")
         name = reach.cluster_name or reach.cluster
         if reach.namespaces is None and principal.role_in(reach.cluster, None) is not Role.ADMIN:
             raise Forbidden(
