@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -29,6 +30,19 @@ class Me:
     """Its name."""
     enterprise: str = ""
     """Of an Enterprise Grid."""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "Me":
+        """What `auth.test` answered."""
+        return cls(
+            team=str(told.get("team_id", "")),
+            user=str(told.get("user_id", "")),
+            bot=str(told.get("bot_id", "")),
+            name=str(told.get("user", "")),
+            url=str(told.get("url", "")),
+            workspace=str(told.get("team", "")),
+            enterprise=str(told.get("enterprise_id") or ""),
+        )
 
 
 class Tokens(Protocol):
@@ -64,6 +78,11 @@ class Clients:
         return AsyncWebClient(
             token=token, base_url=self._url, timeout=int(CALL_S), session=self._session, logger=self._logger, retry_handlers=[]
         )
+
+    @property
+    def api_url(self) -> str:
+        """Where Slack's Web API is, with a slash at its end."""
+        return self._url
 
     @property
     def has_home(self) -> bool:
@@ -123,13 +142,4 @@ class Clients:
 
 
 async def _ask(api: WebApi) -> Me:
-    told = await api.call("auth.test")
-    return Me(
-        team=str(told.get("team_id", "")),
-        user=str(told.get("user_id", "")),
-        bot=str(told.get("bot_id", "")),
-        name=str(told.get("user", "")),
-        url=str(told.get("url", "")),
-        workspace=str(told.get("team", "")),
-        enterprise=str(told.get("enterprise_id") or ""),
-    )
+    return Me.of(await api.call("auth.test"))

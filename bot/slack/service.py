@@ -19,6 +19,7 @@ from bot.slack.identity import FromSlack
 from bot.slack.linking import Linking
 from bot.slack.work.files import Files
 from bot.slack.work.inbox import Handler, Worker
+from bot.slack.work.installed import Installed
 from bot.slack.work.lead import Lead, Term, forever
 from bot.slack.work.pace import Pace
 from bot.slack.work.pictures import Pictures
@@ -95,6 +96,7 @@ class _Works:
         self._pictures = Pictures(plane, drawer)
         self._drawing = Drawing(plane, rim.url, self._pictures)
         self._identity = rim.identity
+        self._installed = Installed(plane, rim.clients)
         self._questions = Questions(plane, rim.clients, rim.identity, rim.telling, rim.linking)
 
     @asynccontextmanager
@@ -136,6 +138,8 @@ class _Works:
             "message": self._questions.message,
             "assistant_started": self._questions.assistant_started,
             "group": self._identity.group_changed,
+            "joined": self._installed.joined,
+            "gone": self._installed.gone,
             "action": action,
             "view": view,
             **self._doors.kinds,

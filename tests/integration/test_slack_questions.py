@@ -15,6 +15,7 @@ from tests.fake_slack import FakeSlack, RealClock
 from tests.fake_slack.records import Message
 from tests.integration.scripted_model import Raw, Say, ScriptedModel, scripted_model
 from tests.integration.slack_house import SlackHouse, slack_house, whole
+from tests.integration.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -211,6 +212,45 @@ async def test_an_answer_of_100_kb_is_told_in_a_few_messages(house: SlackHouse, 
     assert f"{house.running.url}/c/" in str(last.blocks)
     refused = [call for call in slack.calls[began:] if not call.answer.get("ok")]
     assert not refused, [(call.method, call.answer) for call in refused]
+
+
+async def test_the_assistant_greets_and_answers_without_a_mention(house: SlackHouse) -> None:
+    dana, slack = house.people["dana"], house.slack
+    pane = await slack.assistant_open(dana.id)
+    await slack.until(lambda: pane.prompts or None, "questions to press")
+    asked = await slack.assistant_message(pane, f"{CHAT} in practice")
+    answer = await house.answer(pane.channel, pane.thread_ts)
+    assert answer.thread_ts == pane.thread_ts
+    assert pane.title.startswith("hello my friend")
+    assert await house.handled(asked)
+
+
+async def test_blocks_that_slack_refuses_become_text_and_a_link(house: SlackHouse) -> None:
+    dana, slack = house.people["dana"], house.slack
+    ops = await house.channel("plain", dana)
+    slack.faults.refuse("chat.startStream", "channel_type_not_supported")
+    slack.faults.refuse("chat.postMessage", "invalid_blocks", when=lambda call: len(call.args.get("blocks") or []) > 2)
+    asked = await slack.mention(ops.id, dana.id, CHAT)
+    said = await slack.until(lambda: next((m for m in slack.thread(ops.id, asked.ts) if m.bot_id), None), "the text")
+    assert "It is fine." in said.text
+    assert f"{house.running.url}/c/" in str(said.blocks)
+
+
+async def test_stop_in_slack_stops_the_turn(house: SlackHouse, model: ScriptedModel) -> None:
+    dana, slack = house.people["dana"], house.slack
+    ops = await house.channel("stopped", dana)
+    model.replies[:] = [_slowly(12)]
+    asked = await slack.mention(ops.id, dana.id, CHAT)
+    streamed = await slack.until(lambda: _streaming_words(slack.thread(ops.id, asked.ts)), "the first words")
+    await slack.stop_stream(streamed, dana.id)
+    thread = await house.plane.slack_threads.find(slack.team.id, ops.id, asked.ts)
+    assert thread is not None
+    turn = (await house.plane.conversations.log(thread.conversation))[0].turn or ""
+
+    async def stopped() -> bool | None:
+        return True if await house.plane.conversations.stop_requested(turn) else None
+
+    await until(stopped, "the turn is to stop")
 
 
 async def test_thirty_channels_at_once_are_all_answered_within_slacks_limits(house: SlackHouse, model: ScriptedModel) -> None:

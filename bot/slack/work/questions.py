@@ -94,10 +94,12 @@ class Questions:
         place = Place(
             item.team, str(item.payload["channel"]), str(item.payload["user"]), thread_ts=str(item.payload["thread_ts"])
         )
-        await self._telling.say(place, tell("en", "hello"))
-        asks = [tell("en", key) for key in ("prompt.wrong", "prompt.changed")]
+        person = await self._identity.who(place.team, place.user)
+        language = person.language or "en"
+        await self._telling.say(place, tell(language, "hello"))
+        asks = [tell(language, key) for key in ("prompt.wrong", "prompt.changed")]
         await self._telling.prompts(place, [(ask, ask) for ask in asks])
-        return ""
+        return "greeted"
 
     async def give_up(self, item: Received, _why: str) -> None:
         if item.kind in ("message", "action", "command"):
@@ -172,6 +174,8 @@ class Questions:
             if scope is None:
                 return "asked which cluster"
             thread = await self._start(question, principal, *scope)
+            if thread.kind == "assistant":
+                await self._telling.title(question.place, question.said.text)
         await self._may(question, thread, principal)
         await self._plane.conversations.ask(
             thread.conversation,

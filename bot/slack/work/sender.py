@@ -5,7 +5,7 @@ A call whose answer got lost leaves its row uncertain: before it is posted again
 
 import asyncio
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
 
 import structlog
@@ -40,6 +40,8 @@ _TOO_MUCH = frozenset(
 )
 """The blocks are not to Slack's taste: the text alone is shown, and a link to the rest."""
 _REST_S = 0.5
+_REMOVED = frozenset({"account_inactive", "token_revoked"})
+"""The app was removed from the workspace: nothing more is shown there until it is installed again."""
 _STILL = "streaming_state_conflict"
 _SEARCHED = 100
 """Messages of a thread or channel that are looked through for a lost post, the newest."""
@@ -59,6 +61,7 @@ class Sender:
     def __init__(self, plane: ControlPlane, term: Term, clients: Clients, pace: Pace, files: Files, link_of: Link) -> None:
         self._outbox = plane.slack_outbox
         self._posts = plane.slack_posts
+        self._workspaces = plane.slack_workspaces
         self._term = term
         self._clients = clients
         self._pace = pace
@@ -206,7 +209,7 @@ class Sender:
     async def _found(self, api: WebApi, row: Outgoing, post: Post) -> Post:
         """The post with its ts, when a message with its nonce is there; for an answer also a stream that has none."""
         lease = self._term.lease
-        recent = await self._recent(api, row)
+        recent = await self._recent(api, row, min(row.created_at, post.updated_at))
         for message in recent:
             if _nonce_of(message) == post.id:
                 ts = str(message.get("ts", ""))
@@ -226,9 +229,9 @@ class Sender:
                 return post.model_copy(update={"ts": ts, "streaming": True})
         return post
 
-    async def _recent(self, api: WebApi, row: Outgoing) -> list[dict[str, Any]]:
-        """Newest messages of where it was posted. Where the app may not look, nothing: it was given time to come about."""
-        since = f"{row.created_at.timestamp() - 60:.6f}"
+    async def _recent(self, api: WebApi, row: Outgoing, at: datetime) -> list[dict[str, Any]]:
+        """Messages since then of where it was posted. Where the app may not look, nothing: it was given time to come about."""
+        since = f"{at.timestamp() - 60:.6f}"
         where: dict[str, Any] = {"channel": row.channel, "include_all_metadata": True, "oldest": since, "limit": _SEARCHED}
         try:
             if row.thread_ts:
@@ -257,6 +260,8 @@ class Sender:
         if error.dead:
             # The workspace is closed to us: what it shall show waits until there is a token that works.
             log.error("slack.token", team=row.team, why=error.code)
+            if error.code in _REMOVED and await self._workspaces.revoke(row.team):
+                return
             await self._again(row, 60, error, uncertain=row.uncertain)
         elif error.code == _STILL and row.post is not None:
             await self._posts.streaming(row.post.id, row.post.ts, lease=lease)

@@ -32,6 +32,7 @@ PROGRESS_EVERY_S = 4.0
 STATUS_EVERY_S = 90.0
 """Slack takes a status away after two minutes."""
 _MOST_TEXT = 8_000
+_STATUS_WAIT_S = 2.0
 _STOPPED = "stopped_by_user"
 
 Progress = Callable[[str], Awaitable[None]]
@@ -162,15 +163,18 @@ class TurnShow:
                 await self._progress_only()
         except Exception:  # decoration: the answer comes all the same
             log.exception("slack.show_failed", turn=self._turn)
+            await self._closing.wait()
         finally:
+            # A status that is under way gets there before the answer, which takes it away.
+            await asyncio.wait({status}, timeout=_STATUS_WAIT_S if self._closing.is_set() else 0)
             status.cancel()
             await asyncio.gather(status, return_exceptions=True)
 
     async def _status(self) -> None:
         thread = self._thread
-        while thread.thread_ts:
+        while thread.thread_ts and not self._closing.is_set():
             await self._telling.status(thread.team, thread.channel, thread.thread_ts, tell(self._language, "looking"))
-            await asyncio.sleep(STATUS_EVERY_S)
+            await self._closes_within(STATUS_EVERY_S)
 
     async def _stream(self) -> bool:
         """Until the turn is over. False: there is no stream (any more) and the turn goes on."""

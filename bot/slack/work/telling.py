@@ -10,11 +10,12 @@ import structlog
 from bot.slack.blocks.limits import Block
 from bot.slack.blocks.parts import Message
 from bot.slack.clients import Clients
-from bot.slack.mrkdwn import escape
+from bot.slack.mrkdwn import escape, plain
 from bot.slack.web_api import SlackRefused, SlackTrouble
 
 log = structlog.get_logger(__name__)
 
+_TITLE = 80
 _SAID: dict[str, Any] = {"event_type": "opsthread_said", "event_payload": {}}
 """So that it is not taken for a lost answer."""
 
@@ -84,6 +85,15 @@ class Telling:
             await api.call("assistant.threads.setStatus", channel_id=channel, thread_ts=thread_ts, status=text)
         except SlackTrouble as error:
             log.debug("slack.status", channel=channel, why=error.code)
+
+    async def title(self, place: Place, text: str) -> None:
+        """Of a thread in the assistant's list. Decoration: it may fail."""
+        try:
+            api = await self._clients.of(place.team)
+            said = plain(text, _TITLE)
+            await api.call("assistant.threads.setTitle", channel_id=place.channel, thread_ts=place.thread, title=said)
+        except SlackTrouble as error:
+            log.debug("slack.title", channel=place.channel, why=error.code)
 
     async def prompts(self, place: Place, prompts: list[tuple[str, str]]) -> None:
         """Suggestions in the assistant's pane: (title, question). Decoration: it may fail."""
