@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bot.cli.alert_commands import alerts_app
 from bot.cli.case_commands import cases_app, feedback, weights_app
 from bot.cli.change_commands import approvals_app, audit_app, freeze_app
 from bot.cli.cluster_commands import cluster_app
@@ -14,6 +15,8 @@ from bot.cli.model_commands import model_app, turn_app, usage_app
 from bot.cli.nats_commands import nats_app
 from bot.cli.options import DataDir, Host, Json, Namespace, Port, ReadyFile, Solo, Token, Url
 from bot.cli.sandbox_commands import sandbox_app
+from bot.cli.slack_admin_commands import register as with_slack_admin
+from bot.cli.slack_commands import slack_app
 
 app = typer.Typer(
     name="opsthread",
@@ -155,6 +158,7 @@ def account_create(
     display_name: Annotated[str | None, typer.Option(help="What others see.")] = None,
     cluster: Annotated[list[str] | None, typer.Option(help="Clusters of the role; all when absent.")] = None,
     namespace: Namespace = None,
+    email: Annotated[str | None, typer.Option(help="By it they are recognised in Slack.")] = None,
     url: Url = None,
     token: Token = None,
     data_dir: DataDir = None,
@@ -165,9 +169,23 @@ def account_create(
     raise SystemExit(
         create_account(
             name, role=role, display_name=display_name, clusters=tuple(cluster or ("*",)),
-            namespaces=tuple(namespace or ("*",)), url=url, token=token, data_dir=data_dir,
+            namespaces=tuple(namespace or ("*",)), email=email, url=url, token=token, data_dir=data_dir,
         )
     )  # fmt: skip
+
+
+@account.command("email")
+def account_email(
+    name: str,
+    email: Annotated[str | None, typer.Argument(help="By it they are recognised in Slack; none takes it away.")] = None,
+    url: Url = None,
+    token: Token = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say by which e-mail address an account is recognised in Slack."""
+    from bot.cli.accounts import set_email
+
+    raise SystemExit(set_email(name, email, url=url, token=token, data_dir=data_dir))
 
 
 @account.command("link")
@@ -178,6 +196,7 @@ def account_link(name: str, url: Url = None, token: Token = None, data_dir: Data
     raise SystemExit(make_link(name, url=url, token=token, data_dir=data_dir))
 
 
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(approvals_app, name="approvals")
 app.add_typer(audit_app, name="audit")
 app.add_typer(cluster_app, name="cluster")
@@ -190,6 +209,8 @@ app.command("feedback")(feedback)
 app.add_typer(model_app, name="model")
 app.add_typer(nats_app, name="nats")
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(slack_app, name="slack")
+with_slack_admin(slack_app)
 
 
 @app.command()

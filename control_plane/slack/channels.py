@@ -127,9 +127,9 @@ class Channels:
             if row is None or row.tenant_id != principal.tenant:
                 raise NotFound(f"channel {one_line(channel, 40)} is not bound to anything")
             clusters = await _clusters(session, principal.tenant)
-            if _as_seen(_channel(row, clusters), principal) is None:
-                raise NotFound(f"channel {one_line(channel, 40)} is not bound to anything")
             before = _reach(row, clusters)
+            if before and _as_seen(_channel(row, clusters), principal) is None:
+                raise NotFound(f"channel {one_line(channel, 40)} is not bound to anything")
             _require_admin(principal, before)
             await refuse_strangers(session, row, by=principal.account, now=now)
             await session.delete(row)
