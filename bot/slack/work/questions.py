@@ -177,6 +177,8 @@ class Questions:
             if thread.kind == "assistant":
                 await self._telling.title(question.place, question.said.text)
         await self._may(question, thread, principal)
+        if thread.recipient != question.place.user:
+            await self._plane.slack_threads.recipient(thread.id, question.place.user)
         await self._plane.conversations.ask(
             thread.conversation,
             principal,
@@ -185,7 +187,6 @@ class Questions:
             language=question.language,
             client_id=question.item,
         )
-        await self._plane.slack_threads.recipient(thread.id, question.place.user)
         return thread.conversation
 
     async def _may(self, question: Question, thread: Thread, principal: Principal) -> None:

@@ -201,8 +201,9 @@ class Follower:
     async def _catch_up(self) -> None:
         conversation = self._thread.conversation
         while entries := await self._plane.conversations.log(conversation, after=self._seen, limit=_BATCH):
-            # Who asked last is who a stream is for.
-            self._thread = await self._plane.slack_threads.get(self._thread.id) or self._thread
+            if self._thread.thread_ts is None or any(isinstance(entry.event, UserMessage) for entry in entries):
+                # Who asked last is who a stream is for.
+                self._thread = await self._plane.slack_threads.get(self._thread.id) or self._thread
             ended = {e.turn for e in entries if e.turn and isinstance(e.event, TurnFinished | TurnFailed | TurnCancelled)}
             for entry in entries:
                 await self._show(entry, ended)
@@ -219,14 +220,19 @@ class Follower:
         if show is None:
             if _after_its_turn(entry) and not await self._open(turn):
                 return
-            before = await self._plane.conversations.turn_log(turn)
-            show = self._make_show(self._thread, turn, _language(before, self._thread), self._progress)
+            before = await self._before(entry, turn)
+            show = self._make_show(self._thread, turn, _language((*before, entry), self._thread), self._progress)
             for earlier in before:
-                if earlier.seq < entry.seq:
-                    show.take(earlier)
+                show.take(earlier)
             self._shows[turn] = show
             show.start()
         show.take(entry)
+
+    async def _before(self, entry: LogEntry, turn: str) -> tuple[LogEntry, ...]:
+        """What the turn's log said before this entry, which somebody else has shown."""
+        if isinstance(entry.event, UserMessage):
+            return ()
+        return tuple(one for one in await self._plane.conversations.turn_log(turn) if one.seq < entry.seq)
 
     async def _open(self, turn: str) -> bool:
         return (await self._plane.conversations.turn(turn)).state in ("queued", "running")
