@@ -161,6 +161,10 @@ class Settings(BaseSettings):
     slack_signing_secret: SecretStr | None = None
     slack_signing_secret_file: Path | None = None
     """For HTTP: what Slack signs its requests with."""
+    slack_client_id: str = ""
+    slack_client_secret: SecretStr | None = None
+    slack_client_secret_file: Path | None = None
+    """With these two an admin installs the app in further workspaces, by OAuth; only with slack_mode = http."""
     slack_email_mapping: bool = True
     """Recognise people of Slack by the e-mail address that Slack has verified; false: only by links that they make."""
     slack_api_url: str = "https://slack.com/api/"
@@ -212,6 +216,10 @@ class Settings(BaseSettings):
     def slack_secret(self) -> str | None:
         """As `slack_bot`, the signing secret."""
         return _secret(self.slack_signing_secret, self.slack_signing_secret_file)
+
+    def slack_client(self) -> str | None:
+        """As `slack_bot`, the client secret of OAuth."""
+        return _secret(self.slack_client_secret, self.slack_client_secret_file)
 
     def slack_in_use(self) -> Literal["", "socket", "http"]:
         """How Slack reaches us: as configured, else by socket when both tokens are there. Raises OSError."""

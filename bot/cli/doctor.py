@@ -27,7 +27,7 @@ def run(*, as_json: bool, ask_model: bool, verbose: bool, url: str | None, token
     async def told() -> Exit:
         found = await examine(connection, data_dir=data_dir, ask_model=ask_model, remote=url is not None)
         if as_json:
-            print(json.dumps(_json(found), ensure_ascii=False, indent=2))
+            print(json.dumps(as_json_values(found), ensure_ascii=False, indent=2))
         else:
             show(found, Console(highlight=False), verbose=verbose)
         return Exit.ANSWERED if found.healthy else Exit.FAILED
@@ -42,7 +42,7 @@ async def examine(connection: Connection | None, *, data_dir: Path | None, ask_m
     if connection is not None:
         try:
             async with Client(connection) as client:
-                return _of_view(await client.post("/api/v1/doctor", {"model": ask_model}))
+                return of_view(await client.post("/api/v1/doctor", {"model": ask_model}))
         except ApiError as error:
             extra.append(_refused(connection, error))
             answered = error.status != 0
@@ -87,7 +87,7 @@ def show(found: Checkup, console: Console, *, verbose: bool) -> None:
 _ORDER = {Health.FAIL: 0, Health.WARN: 1, Health.OK: 2, Health.SKIP: 3}
 
 
-def _json(found: Checkup) -> dict[str, Any]:
+def as_json_values(found: Checkup) -> dict[str, Any]:
     return {
         "at": found.at.isoformat(),
         "serving": found.serving,
@@ -97,5 +97,6 @@ def _json(found: Checkup) -> dict[str, Any]:
     }
 
 
-def _of_view(view: dict[str, Any]) -> Checkup:
+def of_view(view: dict[str, Any]) -> Checkup:
+    """What POST /api/v1/doctor answered."""
     return Checkup.model_validate({"at": view["at"], "serving": True, "rows": view["rows"]})

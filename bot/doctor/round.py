@@ -35,8 +35,10 @@ class Checkup(Value):
         return {str(health): sum(row.health is health for row in self.rows) for health in Health}
 
 
-async def round_of_serving(plane: ControlPlane, runtime: Any, principal: Principal, *, ask_model: bool) -> Checkup:
-    """Everything, from inside of a running serve, as `principal`."""
+async def round_of_serving(
+    plane: ControlPlane, runtime: Any, principal: Principal, *, ask_model: bool, slack: Any = None
+) -> Checkup:
+    """Everything, from inside of a running serve, as `principal`. `slack` is the bot.slack.service.Slack that runs in it."""
     settings = plane.settings
     parts = await asyncio.gather(
         asyncio.to_thread(_amiss_in_settings),
@@ -47,8 +49,17 @@ async def round_of_serving(plane: ControlPlane, runtime: Any, principal: Princip
         look_at_clusters(plane, principal),
         look_at_models(settings, ask=ask_model),
         look_at_embeddings(settings, ask=ask_model),
+        _slack(plane, principal, slack),
     )
-    return _checkup([row for part in parts for row in part], serving=True)
+    return checkup([row for part in parts for row in part], serving=True)
+
+
+async def slack_of_serving(plane: ControlPlane, principal: Principal, slack: Any) -> Checkup:
+    """Slack alone, set up or not."""
+    from bot.slack.check import Serving, look_at_slack  # with Slack's libraries, which others don't pay for
+
+    open_now = slack.connected if slack is not None else None
+    return checkup(await look_at_slack(plane.settings, Serving(plane, principal, open_now)), serving=True)
 
 
 async def round_alone(
@@ -64,10 +75,11 @@ async def round_alone(
             look_at_bus(settings, serving=serving),
             look_at_models(settings, ask=ask_model),
             look_at_embeddings(settings, ask=ask_model),
+            _slack_alone(settings),
         )
         # Which port a serve has that doesn't tell us, these settings need not know.
         rows += [row for part in parts for row in part if not (serving and row.name == "port")]
-    return _checkup(rows, serving=False)
+    return checkup(rows, serving=False)
 
 
 def _amiss_in_settings() -> list[CheckRow]:
@@ -76,5 +88,24 @@ def _amiss_in_settings() -> list[CheckRow]:
     return [row for row in rows if row.health is not Health.OK]
 
 
-def _checkup(rows: Sequence[CheckRow], *, serving: bool) -> Checkup:
+def _wants_slack(settings: Settings) -> bool:
+    """Has anybody begun to set it up?"""
+    tokens = (settings.slack_bot_token, settings.slack_bot_token_file, settings.slack_app_token, settings.slack_app_token_file)
+    return bool(settings.slack_mode) or any(token is not None for token in tokens)
+
+
+async def _slack(plane: ControlPlane, principal: Principal, slack: Any) -> Sequence[CheckRow]:
+    return (await slack_of_serving(plane, principal, slack)).rows if _wants_slack(plane.settings) else ()
+
+
+async def _slack_alone(settings: Settings) -> list[CheckRow]:
+    if not _wants_slack(settings):
+        return []
+    from bot.slack.check import look_at_slack
+
+    return await look_at_slack(settings)
+
+
+def checkup(rows: Sequence[CheckRow], *, serving: bool) -> Checkup:
+    """What was found at this moment."""
     return Checkup(at=datetime.now(UTC), serving=serving, rows=tuple(rows))

@@ -17,6 +17,7 @@ CALL_S = 20.0
 _BY_QUERY = frozenset(
     {
         "auth.test",
+        "bots.info",
         "conversations.history",
         "conversations.info",
         "conversations.list",
@@ -79,6 +80,10 @@ class WebApi:
 
     async def call(self, method: str, **args: Any) -> Json:
         """Arguments that are None are left out. Raises SlackRefused, SlackBusy, SlackUnsure."""
+        return (await self.headed(method, **args))[0]
+
+    async def headed(self, method: str, **args: Any) -> tuple[Json, Mapping[str, str]]:
+        """As `call`, with the answer's headers, their names in lower case."""
         given = {name: value for name, value in args.items() if value is not None}
         by_query = method in _BY_QUERY
         try:
@@ -90,7 +95,7 @@ class WebApi:
             raise SlackUnsure(method, type(error).__name__) from None
         return answer
 
-    async def _ask(self, method: str, args: Json, *, by_query: bool) -> Json:
+    async def _ask(self, method: str, args: Json, *, by_query: bool) -> tuple[Json, Mapping[str, str]]:
         client: Any = self.client  # the SDK's dicts have no types
         if by_query:
             answer = await client.api_call(method, params={k: _in_query(v) for k, v in args.items()})
@@ -98,7 +103,7 @@ class WebApi:
             answer = await client.api_call(method, json=args)
         if not isinstance(answer.data, dict):
             raise ValueError("no JSON")
-        return cast(Json, answer.data)
+        return cast(Json, answer.data), _headers(answer)
 
 
 def _in_query(value: Any) -> str:
@@ -111,12 +116,16 @@ def _trouble(method: str, error: SlackApiError) -> SlackTrouble:
         return SlackUnsure(method, "no_json")
     told: Mapping[str, Any] = cast(Mapping[str, Any], answer.data) if isinstance(answer.data, dict) else {}
     code = str(told.get("error") or f"http_{answer.status_code}")
-    headers = {str(name).lower(): str(value) for name, value in cast(Mapping[str, Any], answer.headers).items()}
+    headers = _headers(answer)
     if answer.status_code == 429 or code in ("ratelimited", "rate_limited"):
         return SlackBusy(method, _seconds(headers.get("retry-after", "")))
     if answer.status_code >= 500 or code in _LATER:
         return SlackUnsure(method, code)
     return SlackRefused(method, code, told)
+
+
+def _headers(answer: Any) -> dict[str, str]:
+    return {str(name).lower(): str(value) for name, value in cast(Mapping[str, Any], answer.headers).items()}
 
 
 def _seconds(told: str) -> float:
