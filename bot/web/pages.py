@@ -15,7 +15,7 @@ from bot.api.problems import Problem
 from bot.api.stream import StreamsOf
 from bot.api.throttle import Door
 from bot.api.views import View, cluster_view, conversation_view, entry_view
-from bot.web import changes, sign_in, slack_link, usage
+from bot.web import changes, sign_in, slack, slack_link, usage
 from bot.web.assets import asset, build
 from bot.web.forms import meant
 from bot.web.render import page
@@ -44,6 +44,7 @@ def install(app: FastAPI) -> None:
     app.include_router(changes.router)
     app.include_router(usage.router)
     app.include_router(slack_link.router)
+    app.include_router(slack.router)
     app.include_router(router)
 
 
@@ -126,6 +127,13 @@ async def changes_page(request: Request) -> Response:
     """What holds changes back: kill switches, freeze windows, break-glass."""
     who = await authenticate(request)
     return await _with_frame(request, who, "changes.html", page="changes", **await changes.changes_view(request, who))
+
+
+@router.get("/slack")
+async def slack_page(request: Request) -> Response:
+    """Channels, people and user groups of Slack."""
+    who = await authenticate(request)
+    return await _with_frame(request, who, "slack.html", page="slack", **await slack.slack_view(request, who))
 
 
 @router.get("/approvals/{approval}")
