@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from bot.cli.compose import Composition, Product, product, wait_for_cluster
 from bot.cli.own_runner import OwnRunner
 from bot.cli.practice import Practice
+from bot.slack.front.trim import trimmed
 from control_plane.principals import Principal, ScopedRole
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
 from control_plane.slack.channels import Reach
 from control_plane.slack.inbox import Incoming
-from control_plane.tables.slack import SlackInboxRow
+from control_plane.tables.slack import SlackInboxRow, SlackOutboxRow
 from protocol.approval import Role
 from tests.fake_slack import FakeSlack
 from tests.fake_slack.deliveries import Delivery
@@ -71,26 +73,34 @@ class SlackHouse:
 
     async def handled(self, message: Message) -> str:
         """The note of its row in the inbox, once that is done; "not kept" for one that has none."""
-        item = Incoming(
-            team=self.slack.team.id, kind="message", lane="", position="", payload={},
-            dedupe=f"message/{message.channel}/{message.ts}",
-        )  # fmt: skip
         told = "it is delivered"
         await self.slack.until(lambda: all(one.over for one in self.deliveries(message)) or None, told)
+        return await self._note("message", f"message/{message.channel}/{message.ts}")
+
+    async def noted(self, delivery: Delivery) -> str:
+        """As `handled`, of a press, a window or a command."""
+        await self.slack.until(lambda: delivery.over or None, "it is delivered")
+        kept = trimmed(delivery.payload, self.slack.bot.user_id)
+        assert kept is not None
+        return await self._note(kept.kind, kept.dedupe)
+
+    async def _note(self, kind: str, dedupe: str) -> str:
+        item = Incoming(team=self.slack.team.id, kind=kind, lane="", position="", payload={}, dedupe=dedupe)
 
         async def done() -> str | None:
             async with self.plane.database.read() as session:
                 row = await session.get(SlackInboxRow, item.id)
             return "not kept" if row is None else (row.note or row.state) if row.state != "waiting" else None
 
-        return await until(done, f"{message.text!r} is handled")
+        return await until(done, f"{kind} {dedupe} is handled")
 
     async def sent(self) -> None:
         """Nothing waits to be sent."""
-        outbox = self.plane.slack_outbox
+        open_rows = select(SlackOutboxRow.number).where(SlackOutboxRow.state.in_(("waiting", "sending")))
 
         async def empty() -> bool | None:
-            return None if await outbox.due() or await outbox.uncertain() else True
+            async with self.plane.database.read() as session:
+                return None if await session.scalar(open_rows.limit(1)) is not None else True
 
         await until(empty, "the outbox is empty")
 

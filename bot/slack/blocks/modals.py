@@ -7,7 +7,7 @@ from typing import Any, cast
 from bot.slack import mrkdwn
 from bot.slack.blocks.approval import RISKS, decision, still_open
 from bot.slack.blocks.limits import LIMITS, Block, split
-from bot.slack.blocks.parts import context, divider, modal, section, text_input
+from bot.slack.blocks.parts import actions, button, context, divider, modal, section, text_input
 from bot.slack.blocks.plan_facts import command, diff, facts, held_by, owner, titled
 from bot.slack.blocks.rich import block_of_code, prose, quoted, rich
 from bot.slack.mrkdwn import line
@@ -16,19 +16,23 @@ from bot.slack.words import Language, say, told
 View = dict[str, Any]
 
 REJECT_MODAL, WRONG_MODAL, DETAILS_MODAL = "reject_modal", "wrong_modal", "details_modal"
+WITHDRAW = "withdraw"
 REASON = "reason"
 """block_id and action_id of what is typed: `view.state.values.reason.reason.value`."""
 _DIFF = 20_000
 _REASON = 1_000
 
 
-def details_modal(view: View, *, language: Language) -> Block:
+def details_modal(view: View, *, language: Language, withdraw: str = "", note: str = "") -> Block:
     """All of a plan, read only: the whole diff (20,000 characters), reach, undo, patch for Git, decisions, times, hash.
-    `view` is approval_view's; its `you` is not read."""
+    `view` is approval_view's; its `you` is not read. `withdraw` is what the button to take it back carries, for whom one is
+    shown; `note` is what has just become of a press in this window."""
     level = str(view["risk"])
     state, risk = line(say(language, f"state.{view['state']}")), line(say(language, f"risk.{level}"))
     blocks = [
+        *([section(line(note, 600))] if note else []),
         section(f"*{state}* · {RISKS.get(level, '')} {risk} · {line(str(view['cluster_name']))}"),
+        *([actions(button(say(language, "approval.withdraw"), WITHDRAW, value=withdraw))] if withdraw else []),
         *held_by(view, language),
         *([rich(quoted(*prose(str(view["why"]), 2_000)))] if view["why"] else []),
         rich(*command(view)),

@@ -1,6 +1,6 @@
 """What every door needs: who somebody is, what they are told, and in which language."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.slack.blocks.parts import Message
 from bot.slack.clients import Clients
@@ -46,5 +46,6 @@ class Rim:
         person = await self.identity.who(place.team, place.user, fresh=fresh)
         language = await self.language(place, person)
         if person.principal is None:
-            await self.linking.refuse(place, person, language)
+            where = place if place.channel else replace(place, channel=place.user)
+            await self.linking.refuse(where, person, language)
         return person.principal, language, person.code

@@ -6,6 +6,8 @@ Everything here may be done twice: a decision by the same person is the same dec
 from collections.abc import Mapping
 from typing import cast
 
+import structlog
+
 from bot.api.cards import approval_view
 from bot.slack.blocks import notices
 from bot.slack.blocks.answer import OPEN_WEB
@@ -13,6 +15,8 @@ from bot.slack.blocks.modals import REASON
 from bot.slack.blocks.parts import Message, actions, button
 from bot.slack.doors.cards import Card, card_in_view, card_on
 from bot.slack.doors.rim import Rim
+from bot.slack.doors.windows import details_of
+from bot.slack.web_api import SlackRefused
 from bot.slack.words import say
 from bot.slack.work.telling import Place, place_of
 from control_plane.approvals import Approval
@@ -23,6 +27,8 @@ from control_plane.slack.inbox import Received
 from knowledge.wording import translate
 from protocol.approval import ApprovalState, Decision
 from protocol.events import Language
+
+log = structlog.get_logger(__name__)
 
 ON_THE_WEB = frozenset({"step_up", "owner", "frozen", "break_glass"})
 """Refusals that say what more it takes: the web has it."""
@@ -42,6 +48,30 @@ class Verdicts:
         place = place_of(item.team, item.payload)
         card = await card_in_view(self._rim, place, str(item.payload.get("private_metadata", "")))
         return await self._decide(place, card, "reject", typed_in(item, REASON))
+
+    async def withdraw(self, item: Received) -> str:
+        """Handles the button of a window that shows a plan to somebody who may take it back: the window then says so."""
+        rim, place = self._rim, place_of(item.team, item.payload)
+        principal, language, code = await rim.somebody(place, fresh=True)
+        if principal is None:
+            return code
+        card = await card_in_view(rim, place, str(item.payload.get("value", "")))
+        if card is None or not _sees(principal, card.approval):
+            await rim.tell(place, notices.notice("stale_card", language))
+            return "stale_card"
+        note, told = "withdrawn", ""
+        try:
+            await rim.plane.approvals.withdraw(card.approval.id, principal)
+        except (Forbidden, Conflict) as error:
+            note, told = error.code, translate(error.message, language)
+        now = await rim.plane.approvals.get(card.approval.id)
+        api = await rim.clients.of(place.team)
+        try:
+            window = details_of(rim, place, now, principal, language, note=told)
+            await api.call("views.update", view_id=str(item.payload.get("view", "")), view=window)
+        except SlackRefused as error:  # it was closed meanwhile: the card tells
+            log.info("slack.window_gone", why=error.code)
+        return note
 
     async def _decide(self, place: Place, card: Card | None, verdict: str, reason: str = "") -> str:
         rim = self._rim

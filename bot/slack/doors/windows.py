@@ -12,11 +12,12 @@ from bot.slack.blocks import notices
 from bot.slack.blocks.approval import DETAILS, REJECT
 from bot.slack.blocks.limits import Block
 from bot.slack.blocks.modals import details_modal, reject_modal
-from bot.slack.doors.cards import Card, card_in_view, card_on
+from bot.slack.doors.cards import Card, card_in_view, card_on, private_value
 from bot.slack.doors.rim import Rim
 from bot.slack.front.trim import Kept, trimmed
 from bot.slack.web_api import SlackTrouble
 from bot.slack.work.telling import Place, place_of
+from control_plane.approvals import Approval
 from control_plane.clock import utc_now
 from control_plane.errors import ServiceError
 from control_plane.principals import Principal
@@ -27,6 +28,15 @@ log = structlog.get_logger(__name__)
 
 Ack = Callable[[], Awaitable[Any]]
 Make = Callable[[Card, Principal, Language], Awaitable[Block | None]]
+
+
+def details_of(
+    rim: Rim, place: Place, approval: Approval, principal: Principal, language: Language, *, note: str = ""
+) -> Block:
+    """One person's window: what they may take back has a button."""
+    view = approval_view(approval, principal, utc_now(), language=language)
+    withdraw = private_value(rim, place.team, place.user, approval) if view["you"]["may_withdraw"] else ""
+    return details_modal(view, language=language, withdraw=withdraw, note=note)
 
 
 class Windows:
@@ -79,7 +89,7 @@ class Windows:
         approval, place = card.approval, card.place
         source = "/".join(part for part in (place.team, place.channel, place.ts) if part)
         await self._rim.plane.approvals.shown([approval], principal, door="slack", source=source)
-        return details_modal(approval_view(approval, principal, utc_now(), language=language), language=language)
+        return details_of(self._rim, place, approval, principal, language)
 
     async def _reject(self, card: Card, principal: Principal, language: Language) -> Block | None:
         approval = card.approval
