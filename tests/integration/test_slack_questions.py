@@ -46,6 +46,7 @@ def fresh(house: SlackHouse, model: ScriptedModel) -> None:
 async def test_a_mention_is_answered_in_its_thread(house: SlackHouse) -> None:
     dana = house.people["dana"]
     ops = await house.channel("ops", dana)
+    lost = house.slack.faults.lost_answer("files.completeUploadExternal")
     asked = await house.slack.mention(ops.id, dana.id, "why does payments crash?")
     answer = await house.answer(ops.id, asked.ts)
     assert "OOMKilled" in str(answer.blocks)
@@ -65,10 +66,11 @@ async def test_a_mention_is_answered_in_its_thread(house: SlackHouse) -> None:
         house.principals["dana"].account,
     )
     assert answer.elements()[-1]["url"] == f"{house.running.url}/c/{thread.conversation}"
-    picture = await house.slack.until(
-        lambda: next((one for one in house.slack.thread(ops.id, asked.ts) if one.files), None), "the chart"
-    )
-    content = house.slack.world.files[picture.files[0]].content or b""
+    await house.slack.until(lambda: lost.met or None, "the chart is sent")
+    await house.sent()
+    pictures = [file for one in house.slack.thread(ops.id, asked.ts) for file in one.files]
+    assert len(pictures) == 1, "the upload whose end was not told was looked for"
+    content = house.slack.world.files[pictures[0]].content or b""
     assert content.startswith(b"\x89PNG")
 
 

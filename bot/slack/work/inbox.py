@@ -11,7 +11,7 @@ from bot.slack.work.lead import Term
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.replica import LeaseLost
 from control_plane.services import ControlPlane
-from control_plane.slack.inbox import Received
+from control_plane.slack.inbox import MOST_ATTEMPTS, Received
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +78,10 @@ class Worker:
             item = await self._inbox.begin(due.id, lease)
             if item is None:
                 return
+            if item.attempts > MOST_ATTEMPTS:
+                await self._tell(item, "it ended the process each time")
+                await self._inbox.failed(item.id, "it was begun too often", lease=lease)
+                return
             handler = self._handlers.get(item.kind)
             try:
                 async with asyncio.timeout(HANDLE_S):
@@ -101,10 +105,13 @@ class Worker:
         pause = error.after_s if isinstance(error, SlackBusy) else _PAUSES_S[min(item.attempts, len(_PAUSES_S)) - 1]
         why = f"{type(error).__name__}: {error}"[:500]
         if item.worn_out:
-            try:
-                await self._give_up(item, why)
-            except (SlackTrouble, ServiceError) as trouble:
-                log.warning("slack.not_told", item=item.id, why=str(trouble)[:300])
+            await self._tell(item, why)
         await self._inbox.again(item.id, pause, why, lease=self._term.lease)
         # A little later than it is due: it must be due when it is looked for.
         asyncio.get_running_loop().call_later(pause + 0.01, self._bell.set)
+
+    async def _tell(self, item: Received, why: str) -> None:
+        try:
+            await self._give_up(item, why)
+        except (SlackTrouble, ServiceError) as trouble:
+            log.warning("slack.not_told", item=item.id, why=str(trouble)[:300])
