@@ -9,13 +9,14 @@ import pytest
 
 from bot.cli.people import ADMIN, OPERATOR, cli_token, first_admin
 from control_plane.errors import NotSignedIn
+from control_plane.slack.installations import Facts
 from protocol.approval import Role
 from tests.integration.http_server import Here, http_server
 
 
-async def opsthread(here: Here, token: str, *words: str) -> tuple[int, str, str]:
+async def opsthread(here: Here, token: str, *words: str, group: str = "account") -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot.cli", "account", *words, "--url", here.url, "--token", token,
+        sys.executable, "-m", "bot.cli", group, *words, "--url", here.url, "--token", token,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(60):
@@ -67,3 +68,23 @@ async def test_the_next_start_ends_the_token_of_a_server_that_was_killed_and_no_
                 await here.plane.accounts.authenticate(killed)
             for good in (token, own.token):
                 await here.plane.accounts.authenticate(good)
+
+
+async def test_slack_is_administered_by_the_command_line(tmp_path: Path) -> None:
+    async with http_server(tmp_path) as here, cli_token(here.plane, await first_admin(here.plane)) as own:
+        await here.plane.slack_workspaces.keep(Facts(team="T0001", name="Payments"), "")
+        ann = await here.plane.accounts.create("ann", "Ann", OPERATOR, by="system")
+        code = await here.plane.slack_people.take(await here.plane.slack_people.offer("T0001", "U0001", "ann"), ann.id)
+        await here.plane.slack_people.confirm("T0001", "U0001", code)
+        steps: list[tuple[int, str, tuple[str, ...]]] = [
+            (0, "ann: ann@example.com", ("account", "email", "ann", "Ann@Example.com")),
+            (2, "no e-mail address in ASCII", ("account", "email", "ann", "\u0430nn@example.com")),
+            (0, "may see: practice / payments, shop", ("slack", "bind", "C0001", "--cluster", "practice:payments,shop")),
+            (0, '"account_name": "Ann"', ("slack", "people", "--json")),
+            (0, "are approver", ("slack", "map", "S0001", "--role", "approver", "--cluster", "practice")),
+            (0, '"usergroup": "S0001"', ("slack", "groups", "--json")),
+            (2, "is not bound", ("slack", "unbind", "C0002", "--team", "T0001")),
+        ]
+        for expected, said, words in steps:
+            status, out, err = await opsthread(here, own, *words[1:], group=words[0])
+            assert (status, said.casefold() in " ".join((out + err).split()).casefold()) == (expected, True), (words, out, err)

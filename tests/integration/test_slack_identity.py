@@ -3,6 +3,7 @@
 The control plane is the real one; the fake Slack answers the real client.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,16 +13,20 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from bot.slack.clients import Clients
+from bot.slack.front.trim import trimmed
 from bot.slack.identity import Code, FromSlack, Person
 from bot.slack.web_api import SlackTrouble
 from control_plane.assembly import control_plane
+from control_plane.clock import utc_now
 from control_plane.principals import Principal, ScopedRole
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
-from control_plane.slack.installations import Facts
+from control_plane.slack.inbox import Received
+from control_plane.slack.installations import Facts, Workspace
 from protocol.approval import Role
 from tests.fake_slack import FakeSlack
 from tests.fake_slack.records import User
+from tests.integration.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -266,6 +271,42 @@ async def test_all_memberships_are_looked_at_again_and_again(door: Door) -> None
         await door.identity.refresh_groups()  # one that does not answer is no fault of the others
     finally:
         await door.plane.slack_groups.remove(ADMIN, mapping.id)
+
+
+async def test_a_group_that_slack_says_has_changed_is_looked_at(door: Door) -> None:
+    account = await door.account("otis", "otis@payments.example")
+    user = door.slack.add_user("otis")
+    group, other = door.slack.add_group("ops", user), door.slack.add_group("lunch", user)
+    mapping = await door.plane.slack_groups.map(ADMIN, team=door.team, usergroup=group.id, role=ScopedRole(role=Role.OPERATOR))
+    try:
+        assert await _roles_of(door, user) == [Role.OPERATOR, Role.VIEWER]
+        group.users.clear()
+        for changed, note in ((other.id, "gives no role"), (group.id, "looked at")):
+            body = {"type": "event_callback", "team_id": door.team, "event_id": f"Ev{changed}"}
+            event = {"type": "subteam_members_changed", "subteam_id": changed, "event_ts": "1.000001"}
+            kept = trimmed({**body, "event": event}, "")
+            assert kept is not None
+            item = Received(
+                id="1", team=kept.team, kind=kept.kind, lane=kept.lane, position=kept.position, payload=kept.payload,
+                attempts=1, received_at=utc_now(),
+            )  # fmt: skip
+            assert await door.identity.group_changed(item) == note
+        assert await door.roles(account) == [Role.VIEWER]
+    finally:
+        await door.plane.slack_groups.remove(ADMIN, mapping.id)
+
+
+async def test_the_workspace_of_the_configured_token_is_written_down(door: Door) -> None:
+    async def written() -> Workspace | None:
+        found = await door.plane.slack_workspaces.get(door.team)
+        return found if found is not None and found.url else None
+
+    keeping = asyncio.create_task(door.identity.keep_groups())
+    try:
+        found = await until(written, "the workspace is written down")
+    finally:
+        keeping.cancel()
+    assert (found.name, found.revoked_at, found.own_token) == (door.slack.team.name, None, False)
 
 
 async def test_who_leaves_slack_leaves_their_groups(door: Door) -> None:
