@@ -20,7 +20,7 @@ from bot.slack.linking import Linking
 from bot.slack.work.files import Files
 from bot.slack.work.inbox import Handler, Worker
 from bot.slack.work.installed import Installed
-from bot.slack.work.lead import Lead, Term, forever
+from bot.slack.work.lead import Lead, Term, Work, forever
 from bot.slack.work.pace import Pace
 from bot.slack.work.pictures import Pictures
 from bot.slack.work.questions import CHOOSE, Questions
@@ -30,6 +30,7 @@ from bot.slack.work.streams import Progress, TurnShow
 from bot.slack.work.telling import Telling
 from control_plane.services import ControlPlane
 from control_plane.slack.inbox import Received
+from control_plane.slack.lead import JOB
 from control_plane.slack.outbox import Outgoing
 from control_plane.slack.threads import Thread
 from protocol.events import Language
@@ -66,7 +67,7 @@ async def slack(
         added = all_doors(rim) | (doors or Doors())
         app = build(plane, clients, secret=settings.slack_secret() or "", doors=added.install)
         works = _Works(rim, drawer, added)
-        here = Slack(app, clients, Lead(plane, works.term))
+        here = Slack(app, clients, _lead(plane, works.term))
         app_token = settings.slack_app()
         if settings.slack_in_use() == "socket" and app_token:
             here.sockets = [Socket(app, app_token, clients.client, ping_s=ping_s, name=str(n)) for n in range(CONNECTIONS)]
@@ -78,6 +79,11 @@ async def slack(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await clients.close()
+
+
+def _lead(plane: ControlPlane, work: Work) -> Lead:
+    ttl_s = plane.settings.lease_seconds
+    return Lead(lambda: plane.replica.job(JOB, ttl_s), plane.replica.leases, ttl_s, work)
 
 
 def _rim(plane: ControlPlane, clients: Clients, url: str) -> Rim:
@@ -106,7 +112,7 @@ class _Works:
         def show(thread: Thread, turn: str, language: Language, progress: Progress) -> TurnShow:
             return TurnShow(plane, clients, self._telling, term, pace, thread, turn, language, progress)
 
-        worker = Worker(plane, term, self._handlers(), self._questions.give_up)
+        worker = Worker(plane.slack_inbox, term, self._handlers(), self._questions.give_up)
         renderer = Renderer(plane, term, self._drawing, show)
         sender = Sender(plane, term, clients, pace, Files(self._pictures), self._link_of)
         parts = (

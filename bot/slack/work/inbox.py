@@ -1,7 +1,7 @@
 """Works through the inbox: lanes beside each other, what is in a lane one after the other."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 import structlog
@@ -10,8 +10,7 @@ from bot.slack.web_api import SlackBusy, SlackTrouble, SlackUnsure
 from bot.slack.work.lead import Term
 from control_plane.errors import ServiceError, Unavailable
 from control_plane.replica import LeaseLost
-from control_plane.services import ControlPlane
-from control_plane.slack.inbox import MOST_ATTEMPTS, Received
+from control_plane.slack.inbox import MOST_ATTEMPTS, Inbox, Received
 
 log = structlog.get_logger(__name__)
 
@@ -22,17 +21,26 @@ GiveUp = Callable[[Received, str], Awaitable[None]]
 """Tells the person that it could not be done."""
 LANES = 32
 HANDLE_S = 120.0
-_PAUSES_S = (1.0, 3.0, 10.0, 30.0, 60.0)
+PAUSES_S = (1.0, 3.0, 10.0, 30.0, 60.0)
 
 
 class Worker:
     """`run` in one term of the lead. Kinds without a handler are done with."""
 
-    def __init__(self, plane: ControlPlane, term: Term, handlers: Mapping[str, Handler], give_up: GiveUp) -> None:
-        self._inbox = plane.slack_inbox
+    def __init__(
+        self,
+        inbox: Inbox,
+        term: Term,
+        handlers: Mapping[str, Handler],
+        give_up: GiveUp,
+        *,
+        pauses_s: Sequence[float] = PAUSES_S,
+    ) -> None:
+        self._inbox = inbox
         self._term = term
         self._handlers = handlers
         self._give_up = give_up
+        self._pauses_s = pauses_s
         self._lanes: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._bell = asyncio.Event()
 
@@ -102,7 +110,7 @@ class Worker:
             log.warning("slack.inbox", item=due.id, why=error.message)
 
     async def _again(self, item: Received, error: Exception) -> None:
-        pause = error.after_s if isinstance(error, SlackBusy) else _PAUSES_S[min(item.attempts, len(_PAUSES_S)) - 1]
+        pause = error.after_s if isinstance(error, SlackBusy) else self._pauses_s[min(item.attempts, len(self._pauses_s)) - 1]
         why = f"{type(error).__name__}: {error}"[:500]
         if item.worn_out:
             await self._tell(item, why)

@@ -8,9 +8,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_plane.errors import ServiceError
-from control_plane.leases import Lease
-from control_plane.services import ControlPlane
-from control_plane.slack.lead import JOB
+from control_plane.leases import Lease, Leases
 
 log = structlog.get_logger(__name__)
 
@@ -45,10 +43,12 @@ Work = Callable[[Term], AbstractAsyncContextManager[None]]
 class Lead:
     """`run` until it is cancelled; then the lease is given back, so that another takes over at once."""
 
-    def __init__(self, plane: ControlPlane, work: Work) -> None:
-        self._plane = plane
+    def __init__(self, take: Callable[[], Awaitable[Lease | None]], leases: Leases, ttl_s: float, work: Work) -> None:
+        """`take` gives the lease for `ttl_s`, or None when another has it."""
+        self._take = take
+        self._leases = leases
         self._work = work
-        self._ttl = plane.settings.lease_seconds
+        self._ttl = ttl_s
         self._margin = min(2.0, self._ttl / 5)
         """So long before its end the work is stopped: what is on its way gets there."""
         self.leads = False
@@ -57,7 +57,7 @@ class Lead:
         while True:
             with suppress(*_FAILURES):
                 began = asyncio.get_running_loop().time()
-                lease = await self._plane.replica.job(JOB, self._ttl)
+                lease = await self._take()
                 if lease is not None:
                     await self._serve(Term(lease, began + self._ttl - self._margin))
                     continue
@@ -74,7 +74,7 @@ class Lead:
             log.info("slack.leads_no_more", fence=term.lease.fence)
             with suppress(*_FAILURES):
                 async with asyncio.timeout(self._ttl):
-                    await self._plane.replica.leases.release(term.lease)
+                    await self._leases.release(term.lease)
 
     async def _hold(self, term: Term) -> None:
         """Comes back when the lease is lost, or may be."""
@@ -84,7 +84,7 @@ class Lead:
             began = loop.time()
             try:
                 async with asyncio.timeout(max(term.left_s, 0)):
-                    if not await self._plane.replica.leases.renew(term.lease, self._ttl):
+                    if not await self._leases.renew(term.lease, self._ttl):
                         return
                 term.renewed(began + self._ttl - self._margin)
             except _FAILURES as error:

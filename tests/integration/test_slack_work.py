@@ -1,0 +1,156 @@
+"""Who works for Slack, and how the inbox is worked through: over the real tables, of each kind."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from sqlalchemy import select
+
+from bot.slack.work.inbox import Worker
+from bot.slack.work.lead import Lead, Term
+from control_plane.leases import Claimant, Lease
+from control_plane.slack.inbox import MOST_ATTEMPTS, Received
+from control_plane.tables import SlackInboxRow
+from control_plane.tables.replicas import LeaseRow
+from tests.integration.slack_rows import Rows, incoming
+from tests.integration.waiting import until
+
+TTL_S = 0.6
+
+
+@asynccontextmanager
+async def working(slack: Rows, handle: Callable[[Received], Awaitable[str]], told: list[str]) -> AsyncGenerator[None]:
+    async def give_up(item: Received, why: str) -> None:
+        told.append(why)
+
+    term = Term(await slack.lead(), asyncio.get_running_loop().time() + 3600)
+    worker = Worker(slack.inbox, term, {"mention": handle}, give_up, pauses_s=(0,))
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def ended(slack: Rows) -> None:
+    async def nothing_waits() -> bool | None:
+        return None if any(row.state == "waiting" for row in await slack.all(SlackInboxRow)) else True
+
+    await until(nothing_waits, "everything is handled")
+
+
+async def test_lanes_go_beside_each_other_and_each_in_its_order(slack: Rows) -> None:
+    order: list[str] = []
+    gate = asyncio.Event()
+
+    async def handle(item: Received) -> str:
+        if item.payload["text"] == "slow":
+            await gate.wait()
+        order.append(str(item.payload["text"]))
+        return ""
+
+    await slack.inbox.keep(incoming("1", lane="a", position="1.000001", text="slow"))
+    await slack.inbox.keep(incoming("3", lane="a", position="3.000001", text="last"))
+    async with working(slack, handle, []):
+        await slack.inbox.keep(incoming("4", lane="b", position="4.000001", text="other"))
+        await until(lambda: order == ["other"] or None, "the other lane does not wait")
+        await slack.inbox.keep(incoming("2", lane="a", position="2.000001", text="late, but said before"))
+        gate.set()
+        await ended(slack)
+    assert order == ["other", "slow", "late, but said before", "last"]
+
+
+async def test_what_fails_is_tried_again_told_of_and_left_and_its_lane_goes_on(slack: Rows) -> None:
+    tried: list[str] = []
+    told: list[str] = []
+
+    async def handle(item: Received) -> str:
+        tried.append(str(item.payload["text"]))
+        if item.payload["text"] == "broken":
+            raise ValueError("no")
+        return "fine"
+
+    await slack.inbox.keep(incoming("1", position="1.000001", text="broken"))
+    await slack.inbox.keep(incoming("2", position="2.000001", text="whole"))
+    async with working(slack, handle, told):
+        await ended(slack)
+    assert tried == ["broken"] * MOST_ATTEMPTS + ["whole"]
+    assert told == ["ValueError: no"]
+    rows = {row.state: row.note for row in await slack.all(SlackInboxRow)}
+    assert rows == {"failed": "ValueError: no", "done": "fine"}
+
+
+async def test_an_item_that_ended_the_process_each_time_is_not_begun_again(slack: Rows) -> None:
+    handled: list[str] = []
+    told: list[str] = []
+
+    async def handle(item: Received) -> str:
+        handled.append(item.id)
+        return ""
+
+    item = incoming("1", text="deadly")
+    await slack.inbox.keep(item)
+    for _ in range(MOST_ATTEMPTS):
+        assert await slack.inbox.begin(item.id, await slack.lead()) is not None
+    async with working(slack, handle, told):
+        await ended(slack)
+    assert handled == []
+    assert len(told) == 1
+
+
+@asynccontextmanager
+async def leading(slack: Rows, who: str, ends: list[float]) -> AsyncGenerator[list[Term]]:
+    """A replica that leads whenever it can; `ends` are the times at which its work had ended."""
+    terms: list[Term] = []
+
+    @asynccontextmanager
+    async def work(term: Term) -> AsyncGenerator[None]:
+        terms.append(term)
+        try:
+            yield
+        finally:
+            ends.append(asyncio.get_running_loop().time())
+
+    async def take() -> Lease | None:
+        return await slack.leases.take("job:slack", Claimant(who), TTL_S)
+
+    lead = asyncio.create_task(Lead(take, slack.leases, TTL_S, work).run())
+    try:
+        yield terms
+    finally:
+        lead.cancel()
+        await asyncio.gather(lead, return_exceptions=True)
+
+
+async def test_one_leads_and_gives_the_lead_back_when_it_stops(slack: Rows) -> None:
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(leading(slack, "a", []))
+        await until(lambda: first or None, "the first leads")
+        async with leading(slack, "b", []) as later:
+            assert await slack.leases.take("job:slack", Claimant("c"), TTL_S) is None
+            assert not later
+            await stack.aclose()
+            await until(lambda: later or None, "the other leads when the first has stopped")
+
+
+async def test_it_stops_when_another_has_the_lease(slack: Rows) -> None:
+    ends: list[float] = []
+    async with leading(slack, "a", ends) as terms:
+        await until(lambda: terms or None, "it leads")
+        await slack.leases.release(terms[0].lease)
+        assert await slack.leases.take("job:slack", Claimant("b"), 3600) is not None
+        await until(lambda: ends or None, "it stops")
+        assert len(terms) == 1
+
+
+async def test_it_stops_before_another_can_have_the_lease_when_the_database_does_not_answer(slack: Rows) -> None:
+    ends: list[float] = []
+    async with leading(slack, "a", ends) as terms:
+        await until(lambda: terms or None, "it leads")
+        async with slack.desk.database.transaction() as session:
+            await session.execute(select(LeaseRow).where(LeaseRow.name == "job:slack").with_for_update())
+            held = asyncio.get_running_loop().time()
+            await until(lambda: ends or None, "it stops")
+        assert ends[0] < held + TTL_S
