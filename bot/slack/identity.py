@@ -14,7 +14,7 @@ import structlog
 
 from bot.slack.clients import Clients
 from bot.slack.standing import Told, told
-from bot.slack.web_api import SlackRefused, SlackTrouble
+from bot.slack.web_api import SlackBusy, SlackRefused, SlackTrouble, SlackUnsure
 from control_plane.errors import NotSignedIn
 from control_plane.principals import Principal
 from control_plane.services import ControlPlane
@@ -29,7 +29,6 @@ KNOWN_S = 60.0
 """So long what Slack said of a person, or of a group, holds for reads."""
 _MOST_KNOWN = 2_000
 _NOBODY = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
-_NO_GROUP = frozenset({"no_such_subteam", "subteam_not_found"})
 
 Code = Literal["", "deleted", "bot", "guest", "foreign", "unknown", "unlinked", "unconfirmed", "disabled", "unchecked"]
 """Why somebody is nobody to us; "" when they are somebody. Each has its words: `who.<code>`."""
@@ -196,24 +195,45 @@ class FromSlack:
 
     async def _refresh(self, team: str) -> None:
         groups = self._plane.slack_groups
-        members: set[str] = set()
-        for usergroup in await groups.to_ask(team):
-            members |= await self._members(team, usergroup, oldest_s=0)
+        asked = await groups.to_ask(team)
+        lists = await self._lists(team, oldest_s=0)
+        members = set[str]().union(*(lists.get(one, frozenset()) for one in asked))
         holders = await groups.holders(team)
         for user, account in (await self._plane.slack_people.users_in(team)).items():
             if user in members or account in holders:
-                await self.who(team, user)
+                await self._look_again(team, user)
+
+    async def _look_again(self, team: str, user: str) -> None:
+        """One of many: Slack is given the time that it asks for, and one fault is not the others'."""
+        for _ in range(2):
+            try:
+                known = await self._told(team, user, oldest_s=RENEW.total_seconds())
+                await self._resolved(team, known, fresh=False)
+                return
+            except SlackBusy as busy:
+                await asyncio.sleep(min(busy.after_s, KNOWN_S))
+            except SlackUnsure as error:
+                log.warning("slack.person_not_checked", team=team, user=user, why=error.code)
+                return
 
     async def _member_of(self, team: str, user: str, asked: tuple[str, ...], *, oldest_s: float) -> tuple[str, ...]:
-        found = [one for one in asked if user in await self._members(team, one, oldest_s=oldest_s)]
-        return tuple(found)
+        lists = await self._lists(team, oldest_s=oldest_s)
+        return tuple(one for one in asked if user in lists.get(one, frozenset()))
 
-    async def _members(self, team: str, usergroup: str, *, oldest_s: float) -> set[str]:
-        answer = await self._asked(
-            self._groups, (team, usergroup), oldest_s, "usergroups.users.list", _NO_GROUP, usergroup=usergroup
-        )
-        users = answer.get("users")
-        return {str(one) for one in cast(list[Any], users)} if isinstance(users, list) else set()
+    async def _lists(self, team: str, *, oldest_s: float) -> dict[str, frozenset[str]]:
+        """Members by user group; switched off and deleted ones are not there. One call for all of them: Slack allows twenty a
+        minute, so that one a group would soon be refused. Raises SlackTrouble."""
+        method = "usergroups.list"
+        answer = await self._asked(self._groups, (team, ""), oldest_s, method, frozenset(), include_users=True)
+        found: dict[str, frozenset[str]] = {}
+        for group in cast(list[Any], answer.get("usergroups") or []):
+            shown = cast(Mapping[str, Any], group)
+            users = shown.get("users")
+            if not isinstance(users, list):
+                raise SlackUnsure(method, "no_users")
+            if not shown.get("date_delete"):
+                found[str(shown.get("id", ""))] = frozenset(str(one) for one in cast(list[Any], users))
+        return found
 
     async def _told(self, team: str, user: str, *, oldest_s: float) -> Told:
         answer = await self._asked(self._users, (team, user), oldest_s, "users.info", _NOBODY, user=user, include_locale=True)

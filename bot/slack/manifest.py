@@ -64,7 +64,7 @@ SCOPES: tuple[Scope, ...] = (
     Scope(
         "usergroups:read",
         "give the members of a user group the role that an admin tied to it",
-        methods=("usergroups.list", "usergroups.users.list"),
+        methods=("usergroups.list",),
         events=("subteam_members_changed", "subteam_updated"),
     ),
     Scope(

@@ -240,14 +240,50 @@ async def test_a_group_that_slack_does_not_tell_is_refused_for_approvals_only(do
     try:
         assert await _roles_of(door, user, fresh=True) == [Role.OPERATOR, Role.VIEWER]
         door.later(61)
-        door.slack.faults.rate_limited("usergroups.users.list", 30, times=1)
+        door.slack.faults.rate_limited("usergroups.list", 30, times=1)
         assert await _roles_of(door, user) == [Role.OPERATOR, Role.VIEWER]  # what it gave ends by itself
-        door.slack.faults.refuse("usergroups.users.list", "missing_scope", times=1)
+        door.slack.faults.refuse("usergroups.list", "missing_scope", times=1)
         assert (await door.identity.who(door.team, user.id, fresh=True)).code == "unchecked"
         # Deleted in Slack, it has no members: that is an answer.
-        door.slack.faults.refuse("usergroups.users.list", "no_such_subteam", times=1)
+        del door.slack.world.groups[group.id]
         assert await _roles_of(door, user, fresh=True) == [Role.VIEWER]
         assert await door.roles(account) == [Role.VIEWER]
+    finally:
+        await door.plane.slack_groups.remove(ADMIN, mapping.id)
+
+
+async def test_many_groups_cost_one_call_a_click(door: Door) -> None:
+    await door.account("nele", "nele@payments.example")
+    user = door.slack.add_user("nele")
+    role = ScopedRole(role=Role.OPERATOR)
+    groups = [door.slack.add_group(f"team{n}", user) for n in range(8)]
+    mapped = [await door.plane.slack_groups.map(ADMIN, team=door.team, usergroup=one.id, role=role) for one in groups]
+    try:
+        before = door.asked("usergroups.list")
+        assert len(await _roles_of(door, user, fresh=True)) == 9
+        assert len(await _roles_of(door, user)) == 9
+        assert door.asked("usergroups.list") == before + 1
+    finally:
+        for mapping in mapped:
+            await door.plane.slack_groups.remove(ADMIN, mapping.id)
+
+
+async def test_a_refresh_waits_where_slack_says_so_and_goes_on_after_a_fault(door: Door) -> None:
+    people = [door.slack.add_user(name) for name in ("pavo", "quim", "rosa")]
+    accounts = [await door.account(one.name, one.email) for one in people]
+    group = door.slack.add_group("late", *people)
+    mapping = await door.plane.slack_groups.map(ADMIN, team=door.team, usergroup=group.id, role=ScopedRole(role=Role.OPERATOR))
+    try:
+        for one in people:
+            await door.identity.who(door.team, one.id)
+        for one in people:
+            one.is_restricted = True
+        door.later(3600)
+        door.slack.faults.rate_limited("users.info", 0, times=1)
+        door.slack.faults.server_error("users.info", times=1, when=lambda call: call.text("user") == people[1].id)
+        await door.identity.refresh_groups()
+        held = await door.plane.slack_groups.holders(door.team)
+        assert [account in held for account in accounts] == [False, True, False]
     finally:
         await door.plane.slack_groups.remove(ADMIN, mapping.id)
 
@@ -263,11 +299,11 @@ async def test_all_memberships_are_looked_at_again_and_again(door: Door) -> None
         group.users.remove(people["jack"].id)
         people["kurt"].is_restricted = True
         await door.plane.accounts.disable(accounts["lola"], by="system")
-        door.later(61)
+        door.later(241)
         await door.identity.refresh_groups()
         held = await door.plane.slack_groups.holders(door.team)
         assert {name for name, account in accounts.items() if account in held} == {"ines", "lola"}
-        door.slack.faults.server_error("usergroups.users.list", times=1)
+        door.slack.faults.server_error("usergroups.list", times=1)
         await door.identity.refresh_groups()  # one that does not answer is no fault of the others
     finally:
         await door.plane.slack_groups.remove(ADMIN, mapping.id)
