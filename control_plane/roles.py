@@ -88,7 +88,10 @@ async def roles_of(session: Session, accounts: Iterable[str]) -> dict[str, tuple
 def add_roles(
     session: Session, account: str, roles: Iterable[ScopedRole], *, source: str = GIVEN, until: datetime | None = None
 ) -> None:
+    """Raises ValueError for an admin who is none by an admin's word: nothing else makes one."""
     for role in roles:
+        if source != GIVEN and role.role is Role.ADMIN:
+            raise ValueError(f"{source} can't make an admin")
         session.add(
             RoleRow(
                 id=new_id(),

@@ -3,13 +3,14 @@
 import asyncio
 
 import pytest
+from sqlalchemy import update
 
 from control_plane.errors import Conflict, Forbidden, Invalid, NotFound, ServiceError
 from control_plane.principals import Principal, ScopedRole
 from control_plane.slack.groups import HOLDS, RENEW, Groups
 from control_plane.slack.installations import Facts
 from control_plane.slack.people import People
-from control_plane.tables import RoleRow
+from control_plane.tables import RoleRow, SlackGroupRow
 from protocol.approval import Role
 from tests.integration.slack_rows import GRANT_KEY, TEAM, Rows
 
@@ -154,6 +155,16 @@ async def test_a_group_gives_an_approver_at_most_and_only_admins_say_so(slack: R
     first = await groups.map(admin, team=TEAM, usergroup=SRE, role=OPERATOR)
     assert await groups.map(admin, team=TEAM, usergroup=SRE, role=OPERATOR) == first
     assert await groups.list(admin) == (first,)
+
+
+async def test_not_even_a_row_that_says_admin_makes_one(slack: Rows, groups: Groups) -> None:
+    admin, ann = await root(slack), (await slack.desk.person("ann", Role.VIEWER, namespaces=("web",))).account
+    await groups.map(admin, team=TEAM, usergroup=SRE, role=OPERATOR)
+    async with slack.desk.database.transaction() as session:
+        await session.execute(update(SlackGroupRow).values(role="admin"))
+    with pytest.raises(ValueError, match="can't make an admin"):
+        await groups.sync(ann, TEAM, (SRE,), asked=(SRE,), certain=True)
+    assert await roles(slack, ann) == {GIVEN}
 
 
 async def test_a_mapping_that_goes_takes_what_it_gave_along_and_no_more(slack: Rows, groups: Groups) -> None:

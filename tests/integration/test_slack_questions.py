@@ -316,3 +316,26 @@ async def test_a_person_links_themselves_and_unlinks(house: SlackHouse) -> None:
     assert {entry.event.by for entry in log if isinstance(entry.event, UserMessage)} == {account.id}
     for said_now, note in (("link", "linked already"), ("unlink", "unlinked"), (CHAT, "unlinked")):
         assert await house.handled(await slack.mention(ops.id, lin.id, said_now)) == note
+
+
+async def test_strangers_read_where_a_channel_lets_them_and_a_disabled_account_does_not(house: SlackHouse) -> None:
+    slack, plane = house.slack, house.plane
+    guest = await house.person("gil", None, is_restricted=True)
+    outside = slack.add_user("vera", team=slack.add_team("Vendor", "vendor"))
+    ousted = await house.person("otto", Role.APPROVER)
+    await plane.accounts.disable(house.principals["otto"].account, by="system")
+    ops = await house.channel("open", guest, outside, ousted, namespaces=("shop",), strangers="read")
+    bound = await plane.slack_channels.get(slack.team.id, ops.id)
+    assert bound is not None
+    for one in (guest, outside):
+        asked = await slack.mention(ops.id, one.id, CHAT)
+        await house.answer(ops.id, asked.ts)
+        thread = await plane.slack_threads.find(slack.team.id, ops.id, asked.ts)
+        assert thread is not None
+        log = await plane.conversations.log(thread.conversation)
+        assert {entry.event.by for entry in log if isinstance(entry.event, UserMessage)} == {bound.stranger_account}
+        assert (await plane.conversations.get(thread.conversation)).scope.namespaces == ("shop",)
+    assert await house.handled(await slack.mention(ops.id, ousted.id, CHAT)) == "disabled"
+    # Nobody of them becomes somebody by saying so.
+    for one, code in ((guest, "guest"), (outside, "foreign")):
+        assert await house.handled(await slack.mention(ops.id, one.id, "link")) == code
