@@ -10,6 +10,7 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.charts.drawer import Drawer
 from bot.slack.clients import Clients
+from bot.slack.doors.alerts import alert_doors
 from bot.slack.doors.build import doors as all_doors
 from bot.slack.doors.registry import Doors
 from bot.slack.doors.rim import Rim
@@ -17,6 +18,7 @@ from bot.slack.front.app import build
 from bot.slack.front.socket import CONNECTIONS, PING_S, Socket
 from bot.slack.identity import FromSlack
 from bot.slack.linking import Linking
+from bot.slack.work.alerts import AlertShow
 from bot.slack.work.files import Files
 from bot.slack.work.inbox import Handler, Worker
 from bot.slack.work.installed import Installed
@@ -25,7 +27,7 @@ from bot.slack.work.pace import Pace
 from bot.slack.work.pictures import Pictures
 from bot.slack.work.questions import CHOOSE, Questions
 from bot.slack.work.renderer import Drawing, Renderer
-from bot.slack.work.sender import Sender
+from bot.slack.work.sender import Sender, Shelf
 from bot.slack.work.streams import Progress, TurnShow
 from bot.slack.work.telling import Telling
 from control_plane.services import ControlPlane
@@ -64,9 +66,10 @@ async def slack(
     tasks: list[asyncio.Task[None]] = []
     try:
         rim = _rim(plane, clients, url)
-        added = all_doors(rim) | (doors or Doors())
+        questions = Questions(plane, clients, rim.identity, rim.telling, rim.linking)
+        added = all_doors(rim, questions) | alert_doors(rim) | (doors or Doors())
         app = build(plane, clients, secret=settings.slack_secret() or "", doors=added.install)
-        works = _Works(rim, drawer, added)
+        works = _Works(rim, questions, drawer, added)
         here = Slack(app, clients, _lead(plane, works.term))
         app_token = settings.slack_app()
         if settings.slack_in_use() == "socket" and app_token:
@@ -94,16 +97,17 @@ def _rim(plane: ControlPlane, clients: Clients, url: str) -> Rim:
 class _Works:
     """Builds and starts what works, for each term of the lead anew."""
 
-    def __init__(self, rim: Rim, drawer: Drawer, doors: Doors) -> None:
+    def __init__(self, rim: Rim, questions: Questions, drawer: Drawer, doors: Doors) -> None:
         plane = self._plane = rim.plane
         self._clients = rim.clients
         self._doors = doors
         self._telling = rim.telling
+        self._url = rim.url
         self._pictures = Pictures(plane, drawer)
         self._drawing = Drawing(plane, rim.url, self._pictures)
         self._identity = rim.identity
         self._installed = Installed(plane, rim.clients)
-        self._questions = Questions(plane, rim.clients, rim.identity, rim.telling, rim.linking)
+        self._questions = questions
 
     @asynccontextmanager
     async def term(self, term: Term) -> AsyncGenerator[None]:
@@ -114,12 +118,15 @@ class _Works:
 
         worker = Worker(plane.slack_inbox, term, self._handlers(), self._questions.give_up)
         renderer = Renderer(plane, term, self._drawing, show)
-        sender = Sender(plane, term, clients, pace, Files(self._pictures), self._link_of)
+        shelf = Shelf(plane.slack_outbox, plane.slack_posts, plane.slack_workspaces)
+        sender = Sender(shelf, term, clients, pace, Files(self._pictures), self._link_of)
         parts = (
             ("inbox", worker.run),
             ("renderer", renderer.run),
             ("sender", sender.run),
+            ("alerts", AlertShow(plane, term, self._url).run),
             ("groups", self._identity.keep_groups),
+            *self._doors.parts,
         )
         tasks = [asyncio.create_task(forever(name, run), name=f"slack {name}") for name, run in parts]
         try:

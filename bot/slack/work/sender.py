@@ -4,7 +4,9 @@ A call whose answer got lost leaves its row uncertain: before it is posted again
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, cast
 
@@ -21,9 +23,9 @@ from bot.slack.work.words import tell
 from control_plane.clock import utc_now
 from control_plane.errors import ServiceError
 from control_plane.replica import LeaseLost
-from control_plane.services import ControlPlane
-from control_plane.slack.outbox import Content, Outgoing
-from control_plane.slack.posts import Post
+from control_plane.slack.installations import Workspaces
+from control_plane.slack.outbox import Content, Outbox, Outgoing
+from control_plane.slack.posts import Post, Posts
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +36,7 @@ ONE_S = 60.0
 _TRIES = 6
 _TRIED_FOR = timedelta(minutes=10)
 """So often, and so long, a message is tried that Slack does not answer about."""
-_PAUSES_S = (1.0, 2.0, 5.0, 15.0, 60.0, 120.0)
+PAUSES_S = (1.0, 2.0, 5.0, 15.0, 60.0, 120.0)
 _TOO_MUCH = frozenset(
     {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "invalid_attachments", "block_mismatch"}
 )
@@ -55,13 +57,33 @@ class Link(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """The tables that are sent from."""
+
+    outbox: Outbox
+    posts: Posts
+    workspaces: Workspaces
+
+
 class Sender:
     """`run` in one term of the lead."""
 
-    def __init__(self, plane: ControlPlane, term: Term, clients: Clients, pace: Pace, files: Files, link_of: Link) -> None:
-        self._outbox = plane.slack_outbox
-        self._posts = plane.slack_posts
-        self._workspaces = plane.slack_workspaces
+    def __init__(
+        self,
+        shelf: Shelf,
+        term: Term,
+        clients: Clients,
+        pace: Pace,
+        files: Files,
+        link_of: Link,
+        *,
+        pauses_s: Sequence[float] = PAUSES_S,
+    ) -> None:
+        self._pauses_s = pauses_s
+        self._outbox = shelf.outbox
+        self._posts = shelf.posts
+        self._workspaces = shelf.workspaces
         self._term = term
         self._clients = clients
         self._pace = pace
@@ -251,7 +273,7 @@ class Sender:
             log.error("slack.gave_up", key=row.key, why=str(error))
             await self._outbox.failed(row.number, str(error), lease, uncertain=True)
             return
-        pause = _PAUSES_S[min(row.attempts, len(_PAUSES_S)) - 1]
+        pause = self._pauses_s[min(row.attempts, len(self._pauses_s)) - 1]
         log.warning("slack.unsure", key=row.key, why=str(error), again_in_s=pause)
         await self._again(row, pause, error, uncertain=True)
 
@@ -298,14 +320,12 @@ def _message(row: Outgoing) -> dict[str, Any]:
         **_look(row.content),
         "unfurl_links": False,
         "unfurl_media": False,
-        "link_names": False,
-        "parse": "none",
         "reply_broadcast": True if row.content.reply_broadcast and row.thread_ts else None,
     }
 
 
 def _look(content: Content) -> dict[str, Any]:
-    return {"text": content.text, "blocks": content.blocks}
+    return {"text": content.text, "blocks": content.blocks, "link_names": False, "parse": "none"}
 
 
 def _nonce(post: Post) -> dict[str, Any]:
