@@ -122,11 +122,12 @@ def _show(row: AlertGroupRow, report: Report, alerts: list[Alert], state: State,
     row.revision, row.updated_at = row.revision + 1, now
     if state == "resolved" and (row.state == "firing" or row.resolved_at is None):
         row.resolved_at = now
-        row.silenced_by_name, row.silenced_until, row.silenced_until_resolved = "", None, False
+        # Who silenced it stays written: nobody is told that it is over.
+        row.silenced_until, row.silenced_until_resolved = None, False
     if state == "firing":
         row.resolved_at = None
     if reopened:
-        row.acknowledged_by, row.acknowledged_by_name, row.acknowledged_at = "", "", None
+        row.acknowledged_by, row.acknowledged_by_name, row.acknowledged_at, row.silenced_by_name = "", "", None, ""
         if row.conversation is None:
             row.route, row.in_digest = None, False  # where it goes is decided anew
     row.state = state

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
+from control_plane import log
 from control_plane.alerts.arriving import Taken, take
 from control_plane.alerts.records import groups_of, not_found, role_over
 from control_plane.alerts.values import Group, Report, Silence, State
@@ -21,10 +22,12 @@ from control_plane.principals import Principal
 from control_plane.reach import reaches
 from control_plane.roles import principal_in
 from control_plane.tables.alerts import AlertGroupRow
+from control_plane.tables.conversations import ConversationRow, LogEntryRow
 from control_plane.tables.fleet import ClusterRow
 from control_plane.typed import typed
 from control_plane.wakeups import ALERTS, LISTS, WORK, LocalWakeups, Wakeups, messages_or_silence
 from protocol.approval import Role, role_at_least
+from protocol.events import DiagnosisMade
 from protocol.ids import is_id
 
 SILENCES: Mapping[str, timedelta] = {"1h": timedelta(hours=1), "4h": timedelta(hours=4)}
@@ -155,6 +158,14 @@ class Alerts:
 
         return await self._change(group, principal, Role.VIEWER, "alert.thread_wanted", change, door)
 
+    async def show_again(self, group: str) -> None:
+        """Something beside the group that its message shows has changed."""
+        async with self._db.transaction() as session:
+            row = await session.get(AlertGroupRow, group, with_for_update=True) if is_id(group) else None
+            if row is not None:
+                row.revision += 1
+                session.wake(ALERTS)
+
     async def end_silences(self) -> int:
         """Those whose time is over. Returns how many."""
         now = self._clock()
@@ -178,6 +189,42 @@ class Alerts:
         async with self._db.read() as session:
             rows = (await session.scalars(query.order_by(AlertGroupRow.updated_at, AlertGroupRow.id).limit(limit))).all()
             return await groups_of(session, rows)
+
+    async def in_digest(self, route: str, since: datetime, until: datetime) -> tuple[Group, ...]:
+        """The lines of a route's digest: groups that came in this time and got no thread, without those that are silenced."""
+        query = select(AlertGroupRow).where(
+            AlertGroupRow.route == route,
+            AlertGroupRow.in_digest,
+            AlertGroupRow.opened_at >= since,
+            AlertGroupRow.opened_at < until,
+        )
+        async with self._db.read() as session:
+            rows = (await session.scalars(query.order_by(AlertGroupRow.opened_at, AlertGroupRow.id).limit(200))).all()
+            return tuple(group for group in await groups_of(session, rows, shown=10) if not group.quiet)
+
+    async def with_threads(self, since: datetime, limit: int = 200) -> tuple[Group, ...]:
+        """Groups whose conversation has said something since; newest first."""
+        query = (
+            select(AlertGroupRow)
+            .join(ConversationRow, ConversationRow.id == AlertGroupRow.conversation)
+            .where(ConversationRow.updated_at > since)
+            .order_by(ConversationRow.updated_at.desc())
+        )
+        async with self._db.read() as session:
+            return await groups_of(session, (await session.scalars(query.limit(limit))).all())
+
+    async def cause(self, group: Group) -> str:
+        """What the newest diagnosis of its thread says, in a sentence; "" while there is none."""
+        if group.conversation is None:
+            return ""
+        query = select(LogEntryRow).where(LogEntryRow.conversation == group.conversation, LogEntryRow.kind == "diagnosis")
+        async with self._db.read() as session:
+            row = await session.scalar(query.order_by(LogEntryRow.seq.desc()).limit(1))
+        made = log.read_entry(row).event if row is not None else None
+        if not isinstance(made, DiagnosisMade):
+            return ""
+        first = next(iter(made.diagnosis.root_causes), None)
+        return first.explanation if first is not None else made.diagnosis.summary
 
     async def told(self, session: Session, group: str, revision: int) -> None:
         """In the transaction that hands this revision to a surface."""

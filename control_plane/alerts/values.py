@@ -118,6 +118,11 @@ class Group(Value):
         return self.silenced_until is not None or self.silenced_until_resolved
 
     @property
+    def quiet(self) -> bool:
+        """Is nothing said of it but in its own message? Also when it was silenced until it was resolved."""
+        return self.silenced or (self.state == "resolved" and bool(self.silenced_by_name))
+
+    @property
     def objects(self) -> tuple[str, ...]:
         """What its alerts are about, each once, in order of name."""
         return tuple(sorted({alert.object for alert in self.alerts if alert.object}))

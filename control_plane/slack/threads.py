@@ -142,6 +142,15 @@ class Threads:
             async with self._db.read() as session:
                 return _thread(await _there(session, new))
 
+    async def start_in(
+        self, session: Session, *, team: str, channel: str, conversation: str, kind: ThreadKind, language: Language = "en"
+    ) -> Thread:
+        """A thread without a message yet, in the transaction that puts its first one: nothing can come before that. When the
+        conversation is a thread already, gives that one. Raises Conflict when it was removed meanwhile."""
+        new = self._new(team, channel, None, conversation, kind, False, language, "", "", 0)
+        await self._insert(session, new)
+        return _thread(await _there(session, new))
+
     async def posted(self, thread: str, ts: str, *, lease: Lease) -> None:
         """Its first message is there. `Outbox.sent` does this by itself; here for a stream that opens a thread."""
         async with self._db.transaction() as session:
