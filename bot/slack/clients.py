@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -72,6 +73,19 @@ class Clients:
         self._apis.clear()
         if session is not None:
             await session.close()
+
+    async def respond(self, url: str, text: str, blocks: list[dict[str, Any]] | None) -> bool:
+        """To a response_url, for the eyes of whom it is from alone. False when Slack did not take it, or the address is not one
+        of Slack's."""
+        host = urlsplit(url).hostname
+        if self._session is None or host is None or host not in ("hooks.slack.com", urlsplit(self._url).hostname):
+            return False
+        body = {"response_type": "ephemeral", "text": text, **({"blocks": blocks} if blocks else {})}
+        try:
+            async with asyncio.timeout(CALL_S), self._session.post(url, json=body, allow_redirects=False) as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
 
     def client(self, token: str | None = None) -> AsyncWebClient:
         """The SDK's own, for Bolt and for socket mode. It never tries again by itself."""

@@ -195,6 +195,18 @@ class Inbox:
             row.not_before = self._clock() + timedelta(seconds=after_s)
             return True
 
+    async def homes(self, since: datetime, limit: int = 500) -> tuple[tuple[str, str], ...]:
+        """(team, user) of whoever has opened the Home tab since then, the latest first."""
+        query = (
+            select(SlackInboxRow.team, SlackInboxRow.lane)
+            .where(SlackInboxRow.kind == "home", SlackInboxRow.received_at > since)
+            .group_by(SlackInboxRow.team, SlackInboxRow.lane)
+            .order_by(func.max(SlackInboxRow.received_at).desc())
+        )
+        async with self._db.read() as session:
+            rows = await session.execute(query.limit(limit))
+            return tuple((team, lane.removeprefix(f"{team}/")) for team, lane in rows)
+
     async def backlog(self) -> Backlog:
         """A pause before another attempt counts as waiting."""
         row = SlackInboxRow

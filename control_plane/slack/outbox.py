@@ -145,6 +145,12 @@ class Outbox:
         async with self._db.transaction() as session:
             await self.put(session, team=team, channel=channel, thread=thread, key=key, content=content, not_before=not_before)
 
+    async def thread_of(self, team: str, key: str) -> str | None:
+        """The thread that a message is put into, or was lately."""
+        query = select(SlackOutboxRow.thread).where(SlackOutboxRow.team == team, SlackOutboxRow.key == key)
+        async with self._db.read() as session:
+            return await session.scalar(query.order_by(SlackOutboxRow.number.desc()).limit(1))
+
     async def due(self, limit: int = 200) -> tuple[Outgoing, ...]:
         """The first open row of each channel, oldest first, when it waits and its time has come. One that was tried and
         pauses holds up its channel, and so does one that is being sent; one that is only scheduled for later doesn't."""

@@ -1,13 +1,13 @@
 """The windows that buttons open: a plan's details, the reason of a rejection, what was wrong with an alert's thread."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
 from bot.slack import mrkdwn
 from bot.slack.blocks.approval import RISKS, decision, still_open
 from bot.slack.blocks.limits import LIMITS, Block, split
-from bot.slack.blocks.parts import actions, button, context, divider, modal, section, text_input
+from bot.slack.blocks.parts import actions, button, context, divider, modal, option, plain, section, text_input
 from bot.slack.blocks.plan_facts import command, diff, facts, held_by, owner, titled
 from bot.slack.blocks.rich import block_of_code, prose, quoted, rich
 from bot.slack.mrkdwn import line
@@ -16,6 +16,7 @@ from bot.slack.words import Language, say, told
 View = dict[str, Any]
 
 REJECT_MODAL, WRONG_MODAL, DETAILS_MODAL = "reject_modal", "wrong_modal", "details_modal"
+FEEDBACK_MODAL, ACTUAL = "feedback_modal", "actual"
 WITHDRAW = "withdraw"
 REASON = "reason"
 """block_id and action_id of what is typed: `view.state.values.reason.reason.value`."""
@@ -81,6 +82,35 @@ def wrong_modal(private_metadata: str, *, language: Language, title: str = "") -
         submit=say(language, "feedback.send"),
         close=say(language, "modal.cancel"),
         callback=WRONG_MODAL,
+        private_metadata=private_metadata,
+    )
+
+
+def feedback_modal(private_metadata: str, *, language: Language, causes: Mapping[str, Sequence[tuple[str, str]]]) -> Block:
+    """Asks what it was instead. `causes` are (code, title) by the heading under which they stand."""
+    groups = [
+        {"label": plain(head, LIMITS["option.text"]), "options": [option(title, code) for code, title in rows]}
+        for head, rows in causes.items()
+    ]
+    cause: Block = {
+        "type": "input",
+        "block_id": ACTUAL,
+        "optional": True,
+        "label": plain(say(language, "feedback.cause"), LIMITS["input.label"]),
+        "element": {
+            "type": "static_select",
+            "action_id": ACTUAL,
+            "placeholder": plain(say(language, "feedback.no_cause"), LIMITS["placeholder"]),
+            "option_groups": groups,
+        },
+    }
+    why = text_input(say(language, "feedback.note"), REASON, placeholder=say(language, "feedback.note_hint"), optional=True)
+    return modal(
+        say(language, "wrong.title"),
+        [cause, why, context(line(say(language, "feedback.redacted")))],
+        submit=say(language, "feedback.send"),
+        close=say(language, "modal.cancel"),
+        callback=FEEDBACK_MODAL,
         private_metadata=private_metadata,
     )
 

@@ -38,6 +38,11 @@ def notice(which: Notice, language: Language) -> Message:
     return _said(line(say(language, f"told.{which}"), 900))
 
 
+def told(words: str) -> Message:
+    """Our own sentence, in the reader's language already."""
+    return _said(line(words, 1_200))
+
+
 def refused(why: str, language: Language) -> Message:
     """A decision does not count: protocol.approval.Refusal's words, in the reader's language already."""
     return _said(f":no_entry_sign: {line(say(language, 'approval.would_not_count', why=why), 1_200)}")

@@ -1,6 +1,6 @@
 """What a part adds to Slack's rim: listeners that answer at once, and handlers of what is kept."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from slack_bolt.async_app import AsyncApp
@@ -23,6 +23,9 @@ class Doors:
     kinds: dict[str, Handler] = field(default_factory=dict[str, Handler])
     """By kind of the inbox: command, home, joined, gone."""
 
+    parts: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = ()
+    """What runs, by name, while this replica works for Slack."""
+
     def __or__(self, other: "Doors") -> "Doors":
         """Both; where both have one, the other's."""
 
@@ -30,4 +33,10 @@ class Doors:
             self.install(app)
             other.install(app)
 
-        return Doors(install, self.actions | other.actions, self.views | other.views, self.kinds | other.kinds)
+        return Doors(
+            install,
+            self.actions | other.actions,
+            self.views | other.views,
+            self.kinds | other.kinds,
+            (*self.parts, *other.parts),
+        )

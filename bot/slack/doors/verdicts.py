@@ -3,9 +3,6 @@
 Everything here may be done twice: a decision by the same person is the same decision.
 """
 
-from collections.abc import Mapping
-from typing import cast
-
 import structlog
 
 from bot.api.cards import approval_view
@@ -14,7 +11,7 @@ from bot.slack.blocks.answer import OPEN_WEB
 from bot.slack.blocks.modals import REASON
 from bot.slack.blocks.parts import Message, actions, button
 from bot.slack.doors.cards import Card, card_in_view, card_on
-from bot.slack.doors.rim import Rim
+from bot.slack.doors.rim import Rim, typed_in
 from bot.slack.doors.windows import details_of
 from bot.slack.web_api import SlackRefused
 from bot.slack.words import say
@@ -127,12 +124,6 @@ class Verdicts:
         if not view["quorum"]["fresh_sign_in_for_last"]:
             return said
         return _with_page(said, self._rim.approval_page(approval.id), language)
-
-
-def typed_in(item: Received, name: str) -> str:
-    """What somebody wrote into, or chose in, a field of a window."""
-    values = cast(Mapping[str, str], item.payload.get("values") or {})
-    return values.get(f"{name}/{name}", "").strip()
 
 
 def _with_page(said: Message, page: str, language: Language) -> Message:

@@ -1,6 +1,7 @@
 """Windows that a click opens: answered by the process that receives it, within the three seconds that its trigger lives, from
 reads alone. What is submitted comes in through the inbox."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,10 +10,12 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.api.cards import approval_view
 from bot.slack.blocks import notices
+from bot.slack.blocks.answer import FEEDBACK_DOWN
 from bot.slack.blocks.approval import DETAILS, REJECT
 from bot.slack.blocks.limits import Block
-from bot.slack.blocks.modals import details_modal, reject_modal
+from bot.slack.blocks.modals import details_modal, feedback_modal, reject_modal
 from bot.slack.doors.cards import Card, card_in_view, card_on, private_value
+from bot.slack.doors.feedback import causes_in
 from bot.slack.doors.rim import Rim
 from bot.slack.front.trim import Kept, trimmed
 from bot.slack.web_api import SlackTrouble
@@ -27,6 +30,8 @@ from protocol.events import Language
 log = structlog.get_logger(__name__)
 
 Ack = Callable[[], Awaitable[Any]]
+Draw = Callable[[Kept, Place], Awaitable[Block | None]]
+"""None: they were told why not."""
 Make = Callable[[Card, Principal, Language], Awaitable[Block | None]]
 
 
@@ -42,27 +47,31 @@ def details_of(
 class Windows:
     def __init__(self, rim: Rim) -> None:
         self._rim = rim
+        self._draws: dict[str, Draw] = {
+            DETAILS: lambda kept, place: self._of_card(kept, place, self._details),
+            REJECT: lambda kept, place: self._of_card(kept, place, self._reject),
+            FEEDBACK_DOWN: self._feedback,
+        }
 
     def install(self, app: AsyncApp) -> None:
-        async def details(ack: Ack, body: dict[str, Any]) -> None:
-            await ack()
-            await self._open(body, self._details)
-
-        async def reject(ack: Ack, body: dict[str, Any]) -> None:
-            await ack()
-            await self._open(body, self._reject)
-
         registers: Any = app  # the listeners' types are open in Bolt
-        registers.action(DETAILS)(details)
-        registers.action(REJECT)(reject)
+        for action, draw in self._draws.items():
+            registers.action(re.compile(rf"{action}(:\d+)?"))(self._listener(draw))
 
-    async def _open(self, body: dict[str, Any], make: Make) -> None:
+    def _listener(self, draw: Draw) -> Callable[[Ack, dict[str, Any]], Awaitable[None]]:
+        async def listen(ack: Ack, body: dict[str, Any]) -> None:
+            await ack()
+            await self._open(body, draw)
+
+        return listen
+
+    async def _open(self, body: dict[str, Any], draw: Draw) -> None:
         kept = trimmed(body, "")
         if kept is None:
             return
         place = place_of(kept.team, kept.payload)
         try:
-            view = await self._made(kept, place, make)
+            view = await draw(kept, place)
             if view is not None:
                 api = await self._rim.clients.of(kept.team)
                 await api.call("views.open", trigger_id=str(body.get("trigger_id", "")), view=view)
@@ -70,8 +79,7 @@ class Windows:
             log.warning("slack.no_window", action=kept.payload.get("action_id"), why=str(error)[:300])
             await self._sorry(place)
 
-    async def _made(self, kept: Kept, place: Place, make: Make) -> Block | None:
-        """None: they were told why not."""
+    async def _of_card(self, kept: Kept, place: Place, make: Make) -> Block | None:
         rim, told = self._rim, str(kept.payload.get("value", ""))
         card = await (card_on if place.channel else card_in_view)(rim, place, told)
         principal, language, _ = await rim.somebody(place, fresh=False)
@@ -101,6 +109,14 @@ class Windows:
             return None
         view = approval_view(approval, principal, utc_now(), language=language)
         return reject_modal(card.value, language=language, view=view)
+
+    async def _feedback(self, kept: Kept, place: Place) -> Block | None:
+        """The press itself is a word already; whoever may not give one is told so when it is handled."""
+        person = await self._rim.identity.who(place.team, place.user)
+        if person.principal is None:
+            return None
+        language = await self._rim.language(place, person)
+        return feedback_modal(str(kept.payload["value"]), language=language, causes=causes_in(language))
 
     async def _sorry(self, place: Place) -> None:
         try:

@@ -40,6 +40,12 @@ def asked_elsewhere(entry: LogEntry, asked: UserMessage, language: Language) -> 
     return _note(entry), Content(text=f"{said} {line(asked.text, 300)}", blocks=blocks)
 
 
+def asked_by_command(item: str, who: str, text: str, language: Language) -> Keyed:
+    """The first message of a thread that a command has begun."""
+    said = tell(language, "asked_by_command", who=line(who, 80))
+    return f"asked:{item}", Content(text=f"{said} {line(text, 300)}", blocks=[section(said), rich(quoted(*prose(text, 1_500)))])
+
+
 def soaked(entry: LogEntry, end: CaseEnded, language: Language) -> Keyed:
     """What became of a fix."""
     mark = {"held": ":white_check_mark:", "relapsed": ":rewind:"}.get(end.end, ":clock3:")

@@ -12,6 +12,7 @@ from bot.slack.identity import Identity, Person
 from bot.slack.linking import Linking, wish_of
 from bot.slack.mrkdwn import escape
 from bot.slack.work.asked import Said, clusters_named, people_in, said
+from bot.slack.work.contents import asked_by_command
 from bot.slack.work.telling import Place, Telling, place_of
 from bot.slack.work.words import tell
 from control_plane.errors import Forbidden, Invalid, NotFound, NotSignedIn, TooMany
@@ -77,11 +78,15 @@ class Questions:
             return "said to somebody else"
         return await self._answer(question, item)
 
+    async def command(self, item: Received) -> str:
+        """Handles `ask` of the slash command."""
+        return await self._answer(await self._read(item), item)
+
     async def chosen(self, item: Received) -> str:
         """Handles the buttons of `which_cluster`."""
         asked, _, cluster = str(item.payload.get("value", "")).partition(".")
         original = await self._plane.slack_inbox.get(asked)
-        if original is None or original.kind != "message" or original.team != item.team:
+        if original is None or original.kind not in ("message", "command") or original.team != item.team:
             return "the question is not there any more"
         question = await self._read(original)
         if question.place.user != item.payload.get("user"):
@@ -107,7 +112,25 @@ class Questions:
                 place_of(item.team, item.payload), tell(language_of(str(item.payload.get("text", ""))), "not_done")
             )
 
+    async def _commanded(self, item: Received) -> Question:
+        """What nobody has seen yet: the thread begins with a message of ours that says who asks what."""
+        place = place_of(item.team, item.payload)
+        words = said(str(item.payload["text"]).strip().partition(" ")[2], "")
+        channel = None if place.direct else await self._plane.slack_channels.get(item.team, place.channel)
+        begun = await self._plane.slack_outbox.thread_of(item.team, f"asked:{item.id}")
+        return Question(
+            item=item.id,
+            place=place,
+            said=words,
+            mention=True,
+            language=language_of(words.text, channel.language if channel is not None else "en"),
+            channel=channel,
+            thread=await self._plane.slack_threads.get(begun) if begun is not None else None,
+        )
+
     async def _read(self, item: Received) -> Question:
+        if item.kind == "command":
+            return await self._commanded(item)
         payload, place = item.payload, place_of(item.team, item.payload)
         me = await self._clients.me(item.team)
         text = str(payload["text"])
@@ -256,19 +279,26 @@ class Questions:
     ) -> Thread:
         place, channel = question.place, question.channel
         kind: ThreadKind = "channel" if not place.direct else "assistant" if place.thread_ts else "direct"
-        return await self._plane.slack_threads.start_with(
+        thread = await self._plane.slack_threads.start_with(
             principal,
             cluster=cluster,
             namespaces=namespaces,
             team=place.team,
             channel=place.channel,
-            thread_ts=place.thread,
+            thread_ts=place.thread or None,
             kind=kind,
             follow=channel.follow if channel is not None else False,
             language=question.language,
             started_by=place.user,
             recipient=place.user,
         )
+        if not place.thread:
+            who = await self._identity.name_of(place.team, place.user)
+            key, content = asked_by_command(question.item, who, question.said.text, question.language)
+            await self._plane.slack_outbox.put_now(
+                team=place.team, channel=place.channel, thread=thread.id, key=key, content=content
+            )
+        return thread
 
 
 def _for_us(question: Question) -> bool:

@@ -20,6 +20,9 @@ _SAID: dict[str, Any] = {"event_type": "opsthread_said", "event_payload": {}}
 """So that it is not taken for a lost answer."""
 
 
+_NOT_THERE = frozenset({"channel_not_found", "not_in_channel"})
+
+
 @dataclass(frozen=True)
 class Place:
     """Where somebody wrote, or pressed."""
@@ -31,6 +34,8 @@ class Place:
     """Of the message."""
     thread_ts: str = ""
     """Of the thread that it is in, or ""."""
+    response_url: str = ""
+    """Slack takes an answer there for half an hour, also where the bot is no member."""
 
     @property
     def direct(self) -> bool:
@@ -45,7 +50,11 @@ class Place:
 
 def place_of(team: str, payload: Mapping[str, Any]) -> Place:
     """Of an item of the inbox."""
-    names = {"ts": payload.get("ts") or payload.get("message_ts"), "thread_ts": payload.get("thread_ts")}
+    names = {
+        "ts": payload.get("ts") or payload.get("message_ts"),
+        "thread_ts": payload.get("thread_ts"),
+        "response_url": payload.get("response_url"),
+    }
     told = {name: str(value or "") for name, value in names.items()}
     return Place(team, str(payload.get("channel", "")), str(payload.get("user", "")), **told)
 
@@ -76,6 +85,8 @@ class Telling:
             else:
                 await api.call("chat.postEphemeral", **args, user=place.user)
         except SlackRefused as error:
+            if error.code in _NOT_THERE and await self._clients.respond(place.response_url, text, blocks):
+                return
             log.warning("slack.not_told", channel=place.channel, why=error.code)
 
     async def status(self, team: str, channel: str, thread_ts: str, text: str) -> None:
