@@ -136,6 +136,8 @@ class FromSlack:
         """False: Slack does not tell."""
         try:
             home = await self._clients.home()
+            # Asked anew: what is remembered may be from before the app was removed.
+            await (await self._clients.of(home.team)).call("auth.test")
         except SlackTrouble as error:
             log.warning("slack.home_unknown", why=error.code)
             return False

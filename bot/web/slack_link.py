@@ -41,7 +41,7 @@ async def offer_page(request: Request, token: str) -> Response:
     people = plane_of(request).slack_people
     try:
         offer = await people.peek(token, who.account)
-        code = await people.take(token, who.account) if offer.account == who.account else ""
+        code = await people.take(token, who.account) if offer.account == who.account and who.by_cookie else ""
     except ServiceError as error:
         return await _page(request, who, error=error, token=token)
     if code:

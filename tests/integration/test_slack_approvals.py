@@ -292,3 +292,27 @@ def last(house: SlackHouse, who: str) -> str:
     """What this person alone was told last."""
     said = house.slack.ephemerals(house.people[who].id)
     return said[-1].text if said else ""
+
+
+async def test_a_user_group_makes_an_approver_only_at_the_click(house: SlackHouse, cards: Cards, ops: Channel) -> None:
+    gina = await house.person("gina", Role.VIEWER)
+    group = house.slack.add_group("sre", gina)
+    role = ScopedRole(role=Role.APPROVER)
+    mapping = await house.plane.slack_groups.map(ADMIN, team=house.slack.team.id, usergroup=group.id, role=role)
+    try:
+        for arrange, note in (("left", "role"), ("silent", "unchecked"), ("member", "approved")):
+            approval, card = await cards.open(await cards.thread(ops, "dana"), "dana")
+            payload = house.slack.click_payload(card, "approve", gina.id)
+            group.users[:] = [] if arrange == "left" else [gina.id]
+            if arrange == "silent":
+                house.slack.faults.server_error("usergroups.list")
+            assert await house.noted(house.slack.interact(payload)) == note, arrange
+            if arrange != "member":
+                assert not (await house.plane.approvals.get(approval.id)).decisions
+                await house.plane.approvals.withdraw(approval.id, house.principals["dana"])
+        # What decides whether it still holds before it runs sees the role too.
+        now = await cards.state(approval, S.APPROVED, S.RUNNING, S.CANCELLED, S.FAILED)
+        assert [said.by for said in now.decisions] == [house.principals["gina"].account]
+        assert "no longer counted" not in now.outcome
+    finally:
+        await house.plane.slack_groups.remove(ADMIN, mapping.id)
