@@ -26,6 +26,7 @@ from bot.api import (
     proposals,
     safety,
     slack,
+    slack_http,
     stream,
     usage,
 )
@@ -47,6 +48,7 @@ ROUTERS = (
     proposals.router,
     safety.router,
     slack.router,
+    slack_http.router,
     alerts.router,
     clusters.router,
     install.router,

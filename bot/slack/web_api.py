@@ -31,6 +31,8 @@ _BY_QUERY = frozenset(
     }
 )
 """Slack takes no JSON bodies for these."""
+_BY_FORM = frozenset({"oauth.v2.access"})
+"""Nor for these, and what they carry must not stand in an address."""
 _LATER = frozenset({"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"})
 """Slack's own troubles: the call may have been carried out."""
 _DEAD = frozenset(
@@ -85,19 +87,20 @@ class WebApi:
     async def headed(self, method: str, **args: Any) -> tuple[Json, Mapping[str, str]]:
         """As `call`, with the answer's headers, their names in lower case."""
         given = {name: value for name, value in args.items() if value is not None}
-        by_query = method in _BY_QUERY
         try:
             async with asyncio.timeout(CALL_S):
-                answer = await self._ask(method, given, by_query=by_query)
+                answer = await self._ask(method, given)
         except SlackApiError as error:
             raise _trouble(method, error) from None
         except (aiohttp.ClientError, SlackClientError, OSError, TimeoutError, ValueError) as error:
             raise SlackUnsure(method, type(error).__name__) from None
         return answer
 
-    async def _ask(self, method: str, args: Json, *, by_query: bool) -> tuple[Json, Mapping[str, str]]:
+    async def _ask(self, method: str, args: Json) -> tuple[Json, Mapping[str, str]]:
         client: Any = self.client  # the SDK's dicts have no types
-        if by_query:
+        if method in _BY_FORM:
+            answer = await client.api_call(method, data=args)
+        elif method in _BY_QUERY:
             answer = await client.api_call(method, params={k: _in_query(v) for k, v in args.items()})
         else:
             answer = await client.api_call(method, json=args)

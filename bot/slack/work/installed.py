@@ -4,6 +4,7 @@ import structlog
 
 from bot.slack.clients import Clients
 from bot.slack.mrkdwn import escape
+from bot.slack.web_api import SlackRefused
 from bot.slack.work.words import tell
 from control_plane.services import ControlPlane
 from control_plane.slack.inbox import Received
@@ -33,8 +34,21 @@ class Installed:
         return "told"
 
     async def gone(self, item: Received) -> str:
-        """Handles kind `gone`: the app was removed, or its token was revoked."""
+        """Handles kind `gone`: the app was removed, or its token was revoked; unless it has been installed once more since.
+        Raises SlackTrouble when Slack does not tell."""
         self._clients.forget(item.team)
+        if await self._still_there(item.team):
+            return "it is installed again"
         revoked = await self._plane.slack_workspaces.revoke(item.team)
         log.warning("slack.gone", team=item.team)
         return "revoked" if revoked else "it was gone already"
+
+    async def _still_there(self, team: str) -> bool:
+        """Has the token that we have now come after what the event tells of?"""
+        try:
+            await (await self._clients.of(team)).call("auth.test")
+        except SlackRefused as error:
+            if not error.dead:
+                raise
+            return False
+        return True
