@@ -53,14 +53,19 @@ class Commands:
             return code
         answer = self._answers.get(verb)
         if answer is None:
-            await rim.tell(place, helped.help_message(language, command=COMMAND, public_url=rim.url))
+            await self._tell(place, helped.help_message(language, command=COMMAND, public_url=rim.url))
             return "help"
         seen = principal if verb == "approvals" else await self._within(place, principal)
         if seen is None:
-            await rim.tell(place, notices.notice("unbound", language))
+            await self._tell(place, notices.notice("unbound", language))
             return "unbound"
-        await rim.tell(place, await answer(seen, language))
+        await self._tell(place, await answer(seen, language))
         return verb
+
+    async def _tell(self, place: Place, message: Message) -> None:
+        """For their eyes alone in a direct message as well."""
+        if not await self._rim.clients.respond(place.response_url, message.text, message.blocks):
+            await self._rim.tell(place, message)
 
     async def _within(self, place: Place, principal: Principal) -> Principal | None:
         """As somebody who may see what this person and the channel both may. None: the channel may see nothing."""

@@ -30,7 +30,9 @@ log = structlog.get_logger(__name__)
 
 OPENED_WITHIN = timedelta(hours=24)
 EVERY_S = 30.0
-"""So often a Home tab changes at most."""
+"""So often one person's Home tab changes at most while they look at it."""
+LOOK_S = 4.0
+"""So often it is drawn at most, to see whether it would change."""
 MOST = 100
 """Home tabs that are kept, those that were opened last."""
 _REST_S = 1.0
@@ -39,12 +41,12 @@ _Who = tuple[str, str]
 
 
 class Homes:
-    def __init__(self, rim: Rim, *, every_s: float = EVERY_S) -> None:
+    def __init__(self, rim: Rim) -> None:
         self._rim = rim
-        self._every_s = every_s
         self._shown: dict[_Who, str] = {}
         """Hash of what they have."""
-        self._drawn_at: dict[_Who, float] = {}
+        self._changed_at: dict[_Who, float] = {}
+        self._looked_at: dict[_Who, float] = {}
 
     async def opened(self, item: Received) -> str:
         """Handles kind `home`."""
@@ -56,20 +58,22 @@ class Homes:
         """In one term of the lead: keeps them as things change."""
         async with aclosing(self._rim.plane.conversations.watch_lists()) as news:
             async for _ in news:
-                now = asyncio.get_running_loop().time()
                 for who in await self._rim.plane.slack_inbox.homes(utc_now() - OPENED_WITHIN, MOST):
-                    if now - self._drawn_at.get(who, -self._every_s) >= self._every_s:
-                        await self._again(who)
+                    await self._look(who)
                 await asyncio.sleep(_REST_S)
 
-    async def _again(self, who: _Who) -> None:
+    async def _look(self, who: _Who) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._changed_at.get(who, -EVERY_S) < EVERY_S or now - self._looked_at.get(who, -LOOK_S) < LOOK_S:
+            return
+        self._looked_at[who] = now
         try:
-            await self._publish(*who)
+            if await self._publish(*who) == "published":
+                self._changed_at[who] = now
         except (SlackTrouble, ServiceError) as error:
             log.warning("slack.home", user=who[1], why=str(error)[:300])
 
     async def _publish(self, team: str, user: str, *, always: bool = False) -> str:
-        self._drawn_at[team, user] = asyncio.get_running_loop().time()
         person = await self._rim.identity.who(team, user)
         if person.principal is None and not always:
             return "nobody"  # each drawing would take the offer of before away

@@ -1,0 +1,156 @@
+"""/opsthread, the Home tab and feedback, through the real SDK and Bolt against a fake Slack: each person's own, and no more."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+import pytest_asyncio
+
+from protocol.approval import Role
+from protocol.events import UserMessage
+from tests.fake_slack import FakeSlack, RealClock
+from tests.fake_slack.records import Channel, Message, View
+from tests.integration.scripted_model import Say, scripted_model
+from tests.integration.slack_cards import Cards
+from tests.integration.slack_house import SlackHouse, slack_house
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
+
+CHAT = "hello my friend, tell me about the weather please"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[SlackHouse]:
+    async with scripted_model(Say("It is fine.")) as model, FakeSlack(RealClock()) as slack:
+        how = {"OPENAI_API_KEY": "sk-slack", "OPENAI_BASE_URL": model.url}
+        async with slack_house(tmp_path_factory.mktemp("doors"), slack, **how) as here:
+            await here.person("dana", Role.OPERATOR)
+            await here.person("ann", Role.APPROVER)
+            await here.person("vera", Role.VIEWER)
+            await here.person("otto", Role.APPROVER, namespaces=("bank",))
+            await here.person("ned", None)
+            await here.plane.fleet.create("staging", by="system")
+            yield here
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ops(house: SlackHouse) -> Channel:
+    return await house.channel("ops", *house.people.values())
+
+
+async def said(house: SlackHouse, who: str, channel: str, text: str) -> tuple[str, Message]:
+    """What the inbox notes of a command, and what this person alone was told."""
+    person = house.people[who].id
+    before = len(house.slack.ephemerals(person))
+    command = await house.slack.delivered(house.slack.slash(person, channel, text))
+    assert command.tries[0].acked, "within three seconds"
+    note = await house.noted(command)
+    told = house.slack.ephemerals(person)[before:]
+    assert len(told) == 1, [one.text for one in told]
+    return note, told[0]
+
+
+async def test_a_command_asks_in_a_thread_that_names_who_asks(house: SlackHouse, ops: Channel) -> None:
+    dana, slack = house.people["dana"], house.slack
+    command = await slack.delivered(slack.slash(dana.id, ops.id, f"ask {CHAT}"))
+    conversation = await house.noted(command)
+    thread = await house.plane.slack_threads.of_conversation(conversation)
+    assert thread is not None
+    await slack.until(lambda: [one for one in slack.world.messages.values() if one.channel == ops.id] or None, "the thread")
+    root = next(one for one in slack.world.messages.values() if one.channel == ops.id)
+    assert "*dana*" in root.text
+    assert CHAT in str(root.blocks)
+    answer = await house.answer(ops.id, root.ts)
+    assert "It is fine." in str(answer.blocks)
+    log = await house.plane.conversations.log(conversation)
+    asked = [entry.event for entry in log if isinstance(entry.event, UserMessage)]
+    assert [(one.text, one.by, one.door) for one in asked] == [(CHAT, house.principals["dana"].account, "slack")]
+    await slack.mention(ops.id, dana.id, "and tomorrow, my friend?", root.ts)
+    await house.answer(ops.id, root.ts, 2)
+    assert len(await house.plane.conversations.log(conversation)) > len(log), "the same conversation goes on"
+
+
+@pytest.mark.parametrize("text", ["help", "", "dance", "ask", "HELP me"])
+async def test_what_it_does_not_know_is_answered_by_help(house: SlackHouse, ops: Channel, text: str) -> None:
+    note, told = await said(house, "dana", ops.id, text)
+    assert note == "help"
+    assert "/opsthread ask" in str(told.blocks)
+
+
+async def test_lists_are_of_what_channel_and_asker_both_see(house: SlackHouse, ops: Channel) -> None:
+    for verb in ("status", "clusters"):
+        _, told = await said(house, "dana", ops.id, verb)
+        assert "practice" in str(told.blocks)
+        assert "staging" not in str(told.blocks), "the channel is not bound to it"
+    direct = house.slack.world.direct_message(house.slack.bot.user_id, house.people["dana"].id)
+    _, told = await said(house, "dana", direct.id, "clusters")
+    assert "staging" in str(told.blocks)
+    _, told = await said(house, "otto", ops.id, "clusters")
+    assert "nodes" not in str(told.blocks), "who sees one namespace is told nothing that counts the others"
+    wild = house.slack.add_channel("wild", house.people["dana"])
+    assert (await said(house, "dana", wild.id, "clusters"))[0] == "unbound"
+    outside = house.slack.add_channel("outside", house.people["dana"], with_bot=False)
+    assert (await said(house, "dana", outside.id, "help"))[0] == "help"
+    note, told = await said(house, "ned", ops.id, "clusters")
+    assert note == "unlinked"
+    assert "practice" not in str(told.blocks)
+
+
+async def test_my_approvals_are_those_that_wait_for_me(house: SlackHouse, ops: Channel) -> None:
+    cards = Cards(house)
+    approval, _ = await cards.open(await cards.thread(ops, "dana"), "dana")
+    for who, theirs in (("ann", True), ("dana", False), ("vera", False), ("otto", False)):
+        _, told = await said(house, who, ops.id, "approvals")
+        assert (f"/approvals/{approval.id}" in str(told.blocks)) is theirs, who
+    await house.plane.approvals.withdraw(approval.id, house.principals["dana"])
+    _, told = await said(house, "ann", ops.id, "approvals")
+    assert approval.id not in str(told.blocks)
+
+
+async def test_a_home_tab_is_one_persons_own_and_keeps_up(house: SlackHouse, ops: Channel) -> None:
+    slack, cards = house.slack, Cards(house)
+    approval, card = await cards.open(await cards.thread(ops, "dana"), "dana")
+    homes: dict[str, View] = {}
+    for who in ("ann", "vera", "ned", "otto"):
+        person = house.people[who].id
+        await slack.open_home(person)
+        homes[who] = await slack.until(lambda person=person: slack.world.homes.get((slack.team.id, person)), f"{who}'s home")
+    assert approval.id in str(homes["ann"].body)
+    assert "practice" in str(homes["vera"].body)
+    for who in ("vera", "ned", "otto"):
+        assert approval.id not in str(homes[who].body), who
+    assert "practice" not in str(homes["ned"].body)
+    ann = house.people["ann"].id
+    await slack.delivered(slack.click_in_view(homes["ann"], "details:0", ann))
+    window = await slack.until(lambda: next(iter(slack.open_views(ann)), None), "the details")
+    assert approval.plan.plan_hash in str(window.body)
+    payload_of_another = await slack.click_in_view(homes["ann"], "details:0", house.people["vera"].id)
+    assert payload_of_another.acked or await slack.until(lambda: payload_of_another.acked or None, "it is acknowledged")
+    assert not slack.open_views(house.people["vera"].id), "somebody else's button opens nothing"
+    await slack.delivered(slack.click(card, "approve", ann))
+    await slack.until(lambda: approval.id not in str(homes["ann"].body) or None, "what was decided is gone", 20)
+    assert "details" not in str(homes["ann"].body["blocks"])
+
+
+async def test_one_word_a_person_about_an_answer(house: SlackHouse, ops: Channel) -> None:
+    slack, ann, dana = house.slack, house.people["ann"].id, house.people["dana"].id
+    asked = await slack.mention(ops.id, dana, "why does payments crash?")
+    answer = await house.answer(ops.id, asked.ts)
+    thread = await house.plane.slack_threads.find(slack.team.id, ops.id, asked.ts)
+    assert thread is not None
+    assert await house.noted(await slack.click(answer, "feedback_up", ann)) == "right"
+    assert await house.noted(await slack.click(answer, "feedback_up", ann)) == "said already"
+    await slack.delivered(slack.click(answer, "feedback_down", ann))
+    window = await slack.until(
+        lambda: next((one for one in slack.open_views(ann) if "actual" in str(one.body)), None), "it asks"
+    )
+    done = await slack.submit(window, ann, {"actual": "image-tag-not-found", "reason": "the tag was wrong"})
+    assert await house.noted(done) == "wrong"
+    assert await house.noted(await slack.click(answer, "feedback_up", house.people["vera"].id)) == "right"
+    given = {one.account: one for one in await house.plane.feedback.of_conversation(thread.conversation)}
+    mine = given[house.principals["ann"].account]
+    assert (mine.verdict, mine.actual, mine.note, mine.counted) == ("wrong", "image-tag-not-found", "the tag was wrong", True)
+    assert given[house.principals["vera"].account].counted is False
+    assert len(given) == 2
+    assert await house.noted(await slack.click(answer, "feedback_up", house.people["otto"].id)) == "not_found"
+    assert await house.noted(await slack.click(answer, "feedback_up", house.people["ned"].id)) == "unlinked"
+    assert len(await house.plane.feedback.of_conversation(thread.conversation)) == 2
