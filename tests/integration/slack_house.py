@@ -18,6 +18,7 @@ from bot.cli.compose import Composition, Product, product, wait_for_cluster
 from bot.cli.own_runner import OwnRunner
 from bot.cli.practice import Practice
 from bot.slack.front.trim import trimmed
+from bot.slack.manifest import EVENTS, SCOPE_NAMES
 from control_plane.principals import Principal, ScopedRole
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
@@ -116,6 +117,7 @@ def whole(message: Message) -> bool:
 
 @asynccontextmanager
 async def slack_house(folder: Path, slack: FakeSlack, **settings: Any) -> AsyncGenerator[SlackHouse]:
+    slack.bot.scopes, slack.app.events = set(SCOPE_NAMES), set(EVENTS)  # no more than the manifest asks for
     chosen = Settings(
         data_dir=folder / "data",
         port=0,
