@@ -15,7 +15,7 @@ from bot.api.problems import Problem
 from bot.api.stream import StreamsOf
 from bot.api.throttle import Door
 from bot.api.views import View, cluster_view, conversation_view, entry_view
-from bot.web import changes, sign_in, slack, slack_link, usage
+from bot.web import alerts, changes, sign_in, slack, slack_link, usage
 from bot.web.assets import asset, build
 from bot.web.forms import meant
 from bot.web.render import page
@@ -42,6 +42,7 @@ def install(app: FastAPI) -> None:
     app.state.sign_in_door = Door("sign-in", plane.limits, SIGN_INS, SIGN_IN_WINDOW_S)
     app.include_router(sign_in.router)
     app.include_router(changes.router)
+    app.include_router(alerts.router)
     app.include_router(usage.router)
     app.include_router(slack_link.router)
     app.include_router(slack.router)
@@ -134,6 +135,19 @@ async def slack_page(request: Request) -> Response:
     """Channels, people and user groups of Slack."""
     who = await authenticate(request)
     return await _with_frame(request, who, "slack.html", page="slack", **await slack.slack_view(request, who))
+
+
+@router.get("/alerts")
+async def alerts_page(request: Request) -> Response:
+    """What fires, and what people do about it."""
+    who = await authenticate(request)
+    return await _with_frame(request, who, "alerts.html", page="alerts", **await alerts.alerts_view(request, who))
+
+
+@router.get("/alerts/{group}")
+async def alert_page(request: Request, group: Id) -> Response:
+    who = await authenticate(request)
+    return await _with_frame(request, who, "alerts.html", page="alerts", **await alerts.alert_view(request, who, group))
 
 
 @router.get("/approvals/{approval}")
