@@ -1,6 +1,6 @@
 """What is old is let go of, at night, by one replica at a time and in small bites: results of commands, durable work that has
-ended, requests to models, what came from Slack and went there, and, where it is configured, whole conversations. Approvals,
-decisions and the audit stay."""
+ended, requests to models, what came from Slack and went there, alerts, and, where it is configured, whole conversations.
+Approvals, decisions and the audit stay."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from control_plane.alerts.forgetting import forget_alerts, let_go_of
 from control_plane.audit import SYSTEM, Entry, record
 from control_plane.clock import Clock, utc_now
 from control_plane.database import Database, Session
@@ -176,6 +177,7 @@ class Retention:
                 return await forget(session, now, BITE)
 
         inbox = await _in_bites(lambda: bite(forget_inbox), BITE)
+        inbox += await _in_bites(lambda: bite(forget_alerts), BITE)
         return inbox + await _in_bites(lambda: bite(forget_outbox), BITE)
 
     async def _expired(self, now: datetime) -> int:
@@ -223,6 +225,7 @@ async def _remove(session: Session, conversation: str, before: datetime) -> None
     await session.execute(delete(TurnRow).where(TurnRow.conversation == conversation))
     await session.execute(forget_of(conversation))
     await forget_thread_of(session, conversation)
+    await let_go_of(session, conversation)
     try:
         async with session.begin_nested():
             mine = ApprovalRow.conversation == conversation

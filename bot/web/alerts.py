@@ -11,7 +11,7 @@ from bot.api.access import Caller, plane_of
 from bot.api.stream import StreamsOf
 from bot.web.forms import meant
 from control_plane.alerts.groups import SILENCES
-from control_plane.alerts.values import Group, Silence
+from control_plane.alerts.values import Group, Silence, rank
 from control_plane.errors import Invalid
 from control_plane.principals import Principal
 from protocol.approval import Role, role_at_least
@@ -24,12 +24,12 @@ _UNTIL = (*SILENCES, "resolved")
 
 
 async def alerts_view(request: Request, who: Caller) -> dict[str, Any]:
-    """The list: firing first, then what was resolved last."""
+    """The list: what fires, the worst first, then what was resolved last."""
     plane = plane_of(request)
     firing = await plane.alerts.list(who.principal, state="firing", limit=MOST)
     over = await plane.alerts.list(who.principal, state="resolved", limit=20)
     return {
-        "firing": [_row(group, who.principal) for group in firing],
+        "firing": [_row(group, who.principal) for group in sorted(firing, key=lambda group: -rank(group.severity))],
         "over": [_row(group, who.principal) for group in over],
         "single": None,
         "routes": await plane.alert_routes.list(who.principal),

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from control_plane.alerts.forgetting import forget_alerts, let_go_of
 from control_plane.errors import Conflict, Forbidden, Invalid, NotFound
 from control_plane.tables import AlertGroupRow, AlertRow, AuditEntryRow
 from protocol.approval import Role
@@ -195,3 +196,18 @@ async def test_what_surfaces_have_been_told_is_noted_once(alerts: AlertRows) -> 
     assert await alerts.alerts.changed() == ()
     await alerts.post(alerts.firing(), alerts.firing("payments-2"))
     assert [(one.revision, one.told) for one in await alerts.alerts.changed()] == [(2, 1)]
+
+
+async def test_what_was_resolved_long_ago_is_forgotten(alerts: AlertRows) -> None:
+    over, fires = alerts.firing(), alerts.firing("payments-2")
+    old = (await alerts.post(over, key="old")).groups[0]
+    conversation = await alerts.open(old)
+    kept = (await alerts.post(fires, key="kept")).groups[0]
+    await alerts.post(resolved(over, alerts.at()), key="old")
+    now = alerts.desk.clock.move(days=91)
+    async with alerts.desk.database.transaction() as session:
+        await let_go_of(session, conversation or "")
+        assert await forget_alerts(session, now, 100) == 1
+        assert await forget_alerts(session, now, 100) == 0
+    assert [row.id for row in await alerts.rows.all(AlertGroupRow)] == [kept]
+    assert {row.alert_group for row in await alerts.rows.all(AlertRow)} == {kept}
