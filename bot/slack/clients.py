@@ -113,9 +113,9 @@ class Clients:
 
     async def of(self, team: str) -> WebApi:
         """Raises SlackTrouble: SlackRefused when the app is not installed there (any more)."""
-        if self._own and (await self.home()).team == team:
+        if self._own and await self._at_home(team):
             return self._api(self._own)
-        token = await self._tokens.token(team) if self._tokens is not None else None
+        token = await self._kept(team)
         if token is None:
             raise SlackRefused("auth.test", "not_authed")
         return self._api(token)
@@ -150,6 +150,18 @@ class Clients:
                 return (await self.known(team))[1].user
         except (SlackTrouble, TimeoutError):
             return ""
+
+    async def _at_home(self, team: str) -> bool:
+        """Is the configured token of this workspace? What Slack says against that token is no word about the others."""
+        try:
+            return (await self.home()).team == team
+        except SlackTrouble:
+            if await self._kept(team) is None:
+                raise
+            return False
+
+    async def _kept(self, team: str) -> str | None:
+        return await self._tokens.token(team) if self._tokens is not None else None
 
     def _api(self, token: str) -> WebApi:
         return self._apis.setdefault(token, WebApi(self.client(token)))
