@@ -14,6 +14,7 @@ group              usergroup: who is in it has changed, or it was switched off
 gone               (the app was uninstalled, or its token revoked)
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -25,6 +26,8 @@ Json = Mapping[str, Any]
 _BY_PEOPLE = ("", "file_share", "thread_broadcast", "me_message")
 """Subtypes of messages that people write; all others tell of edits, joins, bots and the like."""
 _MOST_TEXT = 40_000
+_MOST_BYTES = 48_000
+"""Of a text as JSON, so that an item with it goes into the inbox: what doesn't is refused each time that Slack sends it."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def _message(team: str, event: Json, bot_user: str, _event_id: str) -> Kept | No
         "channel_type": "im" if kind == "im" or channel.startswith("D") else kind,
         "user": user,
         "user_team": str(event.get("user_team") or event.get("team") or team),
-        "text": said.text,
+        "text": _fitting(said.text),
         "ts": ts,
         "thread_ts": thread_ts,
         "mention": event.get("type") == "app_mention" or named in said.text,
@@ -201,7 +204,7 @@ def _command(body: Json) -> Kept | None:
         "user_team": team,
         "channel": str(body.get("channel_id", "")),
         "command": str(body.get("command", "")),
-        "text": said.text,
+        "text": _fitting(said.text),
         "redacted": said.count,
         "response_url": str(body.get("response_url", "")),
     }
@@ -228,8 +231,15 @@ def _chosen(element: Json) -> str:
         if isinstance(found, Mapping):
             found = cast(Json, found).get("value")
         if found is not None:
-            return redact(str(found)[:_MOST_TEXT]).text
+            return _fitting(redact(str(found)[:_MOST_TEXT]).text)
     return ""
+
+
+def _fitting(text: str) -> str:
+    """Without its end, where it has too many bytes: letters of three or four, signs that JSON writes as six."""
+    while (over := len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) - _MOST_BYTES) > 0:
+        text = text[: -(over // 6 + 1)]
+    return text
 
 
 def _thread_lane(team: str, channel: str, ts: str) -> str:

@@ -1,8 +1,12 @@
 """What Slack sends as what is kept: the same key for a redelivery, nothing that is not used, no secrets."""
 
+import json
 from typing import Any
 
+import pytest
+
 from bot.slack.front.trim import bot_of, team_of, trimmed
+from control_plane.slack.inbox import MOST_BYTES
 
 BOT = "U0BOT"
 
@@ -40,6 +44,13 @@ def test_both_events_of_a_mention_are_one() -> None:
     assert other is not None
     assert (first.dedupe, first.lane) == (other.dedupe, other.lane)
     assert first.payload["mention"] == other.payload["mention"]
+
+
+@pytest.mark.parametrize("sign", ["漢", '"', "\x01", "a", "😀", "\ud800"])
+def test_a_text_of_any_signs_fits_into_the_inbox(sign: str) -> None:
+    kept = trimmed(event(text="<@U0BOT> " + sign * 40_000), BOT)
+    assert kept is not None
+    assert 30_000 < len(json.dumps(kept.payload, ensure_ascii=False).encode("utf-8", "replace")) < MOST_BYTES
 
 
 def test_a_reply_is_in_the_lane_of_its_thread() -> None:
