@@ -20,6 +20,8 @@ control_plane.errors was told to nobody: those that may pass are tried again."""
 GiveUp = Callable[[Received, str], Awaitable[None]]
 """Tells the person that it could not be done."""
 LANES = 32
+GAP_S = 0.005
+"""Many arrivals at once are one look."""
 HANDLE_S = 120.0
 PAUSES_S = (1.0, 3.0, 10.0, 30.0, 60.0)
 
@@ -56,6 +58,7 @@ class Worker:
                 if watching in done:
                     watching.result()
                     return
+                await asyncio.sleep(GAP_S)
         finally:
             tasks = [watching, *self._lanes.values()]
             for task in tasks:

@@ -179,8 +179,8 @@ class Follower:
         self._drawing = drawing
         self._make_show = make_show
         self._thread = thread
-        self._seen = thread.rendered
-        self._rendered = thread.rendered
+        self._seen: int = thread.rendered
+        self._rendered: int = thread.rendered
         self._shows: dict[str, TurnShow] = {}
 
     async def run(self) -> None:
@@ -189,7 +189,7 @@ class Follower:
                 async for live in lives:
                     if isinstance(live, TextDelta) and (show := self._shows.get(live.turn)) is not None:
                         show.write(live)
-                    elif isinstance(live, Wake):
+                    elif isinstance(live, Wake) and live.seq > self._seen:
                         await self._catch_up()
                         if not self._shows:
                             await self._put([])
@@ -200,7 +200,9 @@ class Follower:
 
     async def _catch_up(self) -> None:
         conversation = self._thread.conversation
-        while entries := await self._plane.conversations.log(conversation, after=self._seen, limit=_BATCH):
+        more = True
+        while more and (entries := await self._plane.conversations.log(conversation, after=self._seen, limit=_BATCH)):
+            more = len(entries) == _BATCH
             if self._thread.thread_ts is None or any(isinstance(entry.event, UserMessage) for entry in entries):
                 # Who asked last is who a stream is for.
                 self._thread = await self._plane.slack_threads.get(self._thread.id) or self._thread

@@ -44,6 +44,8 @@ _TOO_MUCH = frozenset(
 _REST_S = 0.5
 _REMOVED = frozenset({"account_inactive", "token_revoked"})
 """The app was removed from the workspace: nothing more is shown there until it is installed again."""
+GAP_S = 0.005
+"""Many rows at once are one look."""
 _STILL = "streaming_state_conflict"
 _SEARCHED = 100
 """Messages of a thread or channel that are looked through for a lost post, the newest."""
@@ -110,6 +112,7 @@ class Sender:
                 if watching in done:
                     watching.result()
                     return
+                await asyncio.sleep(GAP_S)
         finally:
             tasks = [watching, *self._channels.values()]
             for task in tasks:

@@ -22,6 +22,7 @@ from bot.slack.work.telling import Telling
 from bot.slack.work.words import tell
 from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
+from control_plane.slack.posts import unreserve
 from control_plane.slack.threads import Thread
 from protocol.events import Language, LogEntry, ModelMessage, TextDelta
 
@@ -217,6 +218,9 @@ class TurnShow:
             )
         except SlackTrouble as error:
             self._note(error)
+            if isinstance(error, SlackRefused | SlackBusy):
+                async with self._plane.database.transaction() as session:
+                    await unreserve(session, team, post.key)  # there is no message for certain: nobody need look for it
             return False
         if draft is not None:
             self._shown.has(draft)
