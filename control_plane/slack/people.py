@@ -162,7 +162,8 @@ class People:
             if row is None or row.account is None or row.expires_at <= now:
                 raise NotFound("nobody has opened a link of yours on the web in the last 10 minutes; say `link` for a new one")
             right = hmac.compare_digest(self._code(row).encode(), code.strip().encode("utf-8", "replace"))
-            account = await session.get(AccountRow, row.account)
+            # Locked, or two persons who say theirs at once would both become the account.
+            account = await session.get(AccountRow, row.account, with_for_update=True)
             if not right or account is None or account.disabled:
                 row.tries += 1
                 if row.tries >= MOST_TRIES:

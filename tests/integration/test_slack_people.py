@@ -242,6 +242,14 @@ async def test_a_person_has_one_account_and_an_account_one_person_a_workspace(sl
     assert len(await slack.all(SlackPersonRow)) == 2
 
 
+async def test_of_two_persons_who_become_one_account_at_once_one_does(slack: Rows, people: People) -> None:
+    ann = await person(slack, "ann")
+    codes = {user: await people.take(await people.offer(TEAM, user, user), ann.account) for user in (ANN, EVE)}
+    said = await asyncio.gather(*(people.confirm(TEAM, user, code) for user, code in codes.items()), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in said) == ["Conflict", "Linked"]
+    assert len(await slack.all(SlackPersonRow)) == 1
+
+
 async def test_unlinking_is_for_the_account_an_admin_and_the_person_of_slack(slack: Rows, people: People) -> None:
     ann, bob = await person(slack, "ann"), await person(slack, "bob")
     root = await person(slack, "root", role=Role.ADMIN)
