@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from control_plane.alerts.routes import Target
 from control_plane.alerts.threads import Growth, Opening
 from control_plane.alerts.values import Alert, Group
+from knowledge.wording import translate
 from protocol.events import Language
 from protocol.objects import valid_name, valid_namespace
 from protocol.text import cap, one_line
@@ -62,7 +63,7 @@ def opening(group: Group, target: Target) -> Opening:
     words = _WORDS[target.language]
     parts = [_first(group, target.language), _block(group, target.language)]
     if target.fell:
-        parts.append(words["fell"].format(why=target.fell))
+        parts.append(words["fell"].format(why=translate(target.fell, target.language)))
     where = f" · {group.namespace}" if group.namespace else ""
     return Opening(title=one_line(f"{words['title']}: {group.title}{where}", 200), question="\n".join(parts))
 

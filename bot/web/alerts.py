@@ -8,12 +8,14 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from bot.api.access import Caller, plane_of
+from bot.api.language import language_of_reader
 from bot.api.stream import StreamsOf
 from bot.web.forms import meant
 from control_plane.alerts.groups import SILENCES
 from control_plane.alerts.values import Group, Silence, rank
 from control_plane.errors import Invalid
 from control_plane.principals import Principal
+from knowledge.wording import translate
 from protocol.approval import Role, role_at_least
 
 router = APIRouter(include_in_schema=False)
@@ -32,7 +34,10 @@ async def alerts_view(request: Request, who: Caller) -> dict[str, Any]:
         "firing": [_row(group, who.principal) for group in sorted(firing, key=lambda group: -rank(group.severity))],
         "over": [_row(group, who.principal) for group in over],
         "single": None,
-        "routes": await plane.alert_routes.list(who.principal),
+        "routes": [
+            {**route.model_dump(), "problem": translate(route.problem, language_of_reader(request))}
+            for route in await plane.alert_routes.list(who.principal)
+        ],
         "tokens": await plane.alert_tokens.list(who.principal),
         "administers": who.principal.admin or any(role.role is Role.ADMIN for role in who.principal.roles),
         "silences": _UNTIL,

@@ -248,8 +248,9 @@ class Alerts:
             if row is None or role is None:
                 raise not_found(group)
             if not role_at_least(role, needed):
-                where = f"namespace {row.namespace}" if row.namespace else "the whole cluster"
-                raise Forbidden(f"this needs the role {needed} over {where}; you have {role}; ask an admin")
+                if not row.namespace:
+                    raise Forbidden(f"this needs the role {needed} over the whole cluster; you have {role}; ask an admin")
+                raise Forbidden(f"this needs the role {needed} over namespace {row.namespace}; you have {role}; ask an admin")
             detail = change(row, by, now)
             if detail is not None:
                 _moved(session, row, now)
@@ -258,9 +259,12 @@ class Alerts:
 
 
 def _require_firing(row: AlertGroupRow) -> None:
-    if row.state != "firing":
-        when = f" at {row.resolved_at:%H:%M:%S} UTC" if row.resolved_at else ""
-        raise Conflict(f"these alerts were resolved{when}; there is nothing left to do about them", code="resolved")
+    if row.state == "firing":
+        return
+    if row.resolved_at is None:
+        raise Conflict("these alerts were resolved; there is nothing left to do about them", code="resolved")
+    at = f"{row.resolved_at:%H:%M:%S}"
+    raise Conflict(f"these alerts were resolved at {at} UTC; there is nothing left to do about them", code="resolved")
 
 
 def _unsilence(row: AlertGroupRow) -> None:

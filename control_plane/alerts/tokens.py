@@ -116,9 +116,11 @@ def administers(principal: Principal, cluster: str | None) -> bool:
 
 
 def _require_admin(principal: Principal, cluster: str | None) -> None:
-    if not administers(principal, cluster):
-        over = "of this whole cluster" if cluster is not None else "over everything, or name a cluster that is yours"
-        raise Forbidden(f"making an alert token needs an admin {over}; ask one")
+    if administers(principal, cluster):
+        return
+    if cluster is not None:
+        raise Forbidden("making an alert token for a cluster needs an admin of all of it; ask one")
+    raise Forbidden("making an alert token for any cluster needs an admin over everything; ask one, or name your cluster")
 
 
 async def _cluster(session: Session, cluster: str, principal: Principal) -> ClusterRow:

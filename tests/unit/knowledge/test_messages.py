@@ -24,6 +24,7 @@ HOLE = re.compile(r"\{([^}]*)\}")
 HAN_OR_KANA = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 SWEPT = (
     "knowledge/remedies/*.py",
+    *(f"control_plane/alerts/{name}.py" for name in ("groups", "matchers", "records", "routes", "tokens")),
     "runner/remediation/*.py",
     "agent_runtime/actions/*.py",
     *(f"knowledge/diagnosis/{name}.py" for name in ("answer", "engine", "view")),
