@@ -27,6 +27,7 @@ from bot.api import (
     safety,
     slack,
     slack_http,
+    slack_threads,
     stream,
     usage,
 )
@@ -49,6 +50,7 @@ ROUTERS = (
     safety.router,
     slack.router,
     slack_http.router,
+    slack_threads.router,
     alerts.router,
     clusters.router,
     install.router,

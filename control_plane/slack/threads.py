@@ -78,6 +78,14 @@ class Threads:
     async def get(self, thread: str) -> Thread | None:
         return await self._one(select(SlackThreadRow).where(SlackThreadRow.id == thread))
 
+    async def direct_channel(self, team: str, user: str) -> str | None:
+        """Where this person has asked the bot directly; None when they never did."""
+        query = select(SlackThreadRow.channel).where(
+            SlackThreadRow.team == team, SlackThreadRow.started_by == user, SlackThreadRow.kind.in_(("direct", "assistant"))
+        )
+        async with self._db.read() as session:
+            return await session.scalar(query.order_by(SlackThreadRow.created_at.desc()).limit(1))
+
     async def start(
         self,
         *,

@@ -5,13 +5,16 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
+from bot.slack import sharing
+from control_plane.errors import NotFound
 from protocol.approval import Role
 from protocol.events import UserMessage
-from tests.fake_slack import FakeSlack, RealClock
+from tests.fake_slack import FakeSlack, RealClock, effects
 from tests.fake_slack.records import Channel, Message, View
 from tests.integration.scripted_model import Say, scripted_model
 from tests.integration.slack_cards import Cards
 from tests.integration.slack_house import SlackHouse, slack_house
+from tests.integration.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
 
@@ -154,3 +157,43 @@ async def test_one_word_a_person_about_an_answer(house: SlackHouse, ops: Channel
     assert await house.noted(await slack.click(answer, "feedback_up", house.people["otto"].id)) == "not_found"
     assert await house.noted(await slack.click(answer, "feedback_up", house.people["ned"].id)) == "unlinked"
     assert len(await house.plane.feedback.of_conversation(thread.conversation)) == 2
+
+
+async def test_a_conversation_of_the_web_goes_on_in_a_channel_that_may_see_it(house: SlackHouse, ops: Channel) -> None:
+    plane, slack = house.plane, house.slack
+    ann, team = house.principals["ann"], slack.team.id
+    mine = await plane.conversations.create(ann, cluster=house.cluster, title="the shop is <!channel> slow")
+    await plane.conversations.ask(mine.id, ann, CHAT, door="web", language="en", client_id="1")
+    await until_idle(house, mine.id)
+    narrow = await house.channel("narrow", *house.people.values(), namespaces=("bank",))
+    at = await plane.conversations.get(mine.id)
+    assert {one.channel for one in await sharing.places(plane, at, ann)} >= {ops.id}
+    with pytest.raises(NotFound):
+        await sharing.begin(plane, at, ann, team=team, channel=narrow.id, language="en", door="web")
+    for _ in range(2):
+        await sharing.begin(plane, at, ann, team=team, channel=ops.id, language="en", door="web")
+    root = await slack.until(lambda: next((m for m in slack.world.messages.values() if m.channel == ops.id), None), "its root")
+    assert "Ann" in root.text
+    assert not effects(root).pings
+    await house.answer(ops.id, root.ts)
+    thread = slack.thread(ops.id, root.ts)
+    assert [("Ann" in one.text, CHAT in str(one.blocks)) for one in thread[:2]] == [(True, False), (True, True)]
+    found = await plane.slack_threads.of_conversation(mine.id)
+    assert found is not None
+    assert await sharing.link(plane, found, ann) == f"https://payments.slack.com/archives/{ops.id}/p{root.ts.replace('.', '')}"
+    await slack.mention(ops.id, house.people["dana"].id, "and tomorrow, my friend?", root.ts)
+    await house.answer(ops.id, root.ts, 2)
+    await plane.conversations.ask(mine.id, ann, "and the day after, my friend?", door="web", language="en", client_id="2")
+    await house.answer(ops.id, root.ts, 3)
+    log = [entry.event for entry in await plane.conversations.log(mine.id)]
+    asked = [(one.by_name, one.door) for one in log if isinstance(one, UserMessage)]
+    assert asked == [("Ann", "web"), ("Dana", "slack"), ("Ann", "web")], "one log"
+    quoted = [one.text for one in slack.thread(ops.id, root.ts) if "outside of Slack" in one.text]
+    assert len(quoted) == 2, "what was asked on the web is told in the thread"
+
+
+async def until_idle(house: SlackHouse, conversation: str) -> None:
+    async def idle() -> bool | None:
+        return None if (await house.plane.conversations.get(conversation)).busy else True
+
+    await until(idle, "it is answered")
