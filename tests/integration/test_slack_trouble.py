@@ -1,10 +1,17 @@
-"""What one workspace, one file or one limit does must not reach further than itself. Real tables, the real client, a fake Slack."""
+"""What one workspace, one file or one limit does must reach no further. Real tables, the real client, a fake Slack."""
 
+from typing import Any
+
+from control_plane.clock import utc_now
 from control_plane.slack.installations import Facts
-from control_plane.slack.outbox import Content
+from control_plane.slack.outbox import Content, FileRef
+from control_plane.tables import SlackOutboxRow
 from tests.fake_slack import FakeSlack
 from tests.integration.slack_rows import Rows
 from tests.integration.test_slack_sender import ended, put, sending
+from tests.integration.waiting import until
+
+TOO_LONG: list[dict[str, Any]] = [{"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3_001}}]
 
 
 async def test_a_workspace_whose_token_was_revoked_takes_no_other_with_it(slack: Rows) -> None:
@@ -21,3 +28,66 @@ async def test_a_workspace_whose_token_was_revoked_takes_no_other_with_it(slack:
         kept = await slack.workspaces.get(other.id)
         assert kept is not None
         assert kept.revoked_at is None
+
+
+async def test_a_picture_that_can_not_be_uploaded_does_not_hold_up_its_channel(slack: Rows) -> None:
+    async with FakeSlack() as there:
+        ops = there.add_channel("ops")
+        broken = there.faults.server_error("files.getUploadURLExternal", times=1_000)
+        slack.desk.clock.now = utc_now()
+        async with sending(slack, there):
+            await put(slack, there, ops.id, "chart", file=FileRef(source="chart", name="chart"))
+            await put(slack, there, ops.id, "after")
+            came = await ended(slack)
+        assert came["chart"].startswith("failed")
+        assert came["after"] == "done"
+        assert len(broken.met) == 3
+
+
+async def test_words_in_place_of_refused_blocks_wait_for_a_busy_slack_and_are_there_once(
+    slack: Rows,
+) -> None:
+    async with FakeSlack() as there:
+        ops = there.add_channel("ops")
+        async with sending(slack, there):
+            there.faults.rate_limited("chat.postMessage", 1, when=lambda call: "x" * 3_001 not in str(call.args))
+            await put(slack, there, ops.id, "busy", "busy", blocks=TOO_LONG)
+            assert (await ended(slack))["busy"] == "done"
+            there.faults.lost_answer("chat.postMessage", when=lambda call: "x" * 3_001 not in str(call.args))
+            await put(slack, there, ops.id, "lost", "lost", blocks=TOO_LONG)
+            assert (await ended(slack))["lost"] == "done"
+        assert [message.text for message in there.world.in_channel(ops.id)] == ["busy", "lost"]
+
+
+async def test_an_answer_whose_message_was_deleted_is_said_once_more_and_other_messages_are_not(slack: Rows) -> None:
+    async with FakeSlack() as there:
+        ops = there.add_channel("ops")
+        async with sending(slack, there):
+            for key in ("answer:1", "alert:1"):
+                await put(slack, there, ops.id, key, "so far")
+            await ended(slack)
+            for message in there.world.in_channel(ops.id):
+                await there.delete(message)
+            for key in ("answer:1", "alert:1"):
+                await put(slack, there, ops.id, key, f"{key}, the whole")
+            came = await ended(slack)
+        assert came == {"answer:1": "done", "alert:1": "failed chat.update: message_not_found"}
+        assert [message.text for message in there.world.in_channel(ops.id)] == ["answer:1, the whole"]
+
+
+async def test_what_a_dead_token_could_not_show_for_a_day_is_left(slack: Rows) -> None:
+    async with FakeSlack() as there:
+        ops = there.add_channel("ops")
+        there.faults.refuse("chat.postMessage", "invalid_auth", times=1_000)
+        await put(slack, there, ops.id, "old")
+        slack.desk.clock.now = utc_now()
+        await put(slack, there, ops.id, "new")
+        async with sending(slack, there):
+
+            async def tried() -> dict[str, str] | None:
+                rows = {row.key: f"{row.state} {row.note}" for row in await slack.all(SlackOutboxRow)}
+                return rows if all("invalid_auth" in row for row in rows.values()) else None
+
+            came = await until(tried, "both are tried")
+        assert came["old"].startswith("dropped")
+        assert came["new"].startswith("waiting")

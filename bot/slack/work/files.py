@@ -14,6 +14,10 @@ log = structlog.get_logger(__name__)
 UPLOAD_S = 30.0
 
 
+class Call(Protocol):
+    async def __call__(self, method: str, **args: Any) -> dict[str, Any]: ...
+
+
 class Painter(Protocol):
     async def picture(self, file: FileRef) -> bytes | None:
         """The bytes; None when there is nothing to show any more."""
@@ -24,21 +28,22 @@ class Files:
     def __init__(self, painter: Painter) -> None:
         self._painter = painter
 
-    async def send(self, api: WebApi, row: Outgoing, nonce: str, *, look_first: bool) -> str | None:
-        """The ts of the message that shows it, else `file:<id>`. None: there is no picture. Raises SlackTrouble."""
+    async def send(self, api: WebApi, row: Outgoing, nonce: str, call: Call, *, look_first: bool) -> str | None:
+        """The ts of the message that shows it, else `file:<id>`. None: there is no picture. Each call goes through
+        `call`, for the upload between them may outlast the lease. Raises SlackTrouble, and what `call` raises."""
         file = row.content.file
         if file is None:
             return None
         # The name carries the nonce: by it a lost upload is found again.
         name = f"{file.name}-{nonce[:12]}.png"
-        if look_first and (there := await self._there(api, row, name)):
+        if look_first and (there := await self._there(call, row, name)):
             return there
         picture = await self._painter.picture(file)
         if not picture:
             return None
-        given = await api.call("files.getUploadURLExternal", filename=name, length=len(picture), alt_txt=file.alt or None)
+        given = await call("files.getUploadURLExternal", filename=name, length=len(picture), alt_txt=file.alt or None)
         await self._upload(api, str(given["upload_url"]), picture)
-        done = await api.call(
+        done = await call(
             "files.completeUploadExternal",
             files=[{"id": str(given["file_id"]), "title": file.title or file.name}],
             channel_id=row.channel,
@@ -59,13 +64,13 @@ class Files:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise SlackUnsure("files.upload", type(error).__name__) from None
 
-    async def _there(self, api: WebApi, row: Outgoing, name: str) -> str:
+    async def _there(self, call: Call, row: Outgoing, name: str) -> str:
         where: dict[str, Any] = {"channel": row.channel, "limit": 100, "oldest": f"{row.created_at.timestamp() - 60:.6f}"}
         try:
             told = (
-                await api.call("conversations.replies", ts=row.thread_ts, **where)
+                await call("conversations.replies", ts=row.thread_ts, **where)
                 if row.thread_ts
-                else await api.call("conversations.history", **where)
+                else await call("conversations.history", **where)
             )
         except SlackRefused as error:
             log.warning("slack.cant_look", channel=row.channel, why=error.code)

@@ -5,17 +5,19 @@ A call whose answer got lost leaves its row uncertain: before it is posted again
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol, cast
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.slack.blocks.parts import context
 from bot.slack.clients import Clients
 from bot.slack.mrkdwn import line, link
-from bot.slack.web_api import SlackBusy, SlackRefused, SlackTrouble, SlackUnsure, WebApi
+from bot.slack.web_api import SlackBusy, SlackRefused, SlackUnsure, WebApi
 from bot.slack.work.files import Files
 from bot.slack.work.lead import Term
 from bot.slack.work.pace import Pace
@@ -34,6 +36,7 @@ EVENT_TYPE = "opsthread_post"
 ONE_S = 60.0
 """For one message with all its calls."""
 _TRIES = 6
+_TRIES_OF_A_FILE = 3
 _TRIED_FOR = timedelta(minutes=10)
 """So often, and so long, a message is tried that Slack does not answer about."""
 PAUSES_S = (1.0, 2.0, 5.0, 15.0, 60.0, 120.0)
@@ -42,10 +45,14 @@ _TOO_MUCH = frozenset(
 )
 """The blocks are not to Slack's taste: the text alone is shown, and a link to the rest."""
 _REST_S = 0.5
+_NEWS_FOR = timedelta(days=1)
+"""What could not be shown for so long, because the token is good for nothing, is no news when it is."""
 _REMOVED = frozenset({"account_inactive", "token_revoked"})
 """The app was removed from the workspace: nothing more is shown there until it is installed again."""
 GAP_S = 0.005
 """Many rows at once are one look."""
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+"""The message can't be made to look as it shall: an answer is said once more, in one that can."""
 _STILL = "streaming_state_conflict"
 _SEARCHED = 100
 """Messages of a thread or channel that are looked through for a lost post, the newest."""
@@ -107,8 +114,10 @@ class Sender:
                         self._channels[place] = asyncio.create_task(self._one(row), name=f"slack send {row.key[:40]}")
                         self._channels[place].add_done_callback(lambda _, place=place: self._free(place))
                 waiting = asyncio.ensure_future(self._bell.wait())
-                done, _ = await asyncio.wait({waiting, watching}, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
+                try:
+                    done, _ = await asyncio.wait({waiting, watching}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiting.cancel()
                 if watching in done:
                     watching.result()
                     return
@@ -144,9 +153,7 @@ class Sender:
             except LeaseLost:
                 raise
             except SlackBusy as busy:
-                self._pace.refused(row.team, busy.method, busy.after_s)
-                # A row that is not paused keeps its uncertainty; a refusal for being too fast adds none.
-                await self._again(row, busy.after_s, busy, uncertain=row.uncertain)
+                await self._too_fast(row, busy)
             except (SlackUnsure, TimeoutError) as error:
                 await self._unsure(row, error)
             except SlackRefused as error:
@@ -154,11 +161,13 @@ class Sender:
         except LeaseLost:
             log.info("slack.row_left", key=due.key)
             await asyncio.sleep(_REST_S)  # the term ends now, or its lease is sure again in a moment
-        except ServiceError as error:
-            log.warning("slack.outbox", key=due.key, why=error.message)
+        except (ServiceError, SQLAlchemyError) as error:
+            log.warning("slack.outbox", key=due.key, why=str(error)[:300])
+            await asyncio.sleep(_REST_S)  # the row is as it was, and comes again
         except Exception:  # one row's fault must not stop its channel
             log.exception("slack.row_failed", key=due.key)
-            await self._outbox.failed(due.number, "a fault inside Opsthread", lease, uncertain=True)
+            with suppress(ServiceError, SQLAlchemyError):
+                await self._outbox.failed(due.number, "a fault inside Opsthread", lease, uncertain=True)
 
     async def _send(self, row: Outgoing) -> None:
         api = await self._clients.of(row.team)
@@ -188,7 +197,16 @@ class Sender:
         if post.streaming:
             await self._stop_stream(api, row, post)
         if post.streaming or post.shown != content.hash:
-            await self._call(api, row, "chat.update", channel=row.channel, ts=post.ts, **_look(content), metadata=_nonce(post))
+            look = {**_look(content), "metadata": _nonce(post)}
+            try:
+                await self._call(api, row, "chat.update", channel=row.channel, ts=post.ts, **look)
+            except SlackRefused as error:
+                if error.code not in _GONE or not row.key.startswith("answer:"):
+                    raise
+                log.warning("slack.answer_gone", key=row.key, ts=post.ts, why=error.code)
+                await self._posts.posted(post.id, "", lease=self._term.lease)
+                await self._again(row, 0, error)
+                return
         await self._sent(row, post.ts)
 
     async def _file(self, api: WebApi, row: Outgoing, post: Post) -> None:
@@ -196,7 +214,8 @@ class Sender:
         ts: str | None = post.ts
         if not ts:
             self._pace.posted(row.team, row.channel)
-            ts = await self._files.send(api, row, post.id, look_first=row.uncertain)
+            call = partial(self._call, api, row)
+            ts = await self._files.send(api, row, post.id, call, look_first=row.uncertain)
         if ts is None:
             await self._outbox.dropped(row.number, self._term.lease, "there is no such picture any more")
         else:
@@ -241,8 +260,8 @@ class Sender:
                 await self._posts.posted(post.id, ts, lease=lease)
                 log.info("slack.found_again", key=row.key, ts=ts)
                 return post.model_copy(update={"ts": ts})
-        if not row.key.startswith("answer:"):
-            return post
+        if not row.key.startswith("answer:") or row.key.count(":") > 1:
+            return post  # a stream is the first message of an answer
         # A stream carries no metadata until it is stopped: it is a message of ours that nothing else accounts for.
         us = (await self._clients.me(row.team)).user
         for message in recent:
@@ -270,13 +289,20 @@ class Sender:
             return []
         return cast(list[dict[str, Any]], told.get("messages") or [])
 
+    async def _too_fast(self, row: Outgoing, busy: SlackBusy) -> None:
+        self._pace.refused(row.team, busy.method, busy.after_s)
+        # A row that is not paused keeps its uncertainty; a refusal for being too fast adds none.
+        await self._again(row, busy.after_s, busy, uncertain=row.uncertain)
+
     async def _unsure(self, row: Outgoing, error: Exception) -> None:
         lease = self._term.lease
-        if row.attempts >= _TRIES and utc_now() - row.created_at > _TRIED_FOR:
+        # A picture is decoration, and its way (another host than the API's) may be closed for good: its channel doesn't wait.
+        over = row.content.file is not None or utc_now() - row.created_at > _TRIED_FOR
+        if over and row.attempts >= (_TRIES_OF_A_FILE if row.content.file is not None else _TRIES):
             log.error("slack.gave_up", key=row.key, why=str(error))
             await self._outbox.failed(row.number, str(error), lease, uncertain=True)
             return
-        pause = self._pauses_s[min(row.attempts, len(self._pauses_s)) - 1]
+        pause = self._pause_s(row)
         log.warning("slack.unsure", key=row.key, why=str(error), again_in_s=pause)
         await self._again(row, pause, error, uncertain=True)
 
@@ -287,16 +313,23 @@ class Sender:
             log.error("slack.token", team=row.team, why=error.code)
             if error.code in _REMOVED and await self._workspaces.revoke(row.team):
                 return
+            if utc_now() - row.created_at > _NEWS_FOR:
+                await self._outbox.dropped(row.number, lease, f"{error.code}: nothing could be shown for so long")
+                return
             await self._again(row, 60, error, uncertain=row.uncertain)
         elif error.code == _STILL and row.post is not None:
+            # Slack ends each stream by itself in the end, so that this does, too.
             await self._posts.streaming(row.post.id, row.post.ts, lease=lease)
-            await self._again(row, 1, error)
+            await self._again(row, self._pause_s(row), error)
         elif error.code in _TOO_MUCH and row.content.blocks:
             log.error("slack.blocks", key=row.key, why=error.code, told=error.told.get("response_metadata"))
             await self._plainly(row)
         else:
             log.warning("slack.refused", key=row.key, channel=row.channel, why=error.code)
             await self._outbox.failed(row.number, f"{error.method}: {error.code}", lease)
+
+    def _pause_s(self, row: Outgoing) -> float:
+        return self._pauses_s[min(row.attempts, len(self._pauses_s)) - 1]
 
     async def _again(self, row: Outgoing, after_s: float, error: Exception, *, uncertain: bool = False) -> None:
         await self._outbox.again(row.number, after_s, str(error), self._term.lease, uncertain=uncertain)
@@ -312,8 +345,12 @@ class Sender:
         shown = row.model_copy(update={"content": plain})
         try:
             await self._send(shown)
-        except SlackTrouble as error:
-            await self._outbox.failed(row.number, str(error), self._term.lease, uncertain=isinstance(error, SlackUnsure))
+        except SlackBusy as busy:
+            await self._too_fast(row, busy)
+        except SlackUnsure as error:
+            await self._unsure(row, error)
+        except SlackRefused as error:
+            await self._outbox.failed(row.number, str(error), self._term.lease)
 
 
 def _message(row: Outgoing) -> dict[str, Any]:
