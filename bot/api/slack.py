@@ -1,8 +1,9 @@
 """Slack over REST: workspaces, what channels may see, who people are, and which user groups give roles."""
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, NamedTuple, Protocol, cast
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
 from bot.api.access import Admin, AdminAtHand, Caller, Me, Plane
@@ -11,6 +12,7 @@ from bot.api.paging import listing
 from bot.api.views import View
 from bot.slack.mrkdwn import escape
 from bot.slack.work.words import tell
+from control_plane.errors import Invalid
 from control_plane.principals import ScopedRole
 from control_plane.services import ControlPlane
 from control_plane.slack.channels import Channel, Reach, Strangers
@@ -26,7 +28,26 @@ from protocol.ids import new_id
 router = APIRouter(prefix="/api/v1/slack", tags=["slack"])
 
 SlackId = Annotated[str, Path(max_length=32, pattern=r"^[A-Z0-9]+$", description="Slack's own id, such as T0123456")]
+ChannelName = Annotated[
+    str, Path(max_length=81, pattern=r"^#?[^\s#/]+$", description="Slack's id, or the name of a channel that the bot is in")
+]
 Id = Annotated[str, Path(max_length=64)]
+
+
+_ID = re.compile(r"[A-Z][A-Z0-9]{4,31}")
+
+
+class Named(NamedTuple):
+    id: str
+    name: str
+
+
+class Names(Protocol):
+    """What asks Slack, where it is connected. Each raises NotFound, Unavailable."""
+
+    async def channel(self, team: str, text: str) -> Named: ...
+
+    async def usergroup(self, team: str, text: str) -> Named: ...
 
 
 class WantedReach(Strict):
@@ -46,7 +67,7 @@ class Binding(Strict):
 
 class NewGroupRole(Strict):
     team: str = Field(min_length=1, max_length=32, pattern=r"^[A-Z0-9]+$")
-    usergroup: str = Field(min_length=1, max_length=32, pattern=r"^[A-Z0-9]+$", description="Slack's id, such as S0123456")
+    usergroup: str = Field(min_length=1, max_length=80, description="Slack's id, such as S0123456, or its handle")
     handle: str = Field(default="", max_length=100)
     role: Role = Field(description="At most `approver`")
     clusters: list[str] = Field(default=["*"], min_length=1, max_length=100)
@@ -66,17 +87,18 @@ async def list_channels(me: Me, plane: Plane) -> dict[str, Any]:
 
 
 @router.put("/channels/{team}/{channel}")
-async def bind_channel(team: SlackId, channel: SlackId, body: Binding, me: Me, plane: Plane) -> View:
+async def bind_channel(team: SlackId, channel: ChannelName, body: Binding, me: Me, plane: Plane, request: Request) -> View:
     """What the channel may see from now on, instead of what it saw before. For admins over all that it reaches and reached."""
     reach = [
         Reach(cluster=one.cluster_id, namespaces=tuple(one.namespaces) if one.namespaces is not None else None)
         for one in body.reach
     ]
+    found = await channel_of(request, me, team, channel)
     bound = await plane.slack_channels.bind(
         me.principal,
         team=team,
-        channel=channel,
-        name=body.name,
+        channel=found.id,
+        name=body.name or found.name,
         reach=reach,
         strangers=body.strangers,
         follow=body.follow,
@@ -87,8 +109,12 @@ async def bind_channel(team: SlackId, channel: SlackId, body: Binding, me: Me, p
 
 
 @router.delete("/channels/{team}/{channel}", status_code=204)
-async def unbind_channel(team: SlackId, channel: SlackId, me: Me, plane: Plane) -> None:
+async def unbind_channel(team: SlackId, channel: ChannelName, me: Me, plane: Plane) -> None:
     """It sees nothing any more."""
+    if not is_slack_id(channel):
+        bound = await plane.slack_channels.list(me.principal)
+        named = [one.channel for one in bound if one.team == team and one.name == channel.removeprefix("#")]
+        channel = named[0] if len(named) == 1 else channel
     await plane.slack_channels.unbind(me.principal, team, channel, door=me.door)
 
 
@@ -112,11 +138,12 @@ async def list_groups(me: Admin, plane: Plane) -> dict[str, Any]:
 
 
 @router.post("/groups", status_code=201)
-async def map_group(body: NewGroupRole, me: AdminAtHand, plane: Plane) -> View:
+async def map_group(body: NewGroupRole, me: AdminAtHand, plane: Plane, request: Request) -> View:
     """Members of the group hold the role from their next click on, and for as long as they are in it."""
     role = ScopedRole(role=body.role, clusters=tuple(body.clusters), namespaces=tuple(body.namespaces))
+    found = await usergroup_of(request, body.team, body.usergroup)
     mapped = await plane.slack_groups.map(
-        me.principal, team=body.team, usergroup=body.usergroup, handle=body.handle, role=role, door=me.door
+        me.principal, team=body.team, usergroup=found.id, handle=body.handle or found.name, role=role, door=me.door
     )
     return group_view(mapped)
 
@@ -125,6 +152,30 @@ async def map_group(body: NewGroupRole, me: AdminAtHand, plane: Plane) -> View:
 async def unmap_group(mapping: Id, me: Admin, plane: Plane) -> None:
     """Its members lose the role at once."""
     await plane.slack_groups.remove(me.principal, mapping, door=me.door)
+
+
+async def channel_of(request: Request, who: Caller, team: str, text: str) -> Named:
+    """By Slack's id, which is believed, or by its name, which Slack is asked for. Raises Invalid, NotFound, Unavailable."""
+    if is_slack_id(text) or not any(role.role is Role.ADMIN for role in who.principal.roles):
+        return Named(text, "")  # others bind nothing, and learn no names
+    return await _names(request).channel(team, text)
+
+
+async def usergroup_of(request: Request, team: str, text: str) -> Named:
+    """As `channel_of`, for user groups and their handles."""
+    return Named(text, "") if is_slack_id(text) else await _names(request).usergroup(team, text)
+
+
+def is_slack_id(text: str) -> bool:
+    """Ids are capitals and digits; names of channels and handles have no capitals. Pure."""
+    return _ID.fullmatch(text) is not None
+
+
+def _names(request: Request) -> Names:
+    slack = getattr(request.app.state, "slack", None)
+    if slack is None:
+        raise Invalid("This server is not connected with Slack, so it knows no names there. Use Slack's id.")
+    return cast(Names, slack.names)
 
 
 async def unlink(plane: ControlPlane, who: Caller, team: str, user: str, language: Language) -> Linked:

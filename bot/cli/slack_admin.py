@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, cast
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
@@ -42,7 +43,7 @@ def list_groups(*, as_json: bool, where: Where) -> Exit:
 def bind_channel(channel: str, clusters: list[str], body: Row, *, team: str, where: Where) -> Exit:
     async def work(client: Client) -> None:
         reach = [_reach_of(text) for text in clusters]
-        path = f"/api/v1/slack/channels/{await _team(client, team)}/{channel}"
+        path = f"/api/v1/slack/channels/{await _team(client, team)}/{quote(channel, safe='')}"
         bound = await client.put(path, {**body, "reach": reach})
         words = "; ".join(_reach_words(one) for one in cast(list[Row], bound["reach"]))
         Console().print(f"{bound['name'] or channel} may see: {words}", markup=False, soft_wrap=True)
@@ -52,7 +53,7 @@ def bind_channel(channel: str, clusters: list[str], body: Row, *, team: str, whe
 
 def unbind_channel(channel: str, *, team: str, where: Where) -> Exit:
     async def work(client: Client) -> None:
-        await client.delete(f"/api/v1/slack/channels/{await _team(client, team)}/{channel}")
+        await client.delete(f"/api/v1/slack/channels/{await _team(client, team)}/{quote(channel, safe='')}")
         Console().print(f"{channel} sees nothing any more.", markup=False)
 
     return with_client(work, **where)

@@ -7,7 +7,7 @@ import typer
 from bot.cli.options import DataDir, Json, Namespace, Token, Url
 
 Team = Annotated[str, typer.Option(help="Slack's id of the workspace, such as T0123456; found when there is only one.")]
-Channel = Annotated[str, typer.Argument(help="Slack's id of the channel, such as C0123456: at the end of its details.")]
+Channel = Annotated[str, typer.Argument(help="Name of a channel that the bot is in, or Slack's id of it, such as C0123456.")]
 
 
 def channels(url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False) -> None:
@@ -76,7 +76,7 @@ def groups(url: Url = None, token: Token = None, data_dir: DataDir = None, as_js
 
 
 def map_(
-    usergroup: Annotated[str, typer.Argument(help="Slack's id of the user group, such as S0123456.")],
+    usergroup: Annotated[str, typer.Argument(help="Handle of the user group, or Slack's id of it, such as S0123456.")],
     role: Annotated[str, typer.Option(help="viewer, operator or approver.")],
     handle: Annotated[str, typer.Option(help="What people call the group.")] = "",
     cluster: Annotated[list[str] | None, typer.Option(help="Clusters of the role; all when absent.")] = None,

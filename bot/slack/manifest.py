@@ -40,7 +40,7 @@ SCOPES: tuple[Scope, ...] = (
     Scope(
         "channels:read",
         "know that it was invited, and check the channels that are bound",
-        methods=("conversations.info",),
+        methods=("conversations.info", "users.conversations"),
         events=("member_joined_channel",),
     ),
     Scope(
@@ -59,7 +59,11 @@ SCOPES: tuple[Scope, ...] = (
     Scope("commands", f"take {COMMAND}"),
     Scope("files:write", "show charts", methods=("files.getUploadURLExternal", "files.completeUploadExternal")),
     Scope("groups:history", "as channels:history, in private channels that it was invited to", events=("message.groups",)),
-    Scope("groups:read", "as channels:read, in private channels that it was invited to", methods=("conversations.info",)),
+    Scope(
+        "groups:read",
+        "as channels:read, in private channels that it was invited to",
+        methods=("conversations.info", "users.conversations"),
+    ),
     Scope("im:history", "hear what is written to it directly", events=("message.im",)),
     Scope(
         "usergroups:read",

@@ -18,6 +18,7 @@ from bot.slack.front.app import build
 from bot.slack.front.socket import CONNECTIONS, PING_S, Socket
 from bot.slack.identity import FromSlack
 from bot.slack.linking import Linking
+from bot.slack.names import Names
 from bot.slack.work.alerts import AlertShow
 from bot.slack.work.files import Files
 from bot.slack.work.inbox import Handler, Worker
@@ -28,6 +29,7 @@ from bot.slack.work.pictures import Pictures
 from bot.slack.work.questions import CHOOSE, Questions
 from bot.slack.work.renderer import Drawing, Renderer
 from bot.slack.work.sender import Sender, Shelf
+from bot.slack.work.sight import Sight
 from bot.slack.work.streams import Progress, TurnShow
 from bot.slack.work.telling import Telling
 from control_plane.services import ControlPlane
@@ -48,6 +50,10 @@ class Slack:
     clients: Clients
     lead: Lead
     sockets: list[Socket] = field(default_factory=list[Socket])
+
+    @property
+    def names(self) -> Names:
+        return Names(self.clients)
 
     @property
     def connected(self) -> int:
@@ -117,7 +123,7 @@ class _Works:
             return TurnShow(plane, clients, self._telling, term, pace, thread, turn, language, progress)
 
         worker = Worker(plane.slack_inbox, term, self._handlers(), self._questions.give_up)
-        renderer = Renderer(plane, term, self._drawing, show)
+        renderer = Renderer(plane, self._drawing, Sight(plane, self._identity), show)
         shelf = Shelf(plane.slack_outbox, plane.slack_posts, plane.slack_workspaces)
         sender = Sender(shelf, term, clients, pace, Files(self._pictures), self._link_of)
         parts = (

@@ -26,6 +26,7 @@ _BY_QUERY = frozenset(
         "files.info",
         "usergroups.list",
         "usergroups.users.list",
+        "users.conversations",
         "users.info",
         "users.lookupByEmail",
     }

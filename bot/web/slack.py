@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 from bot.api.access import Caller, plane_of
 from bot.api.cards import FRESH_SIGN_IN
 from bot.api.language import LANGUAGES, language_of_reader
-from bot.api.slack import unlink
+from bot.api.slack import channel_of, unlink, usergroup_of
 from bot.web.forms import meant
 from control_plane.errors import Forbidden, Invalid
 from control_plane.principals import ScopedRole
@@ -59,11 +59,12 @@ async def bind(
     who = await meant(request, csrf)
     if strangers not in ("refuse", "read") or language not in LANGUAGES:
         raise Invalid("Choose one of the options that the page shows.")
+    found = await channel_of(request, who, team.strip(), channel.strip())
     await plane_of(request).slack_channels.bind(
         who.principal,
         team=team.strip(),
-        channel=channel.strip(),
-        name=name,
+        channel=found.id,
+        name=name or found.name,
         reach=reaches_in(reach),
         strangers=strangers,
         follow=follow == "yes",
@@ -109,8 +110,9 @@ async def map_group(
     if role not in _AT_MOST:
         raise Invalid("Choose one of the options that the page shows.")
     given = ScopedRole(role=Role(role), clusters=_names(clusters), namespaces=_names(namespaces))
+    found = await usergroup_of(request, team.strip(), usergroup.strip())
     await plane_of(request).slack_groups.map(
-        who.principal, team=team.strip(), usergroup=usergroup.strip(), handle=handle, role=given, door="web"
+        who.principal, team=team.strip(), usergroup=found.id, handle=handle or found.name, role=given, door="web"
     )
     return _back()
 

@@ -24,13 +24,13 @@ async def test_an_administrator_binds_a_channel_and_a_person_links_themselves(st
     async with stage.page(root, "/slack") as view:
         page = view.page
         await page.get_by_text("Bind a channel").first.click()
-        await page.get_by_label("Slack's id of the channel").fill("C0001")
+        await page.get_by_label("Channel: its name").fill("C0001")
         await page.get_by_label("What people call it").first.fill(HOSTILE)
         await page.get_by_label("May see (").fill("practice:payments,shop")
         await page.get_by_role("button", name="Bind a channel").click()
         await expect(page.locator(".row", has_text="C0001")).to_contain_text("payments, shop")
         await page.get_by_text("Give a role").first.click()
-        await page.get_by_label("Slack's id of the user group").fill("S0001")
+        await page.get_by_label("User group: its handle").fill("S0001")
         await page.locator("#map-role").select_option("approver")
         assert await page.locator("#map-role option").all_text_contents() == ["viewer", "operator", "approver"]
         await page.get_by_role("button", name="Give a role").click()

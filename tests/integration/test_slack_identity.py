@@ -15,9 +15,11 @@ from pydantic import SecretStr
 from bot.slack.clients import Clients
 from bot.slack.front.trim import trimmed
 from bot.slack.identity import Code, FromSlack, Person
+from bot.slack.names import Names
 from bot.slack.web_api import SlackTrouble
 from control_plane.assembly import control_plane
 from control_plane.clock import utc_now
+from control_plane.errors import NotFound, Unavailable
 from control_plane.principals import Principal, ScopedRole
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
@@ -343,6 +345,26 @@ async def test_the_workspace_of_the_configured_token_is_written_down(door: Door)
     finally:
         keeping.cancel()
     assert (found.name, found.revoked_at, found.own_token) == (door.slack.team.name, None, False)
+
+
+async def test_channels_and_groups_are_named_as_people_name_them(door: Door) -> None:
+    names = Names(door.clients)
+    for n in range(205):  # more than a page
+        door.slack.add_channel(f"room-{n}")
+    inside, outside = door.slack.add_channel("payments"), door.slack.add_channel("elsewhere", with_bot=False)
+    group = door.slack.add_group("dba")
+    assert await names.channel(door.team, "#payments") == await names.channel(door.team, "Payments") == (inside.id, "payments")
+    assert await names.usergroup(door.team, "@dba") == (group.id, "dba")
+    with pytest.raises(NotFound, match="the bot is in no channel named 'elsewhere'"):
+        await names.channel(door.team, outside.name)
+    group.disabled = True
+    with pytest.raises(NotFound, match="switched off"):
+        await names.usergroup(door.team, "dba")
+    door.slack.faults.refuse("usergroups.list", "missing_scope")
+    with pytest.raises(Unavailable, match="missing_scope"):
+        await names.usergroup(door.team, "dba")
+    with pytest.raises(Unavailable, match="not_authed"):
+        await names.channel("T0OTHER", "payments")
 
 
 async def test_who_leaves_slack_leaves_their_groups(door: Door) -> None:
