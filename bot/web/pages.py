@@ -15,7 +15,7 @@ from bot.api.problems import Problem
 from bot.api.stream import StreamsOf
 from bot.api.throttle import Door
 from bot.api.views import View, cluster_view, conversation_view, entry_view
-from bot.web import alerts, changes, sign_in, slack, slack_link, usage
+from bot.web import alerts, changes, in_slack, sign_in, slack, slack_link, usage
 from bot.web.assets import asset, build
 from bot.web.forms import meant
 from bot.web.render import page
@@ -46,6 +46,7 @@ def install(app: FastAPI) -> None:
     app.include_router(usage.router)
     app.include_router(slack_link.router)
     app.include_router(slack.router)
+    app.include_router(in_slack.router)
     app.include_router(router)
 
 
@@ -210,15 +211,18 @@ async def _chat(request: Request, who: Caller, *, conversation: View | None, cho
     plane = plane_of(request)
     turns: list[View] = []
     approvals: dict[str, View] = {}
+    there: View | None = None
     if conversation is not None:
+        there = await in_slack.in_slack(request, who, str(conversation["id"]))
         after = max(0, int(conversation["last_seq"]) - _PLAIN_LOG)
         entries = await plane.conversations.log(str(conversation["id"]), after=after, limit=_PLAIN_LOG)
         language = language_of_reader(request)
         turns = turns_of([entry_view(e, preview=True, language=language) for e in entries])
         approvals = await _approvals_of(plane, who, turns, language)
     return await _with_frame(
-        request, who, "chat.html", page="chat", conversation=conversation, chosen=chosen, turns=turns, approvals=approvals
-    )
+        request, who, "chat.html", page="chat", conversation=conversation, chosen=chosen, turns=turns, approvals=approvals,
+        in_slack=there,
+    )  # fmt: skip
 
 
 async def _approvals_of(plane: ControlPlane, who: Caller, turns: list[View], language: Language) -> dict[str, View]:
