@@ -151,11 +151,19 @@ class Threads:
                 return _thread(await _there(session, new))
 
     async def start_in(
-        self, session: Session, *, team: str, channel: str, conversation: str, kind: ThreadKind, language: Language = "en"
+        self,
+        session: Session,
+        *,
+        team: str,
+        channel: str,
+        conversation: str,
+        kind: ThreadKind,
+        follow: bool = False,
+        language: Language = "en",
     ) -> Thread:
         """A thread without a message yet, in the transaction that puts its first one: nothing can come before that. When the
         conversation is a thread already, gives that one. Raises Conflict when it was removed meanwhile."""
-        new = self._new(team, channel, None, conversation, kind, False, language, "", "", 0)
+        new = self._new(team, channel, None, conversation, kind, follow, language, "", "", 0)
         await self._insert(session, new)
         return _thread(await _there(session, new))
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from agent_runtime.alert_words import opening
 from control_plane.alerts.intake import alertmanager
-from control_plane.alerts.routes import NewRoute
+from control_plane.alerts.routes import NewRoute, Target
 from protocol.approval import Role
 from tests.e2e.browser import PHONE, picture
 from tests.e2e.conftest import Stage
@@ -54,4 +55,22 @@ async def test_what_fires_is_seen_and_taken_in_hand(stage: Stage, tmp_path: Path
         assert await view.page.get_by_text("ルート", exact=True).count() == 0, "routes are for administrators"
         await sound(view.page)
         await picture(view.page, "alerts-phone", tmp_path)
+        view.expect_silence()
+
+
+async def test_what_an_alert_asked_is_shown_as_its_text(stage: Stage, tmp_path: Path) -> None:
+    plane, cluster = stage.here.plane, stage.here.cluster.id
+    one = alert("till-1", starts=NOON, namespace="till", alertname="TillIsSlow")
+    one["annotations"] = {"summary": HOSTILE}
+    group = (await plane.alerts.take(alertmanager(webhook(one, key="told"), cluster=cluster, clusters={}).reports)).groups[0]
+    speaker = await plane.alert_threads.speaker(cluster)
+    opened = await plane.alert_threads.open(group, Target(), speaker, opening)
+    root = await stage.here.person("rita", Role.ADMIN, display="Rita")
+    async with stage.page(root, f"/c/{opened}") as view:
+        page = view.page
+        await expect(page.locator(".bubble")).to_have_text("Why is an alert firing for Pod/till/till-1 in namespace till?")
+        await page.get_by_text("What the alert says").click()
+        await expect(page.locator(".as-told")).to_contain_text(HOSTILE)
+        await sound(page)
+        await picture(page, "alert-asked", tmp_path)
         view.expect_silence()

@@ -82,18 +82,22 @@ class AlertShow:
         else:
             await self._tell(group)
             return
-        over = await self._over(place[0], place[1], group.cluster)
+        bound = await self._plane.slack_channels.get(place[0], place[1])
+        over = bound.over(group.cluster) if bound is not None else None
         if group.in_digest and route is not None and thread is None:
             await self._digest(group, route, over)
         elif group.conversation is not None and over is not None:
-            await self._message(group, thread, place, over)
+            await self._message(group, thread, place, over, follow=bound is not None and bound.follow)
         else:
             await self._tell(group)
 
-    async def _message(self, group: Group, thread: Thread | None, place: tuple[str, str, Language], over: ScopeLimit) -> None:
+    async def _message(
+        self, group: Group, thread: Thread | None, place: tuple[str, str, Language], over: ScopeLimit, *, follow: bool
+    ) -> None:
+        """`follow`: of a new thread."""
         team, channel, language = place
         cause = await self._plane.alerts.cause(group)
-        view = view_of(group, over, cause=cause, following=thread.follow if thread is not None else False)
+        view = view_of(group, over, cause=cause, following=thread.follow if thread is not None else follow)
         if view is None:
             await self._tell(group)
             return
@@ -103,7 +107,13 @@ class AlertShow:
         async with self._plane.database.transaction() as session:
             await self._hold(session, group)
             mine = thread or await self._plane.slack_threads.start_in(
-                session, team=team, channel=channel, conversation=group.conversation or "", kind="alert", language=language
+                session,
+                team=team,
+                channel=channel,
+                conversation=group.conversation or "",
+                kind="alert",
+                follow=follow,
+                language=language,
             )
             await self._put(session, mine, f"alert:{group.id}", shown)
             if thread is not None and not group.quiet:
@@ -140,10 +150,6 @@ class AlertShow:
         await self._plane.slack_outbox.put(
             session, team=thread.team, channel=thread.channel, thread=thread.id, key=key, content=content
         )
-
-    async def _over(self, team: str, channel: str, cluster: str) -> ScopeLimit | None:
-        bound = await self._plane.slack_channels.get(team, channel)
-        return bound.over(cluster) if bound is not None else None
 
     def _page(self, view: AlertView) -> str:
         return f"{self._url}/alerts/{view.id}" if self._url else ""

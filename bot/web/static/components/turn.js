@@ -44,10 +44,15 @@ class Turn extends HTMLElement {
       fill(this.asked, h("details", { class: "by-action" }, h("summary", {}, t("question.action"), " · ", time(turn.at)), h("p", {}, turn.question.text)));
       return;
     }
+    // Below its first line, what an alert asks is the alert's own text.
+    const line = turn.question.door === "alert" ? turn.question.text.indexOf("\n") : -1;
+    const asked = line < 0 ? turn.question.text : turn.question.text.slice(0, line);
+    const rest = line < 0 ? "" : turn.question.text.slice(line + 1);
     fill(
       this.asked,
       h("p", { class: "asked-by" }, turn.question.by_name, " · ", time(turn.at)),
-      h("div", { class: "bubble" }, turn.question.text),
+      h("div", { class: "bubble" }, asked),
+      rest ? h("details", { class: "by-action" }, h("summary", {}, t("question.alert")), h("p", { class: "as-told" }, rest)) : null,
       turn.question.redacted ? h("p", { class: "note asked-redacted", role: "status" }, t("question.redacted", { n: turn.question.redacted })) : null,
     );
   }
