@@ -178,8 +178,11 @@ class Inbox:
         """For good: its lane goes on without it."""
         await self._end(item, "failed", note, lease)
 
-    async def again(self, item: str, after_s: float, note: str, *, lease: Lease | None = None) -> bool:
-        """Its lane waits so long for it. False: it was begun too often and has failed instead."""
+    async def again(
+        self, item: str, after_s: float, note: str, *, lease: Lease | None = None, patience: timedelta = timedelta(0)
+    ) -> bool:
+        """Its lane waits so long for it. False: it was begun too often and has failed instead. With `patience` it is begun as
+        often as it takes, until so long after it came: what it needs was away, which says nothing about the item."""
         async with self._db.transaction() as session:
             if lease is not None:
                 await require_lead(session, lease)
@@ -187,6 +190,8 @@ class Inbox:
             if row is None or row.state != "waiting":
                 return True
             row.note = one_line(note, 500)
+            if row.attempts >= MOST_ATTEMPTS and self._clock() - row.received_at < patience:
+                row.attempts = MOST_ATTEMPTS - 1
             if row.attempts >= MOST_ATTEMPTS:
                 row.state, row.ended_at = "failed", self._clock()
                 ENDED.labels("failed").inc()

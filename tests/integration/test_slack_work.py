@@ -5,8 +5,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
-from bot.slack.work.inbox import Worker
+from bot.slack.web_api import SlackUnsure
+from bot.slack.work.inbox import REST_S, Worker
 from bot.slack.work.lead import Lead, Term
 from control_plane.leases import Claimant, Lease
 from control_plane.slack.inbox import MOST_ATTEMPTS, Received
@@ -80,6 +82,45 @@ async def test_what_fails_is_tried_again_told_of_and_left_and_its_lane_goes_on(s
     assert told == ["ValueError: no"]
     rows = {row.state: row.note for row in await slack.all(SlackInboxRow)}
     assert rows == {"failed": "ValueError: no", "done": "fine"}
+
+
+async def test_what_comes_while_slack_is_away_is_handled_when_it_is_back(slack: Rows) -> None:
+    tried: list[str] = []
+    told: list[str] = []
+
+    async def handle(item: Received) -> str:
+        tried.append(item.note)
+        if len(tried) < 3 * MOST_ATTEMPTS:
+            raise SlackUnsure("users.info", "http_503")
+        return "fine"
+
+    await slack.inbox.keep(incoming("1", text="patient"))
+    async with working(slack, handle, told):
+        await ended(slack)
+    assert [row.state for row in await slack.all(SlackInboxRow)] == ["done"]
+    assert told == []
+    tried.clear()
+    slack.desk.clock.move(hours=1)
+    await slack.inbox.keep(incoming("2", text="too late"))
+    slack.desk.clock.move(hours=1)
+    async with working(slack, handle, told):
+        await ended(slack)
+    assert len(tried) == MOST_ATTEMPTS
+    assert len(told) == 1
+
+
+async def test_a_lane_that_can_not_be_begun_is_not_looked_at_all_the_time(slack: Rows) -> None:
+    async def handle(item: Received) -> str:
+        return ""
+
+    with capture_logs() as logs:
+        async with working(slack, handle, []):
+            await slack.lead("another")
+            await slack.inbox.keep(incoming("1", text="hello"))
+            began = asyncio.get_running_loop().time()
+            left = "slack.item_left"
+            await until(lambda: [one["event"] for one in logs].count(left) > 1 or None, "it is looked at again")
+            assert asyncio.get_running_loop().time() - began > REST_S / 2
 
 
 async def test_an_item_that_ended_the_process_each_time_is_not_begun_again(slack: Rows) -> None:

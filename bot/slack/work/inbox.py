@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from datetime import timedelta
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.slack.web_api import SlackBusy, SlackTrouble, SlackUnsure
 from bot.slack.work.lead import Term
@@ -22,7 +24,11 @@ GiveUp = Callable[[Received, str], Awaitable[None]]
 LANES = 32
 GAP_S = 0.005
 """Many arrivals at once are one look."""
+REST_S = 0.5
+"""Before a lane is looked at again whose item could not even be begun."""
 HANDLE_S = 120.0
+PATIENCE = timedelta(minutes=30)
+"""So long after it came an item is begun anew when Slack, or the database, was away: nobody could be told either."""
 PAUSES_S = (1.0, 3.0, 10.0, 30.0, 60.0)
 
 
@@ -53,8 +59,10 @@ class Worker:
                 self._bell.clear()
                 await self._round()
                 waiting = asyncio.ensure_future(self._bell.wait())
-                done, _ = await asyncio.wait({waiting, watching}, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
+                try:
+                    done, _ = await asyncio.wait({waiting, watching}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiting.cancel()
                 if watching in done:
                     watching.result()
                     return
@@ -102,22 +110,23 @@ class Worker:
                 raise
             except (Unavailable, SlackBusy, SlackUnsure, TimeoutError) as error:
                 log.warning("slack.item_again", item=item.id, kind=item.kind, why=str(error)[:300])
-                await self._again(item, error)
+                await self._again(item, error, timedelta(0) if isinstance(error, TimeoutError) else PATIENCE)
             except Exception as error:  # whatever went wrong: the row waits, or fails, and somebody is told
                 log.exception("slack.item_failed", item=item.id, kind=item.kind)
-                await self._again(item, error)
+                await self._again(item, error, timedelta(0))
         except LeaseLost:
             log.info("slack.item_left", item=due.id)
-        except ServiceError as error:
+            await asyncio.sleep(REST_S)  # the term ends in a moment
+        except (ServiceError, SQLAlchemyError) as error:
             # The row still waits: it comes again.
-            log.warning("slack.inbox", item=due.id, why=error.message)
+            log.warning("slack.inbox", item=due.id, why=str(error)[:300])
+            await asyncio.sleep(REST_S)
 
-    async def _again(self, item: Received, error: Exception) -> None:
+    async def _again(self, item: Received, error: Exception, patience: timedelta) -> None:
         pause = error.after_s if isinstance(error, SlackBusy) else self._pauses_s[min(item.attempts, len(self._pauses_s)) - 1]
         why = f"{type(error).__name__}: {error}"[:500]
-        if item.worn_out:
+        if not await self._inbox.again(item.id, pause, why, lease=self._term.lease, patience=patience):
             await self._tell(item, why)
-        await self._inbox.again(item.id, pause, why, lease=self._term.lease)
         # A little later than it is due: it must be due when it is looked for.
         asyncio.get_running_loop().call_later(pause + 0.01, self._bell.set)
 
