@@ -77,10 +77,10 @@ async def test_slack_is_administered_by_the_command_line(tmp_path: Path) -> None
         code = await here.plane.slack_people.take(await here.plane.slack_people.offer("T0001", "U0001", "ann"), ann.id)
         await here.plane.slack_people.confirm("T0001", "U0001", code)
         steps: list[tuple[int, str, tuple[str, ...]]] = [
+            (0, "/sign-in/link/", ("account", "create", "bea", "--email", "bea@example.com")),
+            (2, "another account has the e-mail address", ("account", "email", "ann", "BEA@example.com")),
             (0, "ann: ann@example.com", ("account", "email", "ann", "Ann@Example.com")),
-            (2, "no e-mail address in ASCII", ("account", "email", "ann", "\u0430nn@example.com")),
             (0, "may see: practice / payments, shop", ("slack", "bind", "C0001", "--cluster", "practice:payments,shop")),
-            (0, '"account_name": "Ann"', ("slack", "people", "--json")),
             (0, "are approver", ("slack", "map", "S0001", "--role", "approver", "--cluster", "practice")),
             (0, '"usergroup": "S0001"', ("slack", "groups", "--json")),
             (2, "is not bound", ("slack", "unbind", "C0002", "--team", "T0001")),
