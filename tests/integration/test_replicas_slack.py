@@ -91,10 +91,23 @@ async def test_killed_while_the_answer_is_written_the_other_shows_it_once(here: 
 
     await until(silent, "the model was asked")
     here.two.model.replies[:] = [Say("It is fine.")]
-    await _killed(here, await here.leader(), asked, lambda: None)
+    leader = await here.leader()
+    await _killed(here, leader, asked, lambda: None)
     answers = here.answers(asked)
     assert answers[0].ts == shown.ts, "the stream that was left is the message that has the answer"
     assert shown.stream is not None
+    await leader.start()
+    await here.slack.connected(4)
+
+
+async def test_killed_while_a_stream_is_opened_the_other_goes_on_with_its_message(here: Here) -> None:
+    held = here.slack.faults.hold("chat.startStream", after=True)
+    here.two.model.replies[:] = [Silent()]
+    asked = await here.slack.mention(here.ops.id, here.dana.id, CHAT)
+    await here.slack.until(lambda: here.answers(asked) or None, "Slack has opened it, and has told nobody")
+    here.two.model.replies[:] = [Say("It is fine.")]
+    await _killed(here, await here.leader(), asked, held.release)
+    assert len(here.answers(asked)) == 1, "not a stream that nobody ends beside another"
 
 
 async def _killed(here: Here, leader: Process, asked: Message, then: Callable[[], None]) -> None:

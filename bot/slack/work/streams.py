@@ -119,7 +119,11 @@ class TurnShow:
         turn: str,
         language: Language,
         progress: Progress,
+        *,
+        streams: bool = True,
     ) -> None:
+        """`streams` False: by updates alone, which keep their place behind what the outbox has."""
+        self._streams = streams
         self._plane = plane
         self._clients = clients
         self._telling = telling
@@ -198,12 +202,16 @@ class TurnShow:
     async def _open(self) -> bool:
         thread, team = self._thread, self._thread.team
         direct = thread.kind in ("direct", "assistant")
-        if not thread.thread_ts or not (direct or thread.recipient) or self._pace.take(team, "chat.startStream") > 0:
+        if not self._streams or not thread.thread_ts or not (direct or thread.recipient):
             return False
-        lease = self._term.lease
-        post = await self._plane.slack_posts.reserve(team, f"answer:{self._turn}", thread.channel, thread.id, lease=lease)
-        if post.ts or not self._term.sure:
-            return False  # it is there already: from another replica, whose stream nobody can go on with
+        lease, key = self._term.lease, f"answer:{self._turn}"
+        if await self._plane.slack_posts.get(team, key) is not None:
+            return False  # begun before us: its stream is nobody's now, and may be there although its ts is not known
+        if self._pace.take(team, "chat.startStream") > 0:
+            return False
+        post = await self._plane.slack_posts.reserve(team, key, thread.channel, thread.id, lease=lease)
+        if not self._term.sure:
+            return False
         draft = self._shown.draft()
         try:
             api = await self._clients.of(team)
