@@ -5,6 +5,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.slack.blocks.alert import AlertView, alert, digest
 from bot.slack.blocks.parts import Message, section
@@ -18,6 +19,7 @@ from control_plane.alerts.values import Group
 from control_plane.clock import utc_now
 from control_plane.database import Session
 from control_plane.errors import ServiceError
+from control_plane.replica import LeaseLost
 from control_plane.services import ControlPlane
 from control_plane.slack.lead import require_lead
 from control_plane.slack.outbox import Content
@@ -61,16 +63,27 @@ class AlertShow:
         for group in changed:
             await self._each(group)
         done = {group.id for group in changed}
-        for group in await self._plane.alerts.with_threads(utc_now() - CAUSES_OF):
-            if group.id not in done and await self._plane.alerts.cause(group) != self._causes.get(group.id, ""):
-                await self._each(group)
+        recent = await self._plane.alerts.with_threads(utc_now() - CAUSES_OF)
+        for group in recent:
+            cause = await self._plane.alerts.cause(group)
+            if group.id not in done and cause != self._causes.get(group.id, "") and await self._each(group):
+                self._causes[group.id] = cause
+        talking = {group.id for group in recent}
+        self._causes = {group: cause for group, cause in self._causes.items() if group in talking}
 
-    async def _each(self, group: Group) -> None:
-        """One group's trouble is not the others'."""
+    async def _each(self, group: Group) -> bool:
+        """One group's trouble is not the others'. False: it is looked at again."""
         try:
             await self._show(group)
+        except (LeaseLost, SQLAlchemyError):
+            raise
         except ServiceError as error:
             log.warning("slack.alert_not_shown", group=group.id, why=error.message)
+            return False
+        except Exception:  # it would be the same the next time, and those behind it would wait for it
+            log.exception("slack.alert_not_drawn", group=group.id)
+            await self._tell(group)
+        return True
 
     async def _show(self, group: Group) -> None:
         thread = await self._plane.slack_threads.of_conversation(group.conversation) if group.conversation else None
