@@ -119,8 +119,8 @@ class _Works:
     async def term(self, term: Term) -> AsyncGenerator[None]:
         plane, clients, pace = self._plane, self._clients, Pace()
 
-        def show(thread: Thread, turn: str, language: Language, progress: Progress) -> TurnShow:
-            return TurnShow(plane, clients, self._telling, term, pace, thread, turn, language, progress)
+        def show(thread: Thread, turn: str, language: Language, progress: Progress, streams: bool) -> TurnShow:
+            return TurnShow(plane, clients, self._telling, term, pace, thread, turn, language, progress, streams=streams)
 
         worker = Worker(plane.slack_inbox, term, self._handlers(), self._questions.give_up)
         renderer = Renderer(plane, self._drawing, Sight(plane, self._identity), show)

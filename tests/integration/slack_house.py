@@ -59,9 +59,13 @@ class SlackHouse:
     async def channel(self, name: str, *members: User, namespaces: tuple[str, ...] | None = None, **more: Any) -> Channel:
         """A channel with the bot in it, bound to the practice cluster."""
         made = self.slack.add_channel(name, *members)
-        reach = [Reach(cluster=self.cluster, namespaces=namespaces)]
-        await self.plane.slack_channels.bind(ADMIN, team=self.slack.team.id, channel=made.id, name=name, reach=reach, **more)
+        await self.bind(made, namespaces, **more)
         return made
+
+    async def bind(self, channel: Channel, namespaces: tuple[str, ...] | None = None, **more: Any) -> None:
+        reach = [Reach(cluster=self.cluster, namespaces=namespaces)]
+        where: dict[str, Any] = {"team": self.slack.team.id, "channel": channel.id, "name": channel.name}
+        await self.plane.slack_channels.bind(ADMIN, **where, reach=reach, **more)
 
     async def answer(self, channel: str, ts: str, n: int = 1, timeout_s: float = 30) -> Message:
         """The n-th whole answer in a thread: it says what it cost."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator
 
 import aiohttp
@@ -238,6 +239,36 @@ async def test_blocks_that_slack_refuses_become_text_and_a_link(house: SlackHous
     assert f"{house.running.url}/c/" in str(said.blocks)
 
 
+async def test_what_goes_on_elsewhere_is_shown_as_long_as_the_channel_may_see_it(house: SlackHouse) -> None:
+    dana, slack = house.people["dana"], house.slack
+    ops = await house.channel("bound", dana)
+    asked = await slack.mention(ops.id, dana.id, CHAT)
+    await house.answer(ops.id, asked.ts)
+    thread = await house.plane.slack_threads.find(slack.team.id, ops.id, asked.ts)
+    assert thread is not None
+
+    async def on_the_web(text: str) -> None:
+        asker = house.principals["dana"]
+        await house.plane.conversations.ask(thread.conversation, asker, text, door="web", language="en")
+
+        async def caught_up() -> bool | None:
+            behind = [one.thread.id for one in await house.plane.slack_threads.behind()]
+            quiet = not (await house.plane.conversations.get(thread.conversation)).busy
+            return True if quiet and thread.id not in behind else None
+
+        await until(caught_up, "the thread has caught up")
+        await house.sent()
+
+    await on_the_web("and what is new, my friend?")
+    assert "and what is new" in str(slack.thread(ops.id, asked.ts)[2].blocks), "who asked what, and then the answer"
+    assert len(house.answers(ops.id, asked.ts)) == 2
+    await house.bind(ops, namespaces=("shop",))
+    await on_the_web("and the secret, my friend?")
+    assert "secret" not in str([one.blocks for one in slack.thread(ops.id, asked.ts)])
+    assert len(slack.thread(ops.id, asked.ts)) == 4
+    assert await house.handled(await slack.mention(ops.id, dana.id, CHAT, asked.ts)) == "channel_narrowed"
+
+
 async def test_stop_in_slack_stops_the_turn(house: SlackHouse, model: ScriptedModel) -> None:
     dana, slack = house.people["dana"], house.slack
     ops = await house.channel("stopped", dana)
@@ -299,9 +330,20 @@ async def test_a_person_links_themselves_and_unlinks(house: SlackHouse) -> None:
     assert await house.handled(await slack.mention(ops.id, lin.id, CHAT)) == "unlinked"
     [offer] = slack.ephemerals(lin.id)
     url = str(offer.elements()[0]["url"])
-    async with aiohttp.ClientSession() as browser, browser.get(url, allow_redirects=False) as page:
-        assert page.headers["Location"] == f"/sign-in?next_path=/slack/link/{url.rpartition('/')[2]}"
-    code = await plane.slack_people.take(url.rpartition("/")[2], account.id)
+    session = await plane.accounts.use_link(await plane.accounts.make_link(account.id, by="system"))
+    cookie = {"Cookie": f"opsthread={session.token}"}
+    async with aiohttp.ClientSession() as browser:
+        async with browser.get(url, allow_redirects=False) as page:
+            assert page.headers["Location"] == f"/sign-in?next_path=/slack/link/{url.rpartition('/')[2]}"
+        async with browser.post(url, data={"csrf": session.csrf}, headers=cookie) as page:
+            shown = re.search(r"link (\d{6})", await page.text())
+    assert shown is not None
+    code = shown[1]
+    told = await slack.until(
+        lambda: next((one for one in slack.world.messages.values() if "opened your link" in one.text), None), "they are told"
+    )
+    assert lin.id in slack.world.channels[told.channel].members
+    assert code not in told.text
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
     for said, note in (("hello?", "unlinked"), (f"link {wrong}", "wrong_code"), (f"link {code}", "linked")):
         assert await house.handled(await slack.mention(ops.id, lin.id, said)) == note

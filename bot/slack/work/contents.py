@@ -46,6 +46,12 @@ def asked_by_command(item: str, who: str, text: str, language: Language) -> Keye
     return f"asked:{item}", Content(text=f"{said} {line(text, 300)}", blocks=[section(said), rich(quoted(*prose(text, 1_500)))])
 
 
+def withheld(key: str, language: Language) -> Keyed:
+    """Instead of what was begun here and may not be shown here any more; a card loses its buttons so."""
+    said = escape(tell(language, "channel_narrowed"))
+    return key, Content(text=said, blocks=[section(said)])
+
+
 def soaked(entry: LogEntry, end: CaseEnded, language: Language) -> Keyed:
     """What became of a fix."""
     mark = {"held": ":white_check_mark:", "relapsed": ":rewind:"}.get(end.end, ":clock3:")

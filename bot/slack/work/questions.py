@@ -13,6 +13,7 @@ from bot.slack.linking import Linking, wish_of
 from bot.slack.mrkdwn import escape
 from bot.slack.work.asked import Said, clusters_named, people_in, said
 from bot.slack.work.contents import asked_by_command
+from bot.slack.work.sight import covers
 from bot.slack.work.telling import Place, Telling, place_of
 from bot.slack.work.words import tell
 from control_plane.errors import Forbidden, Invalid, NotFound, NotSignedIn, TooMany
@@ -23,7 +24,6 @@ from control_plane.slack.inbox import Received
 from control_plane.slack.outbox import Content
 from control_plane.slack.threads import Thread, ThreadKind
 from knowledge.wording import translate
-from protocol.commands import ScopeLimit
 from protocol.events import Language
 
 CHOOSE = "choose_cluster"
@@ -221,7 +221,7 @@ class Questions:
         if question.place.direct:
             return
         over = question.channel.over(conversation.cluster) if question.channel is not None else None
-        if over is None or not _covers(over, conversation.scope):
+        if over is None or not covers(over, conversation.scope):
             raise _Told("channel_narrowed" if question.channel is not None else "unbound")
 
     async def _follow(self, question: Question, principal: Principal, *, on: bool) -> str:
@@ -306,9 +306,3 @@ def _for_us(question: Question) -> bool:
     if question.place.direct or question.mention:
         return True
     return question.thread is not None and question.thread.follow and not question.said.to_another
-
-
-def _covers(over: ScopeLimit, scope: ScopeLimit) -> bool:
-    if over.namespaces is None:
-        return True
-    return scope.namespaces is not None and set(scope.namespaces) <= set(over.namespaces)

@@ -9,10 +9,11 @@ import structlog
 
 from bot.api.cards import approval_view
 from bot.slack.nonces import key_of, value
+from bot.slack.web_api import SlackTrouble
 from bot.slack.work import contents
 from bot.slack.work.contents import Keyed
-from bot.slack.work.lead import Term
 from bot.slack.work.pictures import Pictures
+from bot.slack.work.sight import Sight
 from bot.slack.work.streams import Progress, TurnShow
 from control_plane.approvals import Approval
 from control_plane.clock import utc_now
@@ -29,10 +30,14 @@ from protocol.events import (
     CaseEnded,
     Language,
     LogEntry,
+    ModelMessage,
     TextDelta,
+    ToolFinished,
+    ToolStarted,
     TurnCancelled,
     TurnFailed,
     TurnFinished,
+    TurnStarted,
     UserMessage,
     Wake,
 )
@@ -50,7 +55,8 @@ _ALL = Principal(account="", name="", roles=(ScopedRole(role=Role.VIEWER),))
 
 _WAITING = (ApprovalState.PENDING, ApprovalState.APPROVED)
 
-MakeShow = Callable[[Thread, str, Language, Progress], TurnShow]
+MakeShow = Callable[[Thread, str, Language, Progress, bool], TurnShow]
+"""The last: may it stream?"""
 
 
 class Drawing:
@@ -92,10 +98,10 @@ class Drawing:
 class Renderer:
     """`run` in one term of the lead."""
 
-    def __init__(self, plane: ControlPlane, term: Term, drawing: Drawing, make_show: MakeShow) -> None:
+    def __init__(self, plane: ControlPlane, drawing: Drawing, sight: Sight, make_show: MakeShow) -> None:
         self._plane = plane
-        self._term = term
         self._drawing = drawing
+        self._sight = sight
         self._make_show = make_show
         self._followed: dict[str, asyncio.Task[None]] = {}
         self._bell = asyncio.Event()
@@ -138,9 +144,9 @@ class Renderer:
 
     async def _follow(self, thread: Thread) -> None:
         try:
-            await Follower(self._plane, self._drawing, self._make_show, thread).run()
-        except ServiceError as error:
-            log.warning("slack.follow", thread=thread.id, why=error.message)
+            await Follower(self._plane, self._drawing, self._sight, self._make_show, thread).run()
+        except (ServiceError, SlackTrouble) as error:
+            log.warning("slack.follow", thread=thread.id, why=str(error)[:300])
             await asyncio.sleep(1)
         except Exception:  # one thread's fault must not stop the others
             log.exception("slack.follow_failed", thread=thread.id)
@@ -165,7 +171,10 @@ class Renderer:
         thread = await self._plane.slack_threads.of_conversation(approval.conversation)
         if thread is None or await self._plane.slack_posts.get(thread.team, f"approval:{approval.id}") is None:
             return  # its request has not been shown yet: the log brings it
-        key, content = await self._drawing.card(thread, await self._plane.approvals.get(approval.id))
+        if await self._sight.reaches(thread):
+            key, content = await self._drawing.card(thread, await self._plane.approvals.get(approval.id))
+        else:
+            key, content = contents.withheld(f"approval:{approval.id}", thread.language)
         await self._plane.slack_outbox.put_now(
             team=thread.team, channel=thread.channel, thread=thread.id, key=key, content=content
         )
@@ -174,9 +183,10 @@ class Renderer:
 class Follower:
     """One thread, until its conversation is quiet."""
 
-    def __init__(self, plane: ControlPlane, drawing: Drawing, make_show: MakeShow, thread: Thread) -> None:
+    def __init__(self, plane: ControlPlane, drawing: Drawing, sight: Sight, make_show: MakeShow, thread: Thread) -> None:
         self._plane = plane
         self._drawing = drawing
+        self._sight = sight
         self._make_show = make_show
         self._thread = thread
         self._seen: int = thread.rendered
@@ -207,9 +217,10 @@ class Follower:
                 # Who asked last is who a stream is for.
                 self._thread = await self._plane.slack_threads.get(self._thread.id) or self._thread
             ended = {e.turn for e in entries if e.turn and isinstance(e.event, TurnFinished | TurnFailed | TurnCancelled)}
-            for entry in entries:
+            reaches = not any(map(_told_of, entries)) or await self._sight.reaches(self._thread)
+            for entry in entries if reaches else ():
                 await self._show(entry, ended)
-            drawn = await self._drawn(entries)
+            drawn = await self._drawn(entries) if reaches else await self._withheld(entries, ended)
             self._seen = entries[-1].seq
             if drawn:
                 await self._put(drawn)
@@ -223,7 +234,10 @@ class Follower:
             if _after_its_turn(entry) and not await self._open(turn):
                 return
             before = await self._before(entry, turn)
-            show = self._make_show(self._thread, turn, _language((*before, entry), self._thread), self._progress)
+            known = (*before, entry)
+            # What was asked elsewhere is told first, by the outbox; a stream would get there before it.
+            here = any(isinstance(one.event, UserMessage) and one.event.door == "slack" for one in known)
+            show = self._make_show(self._thread, turn, _language(known, self._thread), self._progress, here)
             for earlier in before:
                 show.take(earlier)
             self._shows[turn] = show
@@ -244,16 +258,10 @@ class Follower:
         drawn: list[Keyed] = []
         approvals: set[str] = set()
         for entry in entries:
+            approvals.update([approval] if (approval := _approval_of(entry)) else [])
             match entry.event:
                 case UserMessage(door=door) as asked if door not in ("slack", "action", "alert"):
                     drawn.append(contents.asked_elsewhere(entry, asked, self._thread.language))
-                case (
-                    ApprovalRequested(approval=id)
-                    | ApprovalDecided(approval=id)
-                    | ActionStarted(approval=id)
-                    | ActionFinished(approval=id)
-                ):
-                    approvals.add(id)
                 case CaseEnded() as end:
                     drawn.append(contents.soaked(entry, end, self._thread.language))
                 case TurnFinished() | TurnFailed() | TurnCancelled() if entry.turn is not None:
@@ -264,6 +272,17 @@ class Follower:
                 case _:
                     pass
         return [*drawn, *await self._drawing.cards(self._thread, approvals)]
+
+    async def _withheld(self, entries: tuple[LogEntry, ...], ended: set[str]) -> list[Keyed]:
+        """What was begun here ends in a word; the rest is shown where it may be."""
+        thread = self._thread
+        keys = [contents.answer_key(turn) for turn in sorted(ended & self._shows.keys())]
+        for turn in ended & self._shows.keys():
+            await self._shows.pop(turn).close()
+        for key in sorted({f"approval:{approval}" for entry in entries if (approval := _approval_of(entry))}):
+            if await self._plane.slack_posts.get(thread.team, key) is not None:
+                keys.append(key)
+        return [contents.withheld(key, thread.language) for key in keys]
 
     async def _progress(self, turn: str) -> None:
         for key, content in await self._drawing.answer(self._thread, turn, ended=False):
@@ -282,6 +301,31 @@ class Follower:
                 )
             await self._plane.slack_threads.advance(session, thread.id, self._rendered, self._seen)
         self._rendered = self._seen
+
+
+def _approval_of(entry: LogEntry) -> str:
+    """Whose card the entry changes, or ""."""
+    match entry.event:
+        case (
+            ApprovalRequested(approval=changed)
+            | ApprovalDecided(approval=changed)
+            | ActionStarted(approval=changed)
+            | ActionFinished(approval=changed)
+        ):
+            return changed
+        case _:
+            return ""
+
+
+def _told_of(entry: LogEntry) -> bool:
+    """It would make a message, and nobody has looked a moment ago whether the thread may show it."""
+    match entry.event:
+        case UserMessage(door=door):
+            return door != "slack"
+        case ToolStarted() | ToolFinished() | TurnStarted() | ModelMessage():
+            return False
+        case _:
+            return True
 
 
 def _after_its_turn(entry: LogEntry) -> bool:
