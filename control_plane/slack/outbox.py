@@ -5,6 +5,7 @@ came of it. A row that stays `sending` when the lead changes hands is uncertain:
 answer got lost. The post's id travels in the message's metadata, so that the sender can look before it posts again.
 """
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -46,6 +47,7 @@ MOST_KEY = 120
 KEEP_ENDED = timedelta(days=3)
 _RACES = 5
 _OPEN = ("waiting", "sending")
+_TS = re.compile(r"[0-9]+\.[0-9]+")
 _WAITING = text("state = 'waiting'")
 """The condition of the unique index, word by word: a parameter is not recognised once PostgreSQL has a prepared statement."""
 
@@ -355,7 +357,7 @@ async def _thread_ts(session: Session, thread: str | None) -> str | None:
 
 
 async def _opens(session: Session, thread: str | None, ts: str, now: datetime) -> None:
-    if thread is None or not ts:
+    if thread is None or not _TS.fullmatch(ts):  # of a file Slack may tell no time at which it is shown
         return
     unopened = (SlackThreadRow.id == thread, SlackThreadRow.thread_ts.is_(None))
     try:

@@ -256,8 +256,10 @@ async def test_the_first_message_of_a_thread_opens_it(slack: Rows) -> None:
     thread = await slack.threads.start(
         team=TEAM, channel=CHANNEL, thread_ts=None, kind="alert", conversation=(await slack.desk.conversation(ann)).id
     )
-    for key in ("alert:1", "answer:1"):
+    for key in ("chart:1", "alert:1", "answer:1"):
         await slack.put(key, thread=thread.id)
+    chart = await slack.take(lease)
+    await slack.outbox.sent(chart.number, "file:F1", chart.content.hash, lease)
     alert = await slack.take(lease)
     assert alert.thread_ts is None
     await slack.outbox.sent(alert.number, "7.000001", alert.content.hash, lease)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.slack.blocks.parts import context
 from bot.slack.clients import Clients
 from bot.slack.mrkdwn import line, link
-from bot.slack.web_api import SlackBusy, SlackRefused, SlackUnsure, WebApi
+from bot.slack.web_api import SlackBusy, SlackRefused, SlackTrouble, SlackUnsure, WebApi
 from bot.slack.work.files import Files
 from bot.slack.work.lead import Term
 from bot.slack.work.pace import Pace
@@ -311,7 +311,7 @@ class Sender:
         if error.dead:
             # The workspace is closed to us: what it shall show waits until there is a token that works.
             log.error("slack.token", team=row.team, why=error.code)
-            if error.code in _REMOVED and await self._workspaces.revoke(row.team):
+            if error.code in _REMOVED and not await self._works(row.team) and await self._workspaces.revoke(row.team):
                 return
             if utc_now() - row.created_at > _NEWS_FOR:
                 await self._outbox.dropped(row.number, lease, f"{error.code}: nothing could be shown for so long")
@@ -327,6 +327,14 @@ class Sender:
         else:
             log.warning("slack.refused", key=row.key, channel=row.channel, why=error.code)
             await self._outbox.failed(row.number, f"{error.method}: {error.code}", lease)
+
+    async def _works(self, team: str) -> bool:
+        """Was the app installed anew while the old token was being refused? When Slack does not tell, it may have been."""
+        try:
+            await (await self._clients.of(team)).call("auth.test")
+        except SlackTrouble as error:
+            return not (isinstance(error, SlackRefused) and error.dead)
+        return True
 
     def _pause_s(self, row: Outgoing) -> float:
         return self._pauses_s[min(row.attempts, len(self._pauses_s)) - 1]
