@@ -17,6 +17,7 @@ from tests.integration.postgres import Postgres
 from tests.integration.replicas import Replicas, replicas
 from tests.integration.scripted_model import Say, Silent
 from tests.integration.slack_house import ADMIN, whole
+from tests.integration.slack_races import approver, card_of
 from tests.integration.waiting import until
 from tests.product import Process
 
@@ -119,3 +120,34 @@ async def _killed(here: Here, leader: Process, asked: Message, then: Callable[[]
         "SELECT count(*) FROM turns t JOIN slack_threads s USING (conversation) WHERE s.thread_ts = %s", asked.ts
     )
     assert turns == [(1,)]
+
+
+async def test_two_approvers_race_while_the_leader_is_killed_and_one_decides(here: Here) -> None:
+    slack = here.slack
+    ann, abe = [await approver(here.two, slack, name) for name in ("ann", "abe")]
+    slack.world.channel(here.ops.id).members |= {ann.id, abe.id}
+    approval = await card_of(here.two, slack, here.ops, here.dana, "Deployment/shop/raced")
+    card = await slack.until(lambda: _card(slack, here.ops, approval.id), "the card", 30)
+    leader = await here.leader()
+    held = slack.faults.hold("users.info")
+    sent = [slack.interact(slack.click_payload(card, "approve", one.id)) for one in (ann, abe)]
+    await slack.until(lambda: held.met or None, "the leader asks who pressed")
+    await slack.until(lambda: all(one.acked for one in sent) or None, "both presses are kept")
+    await leader.kill()
+    held.release()
+    told = [(one, "Already decided") for one in (ann, abe)]
+    await slack.until(
+        lambda: any(word in said.text for one, word in told for said in slack.ephemerals(one.id)) or None, "who lost", 60
+    )
+    rows = await here.two.rows("SELECT account FROM approval_decisions WHERE approval = %s", approval.id)
+    assert len(rows) == 1
+    losers = [one for one in (ann, abe) if slack.ephemerals(one.id)]
+    assert len(losers) == 1, "only who lost is told something"
+    await slack.until(lambda: "approve" not in str([e["action_id"] for e in card.elements()]) or None, "no button", 30)
+    await leader.start()
+    await slack.connected(4)
+
+
+def _card(slack: FakeSlack, ops: Channel, approval: str) -> Message | None:
+    found = [one for one in slack.world.messages.values() if one.channel == ops.id and one.bot_id]
+    return next((one for one in found if any(approval in str(e.get("value")) for e in one.elements())), None)
