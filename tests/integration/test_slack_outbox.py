@@ -272,7 +272,7 @@ async def test_the_first_message_of_a_thread_opens_it(slack: Rows) -> None:
     post = await slack.posts.at(TEAM, CHANNEL, "7.000002")
     assert post is not None
     assert (post.key, post.thread) == ("answer:1", thread.id)
-    assert [one.key for one in await slack.posts.of_thread(thread.id)] == ["alert:1", "answer:1"]
+    assert [one.key for one in await slack.posts.of_thread(thread.id)] == ["alert:1", "answer:1", "chart:1"]
 
 
 async def test_a_thread_that_somebody_began_under_a_message_before_we_knew_it_does_not_stop_the_sender(slack: Rows) -> None:
