@@ -19,6 +19,7 @@ from control_plane.passwords import Passwords
 from control_plane.principals import Principal, ScopedRole
 from control_plane.roles import GIVEN, SourcedRole, add_roles, an_admin_stays, forget_roles, principal_in, roles_of
 from control_plane.sign_ins import NOBODY, Session
+from control_plane.slack.people import forget_matched
 from control_plane.tables.accounts import AccountRow, SessionRow
 from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.wakeups import RIGHTS, LocalWakeups, Wakeups, messages_or_silence
@@ -140,6 +141,7 @@ class Accounts:
                 if address != row.email:
                     await _require_free(db, address)
                     before, row.email = row.email, address
+                    await forget_matched(db, account)
                     await db.flush()
                     self._audit(db, "account.email_set", account, by=by, email=address or "none", before=before or "none")
                 return _account(row, (await roles_of(db, [account]))[account])

@@ -247,7 +247,7 @@ class People:
             if found is None:
                 _audit(session, "slack.person_unmatched", team, user, SYSTEM, now, "slack", {"account": before})
                 return None
-            await _forget_matched(session, team, found)
+            await forget_matched(session, found, team)
             session.add(SlackPersonRow(team=team, user=user, account=found, how="email", linked_at=now))
             detail = {"account": found, "email": address or ""} | ({"before": before} if before else {})
             _audit(session, "slack.person_matched", team, user, found, now, "slack", detail)
@@ -259,7 +259,7 @@ class People:
         before = row.account if row is not None else ""
         if row is not None:
             await forget_person(session, row)
-        await _forget_matched(session, team, account)
+        await forget_matched(session, account, team)
         session.add(SlackPersonRow(team=team, user=user, account=account, how="link", linked_at=now))
         detail = {"account": account} | ({"before": before} if before else {})
         _audit(session, "slack.linked", team, user, account, now, "slack", detail)
@@ -296,10 +296,11 @@ async def _forget_offers(session: Session, *which: ColumnElement[bool]) -> int:
     return len(gone.all())
 
 
-async def _forget_matched(session: Session, team: str, account: str) -> None:
-    """An account is one person in a workspace: whoever was recognised as it by e-mail is not any more."""
-    same = select(SlackPersonRow).where(SlackPersonRow.team == team, SlackPersonRow.account == account)
-    for row in await session.scalars(same.where(SlackPersonRow.how == "email")):
+async def forget_matched(session: Session, account: str, team: str | None = None) -> None:
+    """Whoever was recognised as it by e-mail is not any more, in a workspace or everywhere: the address is another's now, or a
+    link takes its place."""
+    same = select(SlackPersonRow).where(SlackPersonRow.account == account, SlackPersonRow.how == "email")
+    for row in await session.scalars(same if team is None else same.where(SlackPersonRow.team == team)):
         await forget_person(session, row)
 
 

@@ -213,6 +213,20 @@ async def test_a_workspace_that_is_gone_gives_nothing_any_more(slack: Rows, grou
     assert await groups.holders(TEAM) == frozenset()
 
 
+async def test_an_address_that_is_taken_away_takes_what_followed_from_it_along(slack: Rows, groups: Groups) -> None:
+    admin, ann = await root(slack), await slack.desk.person("ann", Role.VIEWER, namespaces=("web",))
+    people = People(slack.desk.database, GRANT_KEY, clock=slack.desk.clock)
+    await groups.map(admin, team=TEAM, usergroup=SRE, role=APPROVER)
+    for address in (None, "other@example.com"):
+        await slack.desk.accounts.set_email(ann.account, "ann@example.com", by=admin.account)
+        assert await people.account_of(TEAM, "U1", "ann@example.com") == ann.account
+        await groups.sync(ann.account, TEAM, (SRE,), asked=(SRE,), certain=True)
+        assert await roles(slack, ann.account) == {GIVEN, FROM_SRE}
+        await slack.desk.accounts.set_email(ann.account, address, by=admin.account)
+        assert await roles(slack, ann.account) == {GIVEN}
+        assert await people.list(ann) == ()
+
+
 async def test_who_is_not_that_person_any_more_loses_what_their_groups_gave(slack: Rows, groups: Groups) -> None:
     admin, ann = await root(slack), await slack.desk.person("ann", Role.VIEWER, namespaces=("web",))
     people = People(slack.desk.database, GRANT_KEY, clock=slack.desk.clock)
