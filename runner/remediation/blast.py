@@ -1,5 +1,6 @@
 """What else a plan touches: pods that go, Services that they serve, budgets that cover them."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ from runner.remediation.types import Obj, Situation
 from runner.remediation.workloads import replicas_of
 
 _UNREAD = "what else is affected could not be read"
+_WITHIN_S = 5.0
+"""A plan does not wait longer for what it is well without."""
 
 
 async def blast_radius(action: Remediation, situation: Situation, ask: Ask) -> BlastRadius:
@@ -36,12 +39,16 @@ async def blast_radius(action: Remediation, situation: Situation, ask: Ask) -> B
     before = replicas_of(obj) if "replicas" in sub(obj, "spec") else None
     after = action.replicas if isinstance(action, ScaleWorkload) else before
     gone = max(0, (before or 0) - (after or 0)) if isinstance(action, ScaleWorkload) else len(pods)
+    services, budgets = await asyncio.gather(
+        _beside(pods, "Service", namespace, ask), _beside(pods, "PodDisruptionBudget", namespace, ask)
+    )
     return BlastRadius(
         pods=gone,
         replicas_before=before,
         replicas_after=after,
-        services=tuple(await _services(pods, namespace, ask)),
-        budgets=tuple(await _budgets(pods, namespace, ask)),
+        services=tuple(_services(pods, services or [])),
+        budgets=tuple(_budgets(pods, budgets or [])),
+        note=_UNREAD if services is None or budgets is None else "",
     )
 
 
@@ -54,10 +61,18 @@ async def _pods_touched(action: Remediation, obj: Obj, ask: Ask) -> list[Obj] | 
     return await ask.objects_or_none(POD, [action.target.namespace], labels=selector) if selector else []
 
 
-async def _services(pods: Sequence[Obj], namespace: str, ask: Ask) -> list[str]:
+async def _beside(pods: Sequence[Obj], kind: str, namespace: str, ask: Ask) -> list[Obj] | None:
+    """None when it cannot be read now."""
     if not pods:
         return []
-    found = await ask.objects_or_none("Service", [namespace]) or []
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            return await ask.objects_or_none(kind, [namespace])
+    except TimeoutError:
+        return None
+
+
+def _services(pods: Sequence[Obj], found: Sequence[Obj]) -> list[str]:
     return [
         str(service["metadata"]["name"])
         for service in found
@@ -65,10 +80,7 @@ async def _services(pods: Sequence[Obj], namespace: str, ask: Ask) -> list[str]:
     ]
 
 
-async def _budgets(pods: Sequence[Obj], namespace: str, ask: Ask) -> list[str]:
-    if not pods:
-        return []
-    found = await ask.objects_or_none("PodDisruptionBudget", [namespace]) or []
+def _budgets(pods: Sequence[Obj], found: Sequence[Obj]) -> list[str]:
     covering = [pdb for pdb in found if any(_carries(pod, sub(pdb, "spec", "selector").get("matchLabels")) for pod in pods)]
     return [f"{pdb['metadata']['name']} (allows {number(pdb, 'status', 'disruptionsAllowed')} disruptions)" for pdb in covering]
 
