@@ -13,6 +13,8 @@ MOST_CHARS = 300
 MOST_STATES = 600
 MOST_REPEATS = 100
 _DEPTH = 20
+_REMEMBERED = 400
+"""Characters that a class knows its answer to: more than a label's value has."""
 
 
 class NoPattern(ValueError):
@@ -190,7 +192,13 @@ class _Parser:
                 raise NoPattern("a [ is not closed")
             fits.append(self._member())
         chosen = tuple(fits)
-        return lambda c: any(one(c) for one in chosen) != negated
+
+        # A class may have hundreds of members, and be asked about the same character in hundreds of states.
+        @lru_cache(maxsize=_REMEMBERED)
+        def member(char: str) -> bool:
+            return any(one(char) for one in chosen) != negated
+
+        return member
 
     def _member(self) -> Fits:
         if self.text.startswith("[:", self.at):

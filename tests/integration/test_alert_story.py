@@ -97,6 +97,17 @@ async def test_a_token_without_a_cluster_goes_by_the_label(door: Door) -> None:
 
 
 @in_module
+async def test_a_route_is_tried_with_labels_as_they_would_be_taken(door: Door) -> None:
+    pattern = 'note=~"(.*a?){100}"'
+    _, route = await door.root.call("POST", "/api/v1/alerts/routes", {"clusters": ["practice"], "matchers": [pattern]})
+    tried = {"cluster": "practice", "labels": {"note": "a" * 400_000, "severity": "page"}}
+    async with asyncio.timeout(5):  # a minute, and nobody else was answered meanwhile
+        status, told = await door.root.call("POST", "/api/v1/alerts/routes/test", tried)
+    assert (status, told["route"]["id"], told["severity"]) == (200, route["id"], "critical")
+    await door.root.call("DELETE", f"/api/v1/alerts/routes/{route['id']}")
+
+
+@in_module
 async def test_a_revoked_token_lets_nobody_in(door: Door) -> None:
     made, token = await door.here.plane.alert_tokens.create(door.root.principal, "old", cluster="practice")
     assert (await door.post(webhook(alert(starts=NOON), key="revoked"), token=token)).status == 200

@@ -37,6 +37,14 @@ def test_no_pattern_takes_long(text: str) -> None:
     assert time.process_time() - began < 2
 
 
+def test_a_class_of_many_members_in_many_states_takes_no_longer() -> None:
+    members = "".join(chr(0x400 + n) for n in range(250))
+    began = time.process_time()
+    assert pattern(f"(([{members}a]?){{14}}){{20}}").fits("a" * 280)
+    assert not pattern(f"(([{members}a]?){{14}}){{20}}").fits("a" * 281)
+    assert time.process_time() - began < 0.6
+
+
 @pytest.mark.parametrize(
     "text",
     ["(", "a)", "a**", "*", "[a", "(?=x)", "(?P<n>x)", "a{5,2}", "a{", "\\", "a^b", "(" * 30 + "a" + ")" * 30, "(a{100}){100}",
