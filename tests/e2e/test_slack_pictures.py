@@ -18,7 +18,7 @@ from bot.slack.blocks.modals import details_modal, feedback_modal, reject_modal
 from bot.slack.blocks.notices import choose_cluster, unknown_user
 from bot.slack.blocks.parts import Message
 from tests.e2e.browser import chromium, picture, watched, window
-from tests.e2e.slack_story import pages
+from tests.e2e.slack_story import pages, working
 from tests.fake_slack.picture import Drawer, Line
 from tests.unit.bot.slack import made
 
@@ -41,7 +41,12 @@ def built() -> dict[str, str]:
         unknown_user("en", url),
         choose_cluster("en", [("c1", text), ("c2", "stage")], lambda cluster: cluster),
     ]
+    steps = [
+        {"type": "task_card", "task_id": one, "title": text, "status": one} for one in ("complete", "in_progress", "error")
+    ]
+    streamed = [{"type": "plan", "title": text, "tasks": steps}, *steps, {"type": "markdown", "text": text}]
     lines = [Line(who=text, at=made.AT.timestamp(), blocks=one.blocks, app=True) for one in messages]
+    lines.append(Line(who="Opsthread", at=made.AT.timestamp(), blocks=streamed, app=True, only=True))
     tab = home(
         clusters=[made.cluster(text)], alerts=[made.alert(text)], approvals=[made.approval(text)], language="en",
         public_url=url, alert_url=lambda _: url, approval_url=lambda _: url, details=lambda _: "d",
@@ -56,10 +61,14 @@ def built() -> dict[str, str]:
 
 
 async def test_what_the_bot_sends_can_be_drawn_and_does_nothing(tmp_path: Path) -> None:
-    told = await pages(tmp_path) if os.environ.get("OPSTHREAD_SCREENSHOTS") == "1" else built()
+    told = await _told(tmp_path) if os.environ.get("OPSTHREAD_SCREENSHOTS") == "1" else built()
     async with chromium() as browser:
         for name, page in told.items():
             await _draw(browser, name, page, tmp_path)
+
+
+async def _told(folder: Path) -> dict[str, str]:
+    return {**await pages(folder / "story"), "slack-working": await working(folder / "working")}
 
 
 async def _draw(browser: Browser, name: str, shown: str, folder: Path) -> None:

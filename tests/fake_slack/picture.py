@@ -7,7 +7,7 @@ import base64
 import html
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,7 @@ from tests.fake_slack.world import World
 
 Draw = Callable[[Json], str]
 _DOTS = {"green": "#2f9e63", "yellow": "#d9a514", "orange": "#dd7a1c", "red": "#cf3b33", "blue": "#2f5fde", "white": "#c9ccd3"}
+_CIRCLES = {"🟢": "green", "🟡": "yellow", "🟠": "orange", "🔴": "red", "🔵": "blue", "⚪": "white"}
 _SIGNS = {
     "again": "↻", "arrow_right": "→", "arrows_counterclockwise": "↻", "bell": "●", "busts_in_silhouette": "⚇", "clock3": "◷",
     "eyes": "◉", "gear": "⚙", "hourglass_flowing_sand": "⌛", "mag": "⌕", "no_bell": "⊝", "no_entry_sign": "⊘", "question": "?",
@@ -39,26 +40,21 @@ class Line:
     app: bool = False
     only: bool = False
     """Seen by one person alone."""
-    tasks: list[Json] = field(default_factory=list[Json])
-    plan: str = ""
     pictures: tuple[tuple[bytes, str], ...] = ()
     """(PNG, its words)"""
 
 
 def line_of(world: World, message: Message) -> Line:
-    """A message as it is now; its stream's tasks as long as it is streamed."""
+    """A message as it is now. Of what people wrote only the words: Slack's blocks of them are the fake's own."""
     author = world.user(message.user)
-    stream = message.stream if message.stream is not None and not message.edits else None
     files = [world.files[one] for one in message.files]
     return Line(
         who=author.real_name or author.name,
         at=float(message.ts),
-        blocks=message.blocks,
+        blocks=message.blocks if message.bot_id else [],
         text=message.text,
         app=bool(message.bot_id),
         only=bool(message.only_for),
-        tasks=list(stream.tasks.values()) if stream is not None else [],
-        plan=stream.plan_title if stream is not None else "",
         pictures=tuple((one.content, one.alt_text or one.title) for one in files if one.content),
     )
 
@@ -76,6 +72,9 @@ class Drawer:
             "actions": lambda b: f'<div class="actions">{"".join(map(self._element, _list(b["elements"])))}</div>',
             "rich_text": lambda b: "".join(map(self._rich, _list(b["elements"]))),
             "input": self._input,
+            "plan": self._plan,
+            "task_card": lambda b: f'<div class="tasks"><ul>{self._task(b)}</ul></div>',
+            "markdown": self._markdown,
         }
         self._elements: dict[str, Draw] = {
             "button": lambda e: f'<span class="button {e.get("style", "")}">{self._text(e["text"])}</span>',
@@ -115,17 +114,20 @@ class Drawer:
         return (
             f'<article><div class="face {"ours" if line.app else ""}">{html.escape(line.who[:1].upper())}</div>'
             f'<div class="said">{only}<p><b>{html.escape(line.who)}</b>{badge}<time>{at:%H:%M}</time></p>'
-            f"{self._tasks(line)}{body}{pictures}</div></article>"
+            f"{body}{pictures}</div></article>"
         )
 
-    def _tasks(self, line: Line) -> str:
-        if not line.tasks:
-            return ""
-        told = [[html.escape(str(task.get(name) or "")) for name in ("status", "title", "output")] for task in line.tasks]
-        rows = "".join(
-            f'<li class="{status}"><i></i><span>{title}</span><small>{output}</small></li>' for status, title, output in told
-        )
-        return f'<div class="tasks"><p>{html.escape(line.plan)}</p><ul>{rows}</ul></div>'
+    def _plan(self, block: Json) -> str:
+        tasks = "".join(map(self._task, _list(block["tasks"])))
+        return f'<div class="tasks"><p>{html.escape(str(block["title"]))}</p><ul>{tasks}</ul></div>'
+
+    def _task(self, card: Json) -> str:
+        output = self.blocks([card["output"]]) if "output" in card else ""
+        status, title = html.escape(str(card["status"])), html.escape(str(card["title"]))
+        return f'<li class="{status}"><i></i><span>{title}</span><small>{output}</small></li>'
+
+    def _markdown(self, block: Json) -> str:
+        return "".join(f"<p>{html.escape(part)}</p>" for part in str(block["text"]).split("\n") if part.strip())
 
     def _context(self, block: Json) -> str:
         lines = "".join(f"<span>{self._text(one)}</span>" for one in _list(block["elements"]))
@@ -200,7 +202,7 @@ class Drawer:
     def _piece(self, piece: Json) -> str:
         match str(piece["type"]):
             case "text":
-                said = html.escape(str(piece["text"]))
+                said = _coloured(html.escape(str(piece["text"])))
             case "link":
                 said = f"<u>{html.escape(str(piece.get('text') or piece['url']))}</u>"
             case "date":
@@ -219,6 +221,10 @@ class Drawer:
 
 def _named(name: str, sign: str) -> str:
     return f'<span class="name">{sign}{html.escape(name)}</span>'
+
+
+def _coloured(text: str) -> str:
+    return re.sub("[🟢🟡🟠🔴🔵⚪]", lambda found: _sign(f"{_CIRCLES[found.group()]}_circle"), text)
 
 
 def _signs(text: str) -> str:
