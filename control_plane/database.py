@@ -159,12 +159,15 @@ def _open(url: str, dialect: str) -> AsyncEngine:
             pool_pre_ping=True,
             pool_timeout=10,
             pool_reset_on_return=_RESET,
+            hide_parameters=True,
         )
     engine = create_async_engine(
         url,
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_SIZE,
         pool_reset_on_return=_RESET,
+        # What people wrote, and hashes of what they must not lose, stand in no log and no answer.
+        hide_parameters=True,
         connect_args={"async_creator_fn": sqlite_connection.Connection},
     )
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)

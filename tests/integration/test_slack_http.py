@@ -127,16 +127,18 @@ async def test_events_clicks_and_commands_come_to_one_address_and_are_kept(desk:
     assert await desk.kept() >= before + 3
 
 
-async def test_what_cannot_be_kept_comes_again(desk: Desk) -> None:
+async def test_what_cannot_be_kept_comes_again(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     fake = desk.fake
     fay = fake.add_user("fay")
     ops = fake.add_channel("lost", fay)
     await desk.sql("ALTER TABLE slack_inbox RENAME TO away")
     try:
-        asked = await fake.mention(ops.id, fay.id, "why?")
+        asked = await fake.mention(ops.id, fay.id, "why does the violet one crash?")
         lost = fake.deliveries[-1]
         await fake.until(lambda: lost.tries and lost.tries[0].trouble, "it was not taken")
         assert (lost.tries[0].status, lost.acked) == (500, False)
+        assert "slack_inbox" in caplog.text, "what is wrong is said"
+        assert "violet" not in caplog.text, "and nothing of what people wrote"
     finally:
         await desk.sql("ALTER TABLE away RENAME TO slack_inbox")
     fake.courier.again(lost, retry=1, reason="http_error")
