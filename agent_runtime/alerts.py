@@ -2,6 +2,7 @@
 end by time. Every replica does this; the tables see to it that each thing happens once."""
 
 import asyncio
+import time
 from contextlib import aclosing
 
 import structlog
@@ -17,6 +18,7 @@ from control_plane.services import ControlPlane
 log = structlog.get_logger("alerts")
 
 RETRY_S = 5.0
+UNHEARD_EVERY_S = 600.0
 
 
 class AlertWork:
@@ -25,6 +27,7 @@ class AlertWork:
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
         self._told_off = False
+        self._looked: float | None = None
 
     async def run(self) -> None:
         """At each wake-up, and every 5 s besides. Whatever fails is tried again at the next."""
@@ -40,6 +43,8 @@ class AlertWork:
     async def once(self) -> None:
         try:
             await self._plane.alerts.end_silences()
+            if self._due(UNHEARD_EVERY_S):
+                await self._plane.alerts.end_unheard()
             for group in await self._plane.alert_threads.waiting():
                 await self._each(group, None)
             for group, why in await self._plane.alert_threads.grown():
@@ -50,6 +55,13 @@ class AlertWork:
             self._told_off = True
         else:
             self._told_off = False
+
+    def _due(self, every_s: float) -> bool:
+        now = time.monotonic()
+        if self._looked is not None and now - self._looked < every_s:
+            return False
+        self._looked = now
+        return True
 
     async def _each(self, group: Group, why: Growth | None) -> None:
         """One group's trouble is not the others'."""

@@ -4,7 +4,7 @@
 """
 
 import builtins
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
@@ -20,8 +20,9 @@ from control_plane.database import Database, Session
 from control_plane.errors import Conflict, Forbidden, Invalid
 from control_plane.principals import Principal
 from control_plane.reach import reaches
+from control_plane.readers import may_read
 from control_plane.roles import principal_in
-from control_plane.tables.alerts import AlertGroupRow
+from control_plane.tables.alerts import AlertGroupRow, AlertRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow
 from control_plane.tables.fleet import ClusterRow
 from control_plane.typed import typed
@@ -32,6 +33,8 @@ from protocol.ids import is_id
 
 SILENCES: Mapping[str, timedelta] = {"1h": timedelta(hours=1), "4h": timedelta(hours=4)}
 REASON_CHARS = 1_000
+UNHEARD = timedelta(days=7)
+"""Alertmanager repeats itself every few hours."""
 
 
 _Change = Callable[[AlertGroupRow, Principal, datetime], dict[str, str] | None]
@@ -79,7 +82,7 @@ class Alerts:
                 if len(seen) >= max(1, min(limit, 200)):
                     break
             await rows.close()
-            return await groups_of(session, seen, shown=5)
+            return await _as_seen(session, await groups_of(session, seen, shown=5), principal)
 
     async def get(self, group: str, principal: Principal | None = None) -> Group:
         """Raises NotFound for what the principal may not see (the same as for what is not there)."""
@@ -87,7 +90,8 @@ class Alerts:
             row = await session.get(AlertGroupRow, group) if is_id(group) else None
             if row is None or (principal is not None and role_over(row, principal) is None):
                 raise not_found(group)
-            return (await groups_of(session, [row]))[0]
+            found = await groups_of(session, [row])
+            return (found if principal is None else await _as_seen(session, found, principal))[0]
 
     async def of_conversation(self, conversation: str) -> Group | None:
         """The group whose thread this is. Whoever asks has checked that the conversation may be read."""
@@ -183,6 +187,23 @@ class Alerts:
                     ended += 1
         return ended
 
+    async def end_unheard(self) -> int:
+        """Groups that fire and of which nothing was heard for a week are over: whoever sent them is gone, or told their end
+        when we could not be reached for too long. Returns how many."""
+        now = self._clock()
+        heard = select(AlertRow.id).where(AlertRow.alert_group == AlertGroupRow.id, AlertRow.last_seen_at > now - UNHEARD)
+        lost = (AlertGroupRow.state == "firing", AlertGroupRow.updated_at < now - UNHEARD, ~heard.exists())
+        async with self._db.transaction() as session:
+            rows = (await session.scalars(select(AlertGroupRow).where(*lost).limit(100).with_for_update())).all()
+            for row in rows:
+                mine = (AlertRow.alert_group == row.id, AlertRow.state == "firing")
+                await session.execute(update(AlertRow).where(*mine).values(state="resolved", ends_at=now))
+                row.state, row.resolved_at = "resolved", now
+                row.silenced_until, row.silenced_until_resolved = None, False
+                _moved(session, row, now)
+                _audit(session, row, "alert.unheard", SYSTEM, "", now, {}, "")
+            return len(rows)
+
     async def changed(self, limit: int = 100) -> tuple[Group, ...]:
         """Those that say more than the surfaces have been given; longest waiting first."""
         query = select(AlertGroupRow).where(AlertGroupRow.revision > AlertGroupRow.told)
@@ -255,7 +276,20 @@ class Alerts:
             if detail is not None:
                 _moved(session, row, now)
                 _audit(session, row, action, by.account, by.name, now, detail, door)
-            return (await groups_of(session, [row]))[0]
+            return (await _as_seen(session, await groups_of(session, [row]), by))[0]
+
+
+async def _as_seen(session: Session, groups: Sequence[Group], principal: Principal) -> tuple[Group, ...]:
+    """Without threads that show more than the principal may see: a thread may be of the whole cluster, for one namespace's
+    alerts."""
+    named = [group.conversation for group in groups if group.conversation is not None]
+    if not named:
+        return tuple(groups)
+    rows = await session.scalars(select(ConversationRow).where(ConversationRow.id.in_(named)))
+    readable = {row.id for row in rows if may_read(row, principal)}
+    return tuple(
+        group if group.conversation in readable else group.model_copy(update={"conversation": None}) for group in groups
+    )
 
 
 def _require_firing(row: AlertGroupRow) -> None:

@@ -84,7 +84,8 @@ class Target(Value):
     team: str = ""
     channel: str = ""
     namespaces: tuple[str, ...] | None = None
-    """What the thread may show; None for the whole cluster."""
+    """What the thread may show; None for the whole cluster. On the web alone it is what the route is about, so that people of
+    these namespaces can read it."""
     threads_per_hour: int = THREADS_PER_HOUR
     language: Language = "en"
     fell: str = ""
@@ -175,14 +176,15 @@ class AlertRoutes:
         route = await self.choose(cluster, namespace, labels, severity)
         if route is None:
             return Target()
-        at = Target(route=route.id, threads_per_hour=route.threads_per_hour, language=route.language)
+        over = None if "*" in route.namespaces else tuple(sorted(route.namespaces))
+        at = Target(route=route.id, namespaces=over, threads_per_hour=route.threads_per_hour, language=route.language)
         if not route.channel:
             return at
         channel = await self._channels.get(route.team, route.channel)
-        over = covers(channel, cluster, namespace)
-        if isinstance(over, str):
-            return at.model_copy(update={"fell": over})
-        return at.model_copy(update={"team": route.team, "channel": route.channel, "namespaces": over.namespaces})
+        reach = covers(channel, cluster, namespace)
+        if isinstance(reach, str):
+            return at.model_copy(update={"fell": reach})
+        return at.model_copy(update={"team": route.team, "channel": route.channel, "namespaces": reach.namespaces})
 
     async def get(self, route: str) -> Route | None:
         async with self._db.read() as session:

@@ -244,3 +244,17 @@ async def ask_again(alerts: AlertRows, group: str, *, covered: bool = True) -> s
         return further(told, why, "en")
 
     return await alerts.threads.ask_again(group, await alerts.threads.speaker(alerts.cluster), ask, covered=covered)
+
+
+async def test_people_of_a_namespace_read_the_threads_of_a_route_about_it(alerts: AlertRows) -> None:
+    admin = await root(alerts)
+    of_shop = await alerts.desk.person("sam", Role.OPERATOR, namespaces=("shop",))
+    wide = (await alerts.post(alerts.firing(), key="wide")).groups[0]
+    assert await alerts.open(wide, await target(alerts, wide))
+    assert (await alerts.alerts.get(wide, of_shop)).conversation is None, "it shows more than they may see"
+    assert (await alerts.alerts.get(wide, admin)).conversation is not None
+    await alerts.routes.add(admin, NewRoute(clusters=("shop",), namespaces=("shop",)))
+    narrow = (await alerts.post(alerts.firing(), key="narrow")).groups[0]
+    opened = await alerts.open(narrow, await target(alerts, narrow)) or ""
+    assert (await alerts.alerts.get(narrow, of_shop)).conversation == opened
+    assert (await alerts.desk.conversations.get(opened, of_shop)).scope.namespaces == ("shop",)

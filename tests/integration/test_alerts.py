@@ -211,3 +211,17 @@ async def test_what_was_resolved_long_ago_is_forgotten(alerts: AlertRows) -> Non
         assert await forget_alerts(session, now, 100) == 0
     assert [row.id for row in await alerts.rows.all(AlertGroupRow)] == [kept]
     assert {row.alert_group for row in await alerts.rows.all(AlertRow)} == {kept}
+
+
+async def test_what_is_heard_of_no_more_is_over_after_a_week(alerts: AlertRows) -> None:
+    lost = (await alerts.post(alerts.firing(), key="lost")).groups[0]
+    told = alerts.firing("payments-2")
+    kept = (await alerts.post(told, key="kept")).groups[0]
+    for _ in range(8):
+        alerts.desk.clock.move(days=1)
+        await alerts.post(told, key="kept")
+    assert await alerts.alerts.end_unheard() == 1
+    assert await alerts.alerts.end_unheard() == 0
+    now = await alerts.alerts.get(lost)
+    assert (now.state, now.firing, now.resolved, now.resolved_at) == ("resolved", 0, 1, alerts.desk.clock())
+    assert (await alerts.alerts.get(kept)).state == "firing"
