@@ -6,6 +6,7 @@ connection is looked at from outside, by its last sign of life.
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,21 @@ from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.web_api import SlackTrouble, WebApi
+
 log = structlog.get_logger(__name__)
+
+
+class _Brief(logging.Filter):
+    """What the SDK says while it connects again, in a line: Slack away for an hour is no hundred tracebacks."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        return True
+
+
+_BRIEF = logging.getLogger("slack_sdk.socket_mode")
+_BRIEF.addFilter(_Brief())
 
 CONNECTIONS = 2
 """Of this process: one goes on while the other is being renewed. Slack allows ten an app."""
@@ -48,6 +63,8 @@ class Socket:
             why = "it failed"
             try:
                 why = await self._one()
+            except SlackTrouble as error:
+                why = str(error)
             except Exception:  # whatever the SDK raises: it must not end the supervision
                 log.warning("slack.socket_failed", connection=self._name, exc_info=True)
             self.connected = False
@@ -58,8 +75,12 @@ class Socket:
 
     async def _one(self) -> str:
         """One handler, until it gives no sign of life. Says why it ended."""
-        handler = AsyncSocketModeHandler(self._app, self._token, web_client=self._client(), ping_interval=self._ping_s)
+        address = await self._address()
+        handler = AsyncSocketModeHandler(
+            self._app, self._token, logger=_BRIEF, web_client=self._client(), ping_interval=self._ping_s
+        )
         client = handler.client
+        client.wss_uri = address
         client.on_message_listeners.append(self._hear)
         try:
             async with asyncio.timeout(_CONNECT_S):
@@ -82,6 +103,12 @@ class Socket:
                     return "its reader ended"
         finally:
             await _closed(handler)
+
+    async def _address(self) -> str:
+        """Of a new connection. Raises SlackTrouble: the SDK itself would try for ever, with a traceback each time."""
+        web = self._client()
+        web.token = self._token
+        return str((await WebApi(web).call("apps.connections.open")).get("url", ""))
 
     async def _hear(self, _message: WSMessage) -> None:
         self._heard = time.monotonic()
