@@ -121,3 +121,11 @@ def test_it_keeps_within_slacks_limits() -> None:
     assert len(made["display_information"]["description"]) <= 140
     assert len(made["features"]["assistant_view"]["assistant_description"]) <= 300
     assert len(made["features"]["slash_commands"][0]["usage_hint"]) <= 1000
+
+
+def test_the_documentation_has_the_table() -> None:
+    told = (HOUSE / "docs" / "slack.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `([a-z_:.]+)` \| (.+) \|$", told.partition("## What the app may do")[2].partition("\n## ")[0], re.MULTILINE
+    )
+    assert rows == [(scope.name, scope.why) for scope in SCOPES]
