@@ -69,7 +69,7 @@ async def test_what_an_alert_asked_is_shown_as_its_text(stage: Stage, tmp_path: 
     async with stage.page(root, f"/c/{opened}") as view:
         page = view.page
         await expect(page.locator(".bubble")).to_have_text("Why is an alert firing for Pod/till/till-1 in namespace till?")
-        await page.get_by_text("What the alert says").click()
+        await page.get_by_text("What the alert says", exact=True).click()
         await expect(page.locator(".as-told")).to_contain_text(HOSTILE)
         await sound(page)
         await picture(page, "alert-asked", tmp_path)
