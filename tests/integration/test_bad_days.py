@@ -6,14 +6,18 @@ import re
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import pytest_asyncio
 
 from tests.integration.waiting import until
 from tests.product import Api, Process
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "why does payments keep restarting?"
@@ -29,7 +33,7 @@ class Shop:
     @classmethod
     async def start(cls, folder: Path) -> "Shop":
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "sandbox", "--port", "0", "--kubeconfig-dir", str(folder),
+            sys.executable, "-m", "sandbox", "--port", "0", "--kubeconfig-dir", str(folder), "--speed", "4",
             cwd=ROOT, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         assert process.stdout is not None
@@ -59,27 +63,33 @@ class Shop:
         await asyncio.wait_for(self._process.wait(), 10)
 
 
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    shop = await Shop.start(folder)
-    yield shop
-    await shop.stop()
+@asynccontextmanager
+async def running(folder: Path) -> AsyncGenerator[tuple[Process, Shop]]:
+    (folder / "shop").mkdir()
+    shop = await Shop.start(folder / "shop")
+    try:
+        words = ["serve", "--port", "0", "--data-dir", str(folder / "data"), "--with-runner", "--solo"]
+        process = await Process(words, folder, {"KUBECONFIG": shop.kubeconfig}).start()
+        assert process.ready["warm"], process.output()
+        yield process, shop
+        await process.stop()
+        await process.no_orphans()
+    finally:
+        await shop.stop()
 
 
-@pytest.fixture
-async def product(tmp_path: Path, shop: Shop) -> AsyncIterator[Process]:
-    process = Process(
-        ["serve", "--port", "0", "--data-dir", str(tmp_path / "data"), "--with-runner", "--solo"],
-        tmp_path,
-        {"KUBECONFIG": shop.kubeconfig},
-    )
-    await process.start()
-    assert process.ready["warm"], process.output()
-    yield process
-    await process.stop()
-    await process.no_orphans()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting(tmp_path_factory: Any) -> AsyncGenerator[Process]:
+    """One that all tests use that leave the shop as it is."""
+    async with running(cast(Path, tmp_path_factory.mktemp("bad-days"))) as (process, _):
+        yield process
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fresh(tmp_path: Path) -> AsyncGenerator[tuple[Process, Shop]]:
+    """One of the test's own, where payments has not been healed yet."""
+    async with running(tmp_path) as both:
+        yield both
 
 
 def kinds(entries: list[dict[str, Any]]) -> Counter[str]:
@@ -107,16 +117,16 @@ def assert_one_whole_turn(entries: list[dict[str, Any]]) -> None:
     assert all(number == 1 for number in calls.values()), f"a tool call finished twice: {calls}"
 
 
-async def test_killed_in_a_turn_it_goes_on_where_it_was(product: Process) -> None:
-    async with Api(product.url, product.token("admin")) as api:
+async def test_killed_in_a_turn_it_goes_on_where_it_was(lasting: Process) -> None:
+    async with Api(lasting.url, lasting.token("admin")) as api:
         conversation = await open_question(api)
         await api.event(conversation, "turn_started")
-    await product.kill()
-    await product.no_orphans()
+    await lasting.kill()
+    await lasting.no_orphans()
 
-    await product.start()
+    await lasting.start()
 
-    async with Api(product.url, product.token("admin")) as api:
+    async with Api(lasting.url, lasting.token("admin")) as api:
         await api.event(conversation, "turn_finished")
         entries = await api.log(conversation)
         assert_one_whole_turn(entries)
@@ -124,7 +134,8 @@ async def test_killed_in_a_turn_it_goes_on_where_it_was(product: Process) -> Non
 
 
 @pytest.mark.timeout(300)
-async def test_killed_with_an_approval_open_it_is_still_there_and_heals(product: Process, shop: Shop) -> None:
+async def test_killed_with_an_approval_open_it_is_still_there_and_heals(fresh: tuple[Process, Shop]) -> None:
+    product, shop = fresh
     before = await shop.generation()
     async with Api(product.url, product.token("admin")) as api:
         conversation = await open_question(api)
@@ -145,7 +156,8 @@ async def test_killed_with_an_approval_open_it_is_still_there_and_heals(product:
 
 
 @pytest.mark.timeout(300)
-async def test_killed_in_an_action_nothing_runs_twice(product: Process, shop: Shop) -> None:
+async def test_killed_in_an_action_nothing_runs_twice(fresh: tuple[Process, Shop]) -> None:
+    product, shop = fresh
     before = await shop.generation()
     async with Api(product.url, product.token("admin")) as api:
         conversation = await open_question(api)
@@ -170,7 +182,8 @@ async def test_killed_in_an_action_nothing_runs_twice(product: Process, shop: Sh
         assert kinds(entries)["action_finished"] == 1
 
 
-async def test_a_double_click_runs_the_fix_once(product: Process, shop: Shop) -> None:
+async def test_a_double_click_runs_the_fix_once(fresh: tuple[Process, Shop]) -> None:
+    product, shop = fresh
     before = await shop.generation()
     async with Api(product.url, product.token("admin")) as api:
         conversation = await open_question(api)
@@ -181,9 +194,9 @@ async def test_a_double_click_runs_the_fix_once(product: Process, shop: Shop) ->
         assert await shop.generation() == before + 1
 
 
-async def test_the_bus_killed_comes_back_and_questions_work_again(product: Process) -> None:
-    product.child("nats-server").send_signal(signal.SIGKILL)
-    async with Api(product.url, product.token("admin")) as api:
+async def test_the_bus_killed_comes_back_and_questions_work_again(lasting: Process) -> None:
+    lasting.child("nats-server").send_signal(signal.SIGKILL)
+    async with Api(lasting.url, lasting.token("admin")) as api:
 
         async def answered() -> bool | None:
             conversation = await open_question(api, "is something wrong with search?")
@@ -194,9 +207,9 @@ async def test_the_bus_killed_comes_back_and_questions_work_again(product: Proce
         assert await until(answered, "an answer over the new bus", 90)
 
 
-async def test_a_runner_killed_in_the_middle_is_said_and_comes_back(product: Process) -> None:
-    async with Api(product.url, product.token("admin")) as api:
-        product.child("runner").kill()
+async def test_a_runner_killed_in_the_middle_is_said_and_comes_back(lasting: Process) -> None:
+    async with Api(lasting.url, lasting.token("admin")) as api:
+        lasting.child("runner").kill()
         conversation = await open_question(api)
         await api.event(conversation, "turn_finished", 90)
         answers = [e["event"]["text"] for e in await api.log(conversation) if e["event"]["type"] == "model_message"]
@@ -211,9 +224,9 @@ async def test_a_runner_killed_in_the_middle_is_said_and_comes_back(product: Pro
         assert await until(back, "the runner is back", 90)
 
 
-async def test_the_data_directory_has_one_owner(product: Process, tmp_path: Path) -> None:
+async def test_the_data_directory_has_one_owner(lasting: Process) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot.cli", "serve", "--port", "0", "--data-dir", str(tmp_path / "data"),
+        sys.executable, "-m", "bot.cli", "serve", "--port", "0", "--data-dir", str(lasting.folder / "data"),
         cwd=ROOT, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, err = await asyncio.wait_for(process.communicate(), 30)
