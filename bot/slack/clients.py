@@ -77,8 +77,12 @@ class Clients:
     async def respond(self, url: str, text: str, blocks: list[dict[str, Any]] | None) -> bool:
         """To a response_url, for the eyes of whom it is from alone. False when Slack did not take it, or the address is not one
         of Slack's."""
-        host = urlsplit(url).hostname
-        if self._session is None or host is None or host not in ("hooks.slack.com", urlsplit(self._url).hostname):
+        ours, theirs = urlsplit(self._url), urlsplit(url)
+        if (
+            self._session is None
+            or theirs.scheme != ours.scheme
+            or theirs.hostname not in (ours.hostname, f"hooks.{ours.hostname}")
+        ):
             return False
         body = {"response_type": "ephemeral", "text": text, **({"blocks": blocks} if blocks else {})}
         try:

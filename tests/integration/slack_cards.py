@@ -17,9 +17,9 @@ from tests.integration.waiting import until
 _numbers = count(1)
 
 
-def plan_of(cluster: str, target: str, risk: Risk, **more: Any) -> Plan:
+def plan_of(cluster: str, target: str, risk: Risk, memory: str = "512Mi", **more: Any) -> Plan:
     body = PlanBody(
-        cluster=cluster, action=_memory(target, "512Mi"), undo=_memory(target, "128Mi"), target_uid="u", fields_hash="0" * 64
+        cluster=cluster, action=_memory(target, memory), undo=_memory(target, "128Mi"), target_uid="u", fields_hash="0" * 64
     )
     return Plan(
         body=body,

@@ -264,6 +264,29 @@ async def test_a_rejection_by_somebody_who_may_not_changes_nothing(house: SlackH
     assert (await house.plane.approvals.get(approval.id)).state is S.PENDING
 
 
+async def test_a_newer_plan_takes_the_buttons_of_the_older_card(house: SlackHouse, cards: Cards, thread: Thread) -> None:
+    approval, card = await cards.open(thread, "dana", target="Deployment/shop/twice")
+    late = house.slack.click_payload(card, "approve", house.people["ann"].id)
+    newer, shown = await cards.open(thread, "dana", target="Deployment/shop/twice", memory="768Mi")
+    await cards.without(card, "approve", "reject")
+    assert (await house.plane.approvals.get(approval.id)).state is S.SUPERSEDED
+    assert await house.noted(house.slack.interact(late)) == "decided"
+    assert "Replaced by a newer plan" in last(house, "ann")
+    assert "approve" in buttons(shown)
+    assert not (await house.plane.approvals.get(newer.id)).decisions, "a press on the old card says nothing about the new plan"
+
+
+async def test_a_window_that_slack_does_not_open_is_said(house: SlackHouse, cards: Cards, thread: Thread) -> None:
+    _, card = await cards.open(thread, "dana")
+    fault = house.slack.faults.refuse("views.open", "expired_trigger_id")
+    before = len(house.slack.ephemerals(house.people["ann"].id))
+    await press(house, card, "reject", "ann")
+    await house.slack.until(lambda: house.slack.ephemerals(house.people["ann"].id)[before:] or None, "that it did not work")
+    assert fault.met
+    assert "Try again" in last(house, "ann")
+    assert "reject" in buttons(card)
+
+
 async def test_refusals_are_said_in_the_persons_language(house: SlackHouse, cards: Cards, thread: Thread) -> None:
     _, card = await cards.open(thread, "dana")
     vera = house.people["vera"]

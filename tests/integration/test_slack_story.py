@@ -101,6 +101,9 @@ async def test_lists_are_of_what_channel_and_asker_both_see(house: SlackHouse, o
     assert (await said(house, "dana", wild.id, "clusters"))[0] == "unbound"
     outside = house.slack.add_channel("outside", house.people["dana"], with_bot=False)
     assert (await said(house, "dana", outside.id, "help"))[0] == "help"
+    note, told = await said(house, "ned", ops.id, "link")
+    assert note == "offered"
+    assert "/slack/link/" in str(told.blocks)
     note, told = await said(house, "ned", ops.id, "clusters")
     assert note == "unlinked"
     assert "practice" not in str(told.blocks)

@@ -3,6 +3,8 @@
 Everything here may be done twice: a decision by the same person is the same decision.
 """
 
+from typing import Literal
+
 import structlog
 
 from bot.api.cards import approval_view
@@ -38,7 +40,8 @@ class Verdicts:
     async def approve(self, item: Received) -> str:
         """Handles the button Approve of a card."""
         place = place_of(item.team, item.payload)
-        return await self._decide(place, await card_on(self._rim, place, str(item.payload.get("value", ""))), "approve")
+        card = await card_on(self._rim, place, str(item.payload.get("value", "")))
+        return await self._decide(place, card, "approve", again=item.attempts > 1)
 
     async def reject(self, item: Received) -> str:
         """Handles the window that asks why not."""
@@ -70,7 +73,9 @@ class Verdicts:
             log.info("slack.window_gone", why=error.code)
         return note
 
-    async def _decide(self, place: Place, card: Card | None, verdict: str, reason: str = "") -> str:
+    async def _decide(
+        self, place: Place, card: Card | None, verdict: Literal["approve", "reject"], reason: str = "", *, again: bool = False
+    ) -> str:
         rim = self._rim
         place = card.place if card is not None else place
         principal, language, code = await rim.somebody(place, fresh=True)
@@ -85,7 +90,7 @@ class Verdicts:
         word = Decision(
             by=principal.account,
             by_name=principal.name,
-            verdict="approve" if verdict == "approve" else "reject",
+            verdict=verdict,
             plan_hash=approval.plan.plan_hash,
             at=utc_now(),
             door="slack",
@@ -95,19 +100,25 @@ class Verdicts:
         try:
             decided = await rim.plane.approvals.decide(approval.id, word, principal)
         except (Forbidden, Conflict, NotFound) as error:
-            await rim.tell(place, await self._refusal(approval, error, language))
+            if again and error.code == "twice":
+                return "pending"  # the attempt before was killed after it had counted
+            await rim.tell(place, await self._refusal(approval, error, verdict, language))
             return error.code
         if decided.state is ApprovalState.PENDING:
             await rim.tell(place, self._one_of(decided, language))
         return decided.state.value
 
-    async def _refusal(self, approval: Approval, error: Forbidden | Conflict | NotFound, language: Language) -> Message:
+    async def _refusal(
+        self, approval: Approval, error: Forbidden | Conflict | NotFound, verdict: str, language: Language
+    ) -> Message:
         page = self._rim.approval_page(approval.id)
         match error:
             case Forbidden(code="expired"):
                 return notices.notice("expired", language)
             case Forbidden(code="step_up"):
                 return notices.step_up(language, page)
+            case Forbidden() if verdict == "reject":
+                return notices.told(translate(error.message, language))
             case Forbidden(code=code):
                 said = notices.refused(translate(error.message, language), language)
                 return _with_page(said, page, language) if code in ON_THE_WEB else said
