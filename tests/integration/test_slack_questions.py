@@ -160,6 +160,18 @@ async def test_who_may_not_is_told_so_alone(house: SlackHouse) -> None:
     assert conversation.scope.namespaces == ("shop",), "what both the channel and the asker may see"
 
 
+async def test_who_may_see_more_than_the_channel_is_told_where(house: SlackHouse) -> None:
+    dana, slack = house.people["dana"], house.slack
+    shop = await house.channel("shop", dana, namespaces=("shop",))
+    asked = await slack.mention(shop.id, dana.id, CHAT)
+    await house.answer(shop.id, asked.ts)
+    told = await slack.until(lambda: next((m for m in slack.ephemerals(dana.id) if "only shop" in m.text), None), "the link")
+    assert told.elements()[0]["url"] == f"{house.running.url}/?cluster={house.cluster}"
+    await slack.mention(shop.id, dana.id, "and tomorrow, my friend?", asked.ts)
+    await house.answer(shop.id, asked.ts, 2)
+    assert len([one for one in slack.ephemerals(dana.id) if "only shop" in one.text]) == 1, "once a thread"
+
+
 async def test_a_direct_message_asks_which_cluster(house: SlackHouse) -> None:
     slack = house.slack
     both = await house.person("bo", Role.OPERATOR)

@@ -6,6 +6,7 @@ Everything here may be done twice: the thread is one by its place, the turn by t
 from dataclasses import dataclass
 
 from bot.api.language import language_of
+from bot.slack.blocks.answer import OPEN_WEB
 from bot.slack.blocks.parts import actions, button, section
 from bot.slack.clients import Clients
 from bot.slack.identity import Identity, Person
@@ -64,7 +65,11 @@ class _Nobody(Exception):
 
 
 class Questions:
-    def __init__(self, plane: ControlPlane, clients: Clients, identity: Identity, telling: Telling, linking: Linking) -> None:
+    def __init__(
+        self, plane: ControlPlane, clients: Clients, identity: Identity, telling: Telling, linking: Linking, url: str = ""
+    ) -> None:
+        """`url` is how people's browsers reach us; "" makes no links."""
+        self._url = url
         self._linking = linking
         self._plane = plane
         self._clients = clients
@@ -210,7 +215,20 @@ class Questions:
             language=question.language,
             client_id=question.item,
         )
+        if question.thread is None:
+            await self._fuller(question, thread, principal)
         return thread.conversation
+
+    async def _fuller(self, question: Question, thread: Thread, principal: Principal) -> None:
+        """Who may see more than this channel does is told where."""
+        if question.place.direct or not self._url:
+            return
+        conversation = await self._plane.conversations.get(thread.conversation)
+        if covers(conversation.scope, principal.scope_limit(conversation.cluster)):
+            return
+        words = tell(question.language, "fuller", namespaces=", ".join(conversation.scope.namespaces or ()))
+        press = button(tell(question.language, "fuller.button"), OPEN_WEB, url=f"{self._url}/?cluster={conversation.cluster}")
+        await self._telling.say(question.place, words, [section(escape(words)), actions(press)])
 
     async def _may(self, question: Question, thread: Thread, principal: Principal) -> None:
         """Whoever asks in a thread holds all that it may show, and so does its channel, as it is bound now."""
