@@ -31,6 +31,7 @@ from control_plane.tables.conversations import ConversationRow, TurnRow
 from control_plane.wakeups import ALERTS, LISTS, RIGHTS
 from protocol.approval import Role
 from protocol.base import Value
+from protocol.commands import ScopeLimit
 from protocol.events import Language, UserMessage
 from protocol.ids import new_id
 
@@ -109,8 +110,8 @@ class AlertThreads:
             await session.get(AccountRow, speaker.account, with_for_update=True)
             mine = select(AlertGroupRow).where(AlertGroupRow.id == group, *_LOUD, AlertGroupRow.conversation.is_(None))
             claimed = await session.scalar(mine.where(AlertGroupRow.in_digest.is_(False)).with_for_update())
-            if claimed is None:
-                return None
+            if claimed is None or not _shows(target.namespaces, claimed.namespace):
+                return None  # or it has become about more since its target was chosen: the next look chooses again
             route = "" if target.fell else target.route
             wanted = claimed.route is not None  # somebody has asked for this thread
             if not wanted and await _opened(session, claimed, route, now) >= target.threads_per_hour:
@@ -170,6 +171,8 @@ class AlertThreads:
             if why is None:
                 return None
             conversation = await log.lock(session, row.conversation)
+            if not _shows(ScopeLimit.model_validate_json(conversation.scope).namespaces, row.namespace):
+                return None  # it is about more than this thread's readers may see
             return await _ask(session, conversation, speaker, further(told, why), told, language, now)
 
     async def _get(self, group: str) -> Group | None:
@@ -195,6 +198,11 @@ _LOUD = (
     AlertGroupRow.silenced_until.is_(None),
     AlertGroupRow.silenced_until_resolved.is_(False),
 )
+
+
+def _shows(namespaces: tuple[str, ...] | None, namespace: str) -> bool:
+    """May a thread of these namespaces tell of alerts of this one? "" is several, or none."""
+    return namespaces is None or namespace in namespaces
 
 
 def _subjects(group: Group) -> int:

@@ -258,3 +258,21 @@ async def test_people_of_a_namespace_read_the_threads_of_a_route_about_it(alerts
     opened = await alerts.open(narrow, await target(alerts, narrow)) or ""
     assert (await alerts.alerts.get(narrow, of_shop)).conversation == opened
     assert (await alerts.desk.conversations.get(opened, of_shop)).scope.namespaces == ("shop",)
+
+
+async def test_nothing_is_asked_in_a_thread_about_what_its_readers_may_not_see(alerts: AlertRows) -> None:
+    admin, one = await root(alerts), alerts.firing()
+    await alerts.routes.add(admin, NewRoute(clusters=("shop",), namespaces=("shop",)))
+    group = (await alerts.post(one)).groups[0]
+    chosen = await target(alerts, group)
+    opened = await alerts.open(group, chosen) or ""
+    alerts.desk.clock.move(minutes=11)
+    await alerts.post(one, alerts.firing("keys-1", namespace="vault"))
+    assert await grown(alerts) == [(group, "object")]
+    assert await ask_again(alerts, group) is None
+    assert len(await asked(alerts, opened)) == 1
+    # The same when it becomes so between the choice of a route and the claim.
+    other = (await alerts.post(one, alerts.firing("keys-2", namespace="vault"), key="other")).groups[0]
+    assert await alerts.open(other, chosen) is None
+    assert (await alerts.alerts.get(other)).conversation is None
+    assert await alerts.open(other, await target(alerts, other))

@@ -14,6 +14,7 @@ from bot.slack.nonces import key_of, value
 from bot.slack.words import say
 from bot.slack.work.alert_views import view_of
 from bot.slack.work.lead import Term
+from bot.slack.work.sight import covers
 from control_plane.alerts.routes import Route
 from control_plane.alerts.values import Group
 from control_plane.clock import utc_now
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 CAUSES_OF = timedelta(minutes=30)
 """A thread that has said something so lately may have found a cause: the group's message shows it."""
+FRESH = timedelta(hours=24)
+"""What happened before that, while nobody worked for Slack, is no news: it stays on the web."""
 AGAIN_S = 600
 """That a group fires anew is said in its thread at most so often."""
 BUTTONS = "alert"
@@ -90,7 +93,7 @@ class AlertShow:
         route = await self._plane.alert_routes.get(group.route) if group.route else None
         if thread is not None:
             place = (thread.team, thread.channel, thread.language)
-        elif route is not None and route.channel:
+        elif route is not None and route.channel and utc_now() - group.updated_at < FRESH:
             place = (route.team, route.channel, route.language)
         else:
             await self._tell(group)
@@ -110,7 +113,8 @@ class AlertShow:
         """`follow`: of a new thread."""
         team, channel, language = place
         cause = await self._plane.alerts.cause(group)
-        view = view_of(group, over, cause=cause, following=thread.follow if thread is not None else follow)
+        may = bool(cause) and await self._covers(over, group)
+        view = view_of(group, over, cause=cause if may else "", following=thread.follow if thread is not None else follow)
         if view is None:
             await self._tell(group)
             return
@@ -163,6 +167,10 @@ class AlertShow:
         await self._plane.slack_outbox.put(
             session, team=thread.team, channel=thread.channel, thread=thread.id, key=key, content=content
         )
+
+    async def _covers(self, over: ScopeLimit, group: Group) -> bool:
+        """Does the channel, as it is bound now, see all that a cause may be made of?"""
+        return covers(over, (await self._plane.conversations.get(group.conversation or "")).scope)
 
     def _page(self, view: AlertView) -> str:
         return f"{self._url}/alerts/{view.id}" if self._url else ""
