@@ -29,7 +29,7 @@ SCOPES: tuple[Scope, ...] = (
         "assistant:write",
         "be Slack's assistant: its pane, its suggestions, what it is doing",
         methods=("assistant.threads.setStatus", "assistant.threads.setSuggestedPrompts", "assistant.threads.setTitle"),
-        events=("assistant_thread_started",),
+        events=("assistant_thread_started", "assistant_thread_context_changed"),
     ),
     Scope(
         "channels:history",

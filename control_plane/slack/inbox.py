@@ -212,6 +212,18 @@ class Inbox:
             rows = await session.execute(query.limit(limit))
             return tuple((team, lane.removeprefix(f"{team}/")) for team, lane in rows)
 
+    async def beside(self, team: str, lane: str) -> str:
+        """The channel that was open beside the assistant's thread of this lane last; "" for none."""
+        kinds = ("assistant_started", "assistant_looks")
+        query = select(SlackInboxRow.payload).where(
+            SlackInboxRow.team == team, SlackInboxRow.lane == lane, SlackInboxRow.kind.in_(kinds)
+        )
+        newest = (SlackInboxRow.position.desc(), SlackInboxRow.received_at.desc())
+        async with self._db.read() as session:
+            payload = await session.scalar(query.order_by(*newest).limit(1))
+        told: dict[str, dict[str, str]] = orjson.loads(payload) if payload else {}
+        return told.get("context", {}).get("channel_id", "")
+
     async def backlog(self) -> Backlog:
         """A pause before another attempt counts as waiting."""
         row = SlackInboxRow

@@ -29,6 +29,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Slac
             await here.person(name, Role.APPROVER)
         await here.person("dana", Role.OPERATOR)
         await here.person("vera", Role.VIEWER)
+        (await here.person("jun", Role.OPERATOR)).locale = "ja-JP"
         await here.person("otto", Role.APPROVER, namespaces=("bank",))
         await here.person("ned", None)
         await here.plane.fleet.create("staging", by="system")
@@ -107,6 +108,19 @@ async def test_lists_are_of_what_channel_and_asker_both_see(house: SlackHouse, o
     note, told = await said(house, "ned", ops.id, "clusters")
     assert note == "unlinked"
     assert "practice" not in str(told.blocks)
+
+
+async def test_the_assistant_means_the_cluster_of_the_channel_beside_it(house: SlackHouse, ops: Channel) -> None:
+    slack, jun = house.slack, house.people["jun"]
+    thread = await slack.assistant_open(jun.id)
+    greeted = await slack.until(lambda: slack.thread(thread.channel, thread.thread_ts)[1:], "its greeting")
+    assert "クラスター" in greeted[0].text
+    await slack.until(lambda: thread.prompts or None, "what can be asked")
+    await slack.assistant_look(thread, ops.id)
+    asked = await slack.assistant_message(thread, CHAT)
+    conversation = await house.handled(asked)
+    assert (await house.plane.conversations.get(conversation)).cluster == house.cluster, "it did not ask which"
+    await slack.until(lambda: thread.title or None, "a title")
 
 
 async def test_my_approvals_are_those_that_wait_for_me(house: SlackHouse, ops: Channel) -> None:

@@ -3,7 +3,8 @@
 Kinds and their payloads (text is as Slack escapes it):
 
 message            channel, channel_type, user, user_team, text, ts, thread_ts, mention, files, redacted
-assistant_started  channel, thread_ts, user, context
+assistant_started  channel, thread_ts, user, context: what is open beside the assistant
+assistant_looks    as assistant_started: something else is open beside it now
 home               user, tab
 joined             channel: the bot was invited
 action             user, user_team, channel, message_ts, thread_ts, action_id, block_id, value, action_ts, view, ephemeral,
@@ -117,7 +118,8 @@ def _assistant(team: str, event: Json, _bot_user: str, event_id: str) -> Kept | 
         "context": {name: str(context[name]) for name in ("channel_id", "team_id") if context.get(name)},
     }
     at = str(event.get("event_ts", thread_ts))
-    return Kept(team, "assistant_started", _thread_lane(team, channel, thread_ts), at, f"event/{event_id}", payload)
+    kind = "assistant_started" if event.get("type") == "assistant_thread_started" else "assistant_looks"
+    return Kept(team, kind, _thread_lane(team, channel, thread_ts), at, f"event/{event_id}", payload)
 
 
 def _home(team: str, event: Json, _bot_user: str, event_id: str) -> Kept | None:
@@ -215,6 +217,7 @@ _EVENTS: dict[str, Callable[[str, Json, str, str], Kept | None]] = {
     "app_mention": _message,
     "message": _message,
     "assistant_thread_started": _assistant,
+    "assistant_thread_context_changed": _assistant,
     "app_home_opened": _home,
     "member_joined_channel": _joined,
     "subteam_members_changed": _group,

@@ -267,6 +267,8 @@ class Questions:
             wanted = [one for one in named if one in ids] or ids
             if not wanted:
                 raise _Told("no_cluster")
+            if len(wanted) > 1 and (near := await self._beside(question, wanted)) is not None:
+                return near, None
             if len(wanted) > 1:
                 await self._which(question, [(one.id, one.name) for one in seen if one.id in wanted])
                 return None
@@ -283,6 +285,15 @@ class Questions:
             if scope is not None:
                 return one, scope.namespaces
         raise _Told("nothing_yours")
+
+    async def _beside(self, question: Question, wanted: list[str]) -> str | None:
+        """Of these clusters the one that the channel means which is open beside the assistant."""
+        place = question.place
+        if not place.thread_ts:
+            return None
+        channel = await self._plane.slack_inbox.beside(place.team, f"{place.team}/{place.channel}/{place.thread_ts}")
+        bound = await self._plane.slack_channels.get(place.team, channel) if channel else None
+        return next((one.cluster for one in bound.reach if one.cluster in wanted), None) if bound is not None else None
 
     async def _which(self, question: Question, clusters: list[tuple[str, str]]) -> None:
         words = tell(question.language, "which_cluster")
