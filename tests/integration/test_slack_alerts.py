@@ -219,3 +219,22 @@ async def test_what_a_channel_does_not_reach_is_not_shown_in_it(house: SlackHous
     await house.sent()
     assert "keys-2" not in str(shown.blocks)
     assert "vault" not in str(shown.blocks)
+
+
+async def test_a_channel_that_reaches_less_by_now_is_told_no_cause_and_nothing_of_what_it_does_not_reach(
+    house: SlackHouse,
+) -> None:
+    less = await house.channel("less", *house.people.values(), namespaces=("shop", "demo"))
+    await routed(house, less, "less")
+    shop = alert("", starts=at(minutes=-3), namespace="shop", deployment="payments", team="less")
+    group = await post(house, shop, key="less")
+    shown = await message(house, f"alert:{group.id}")
+    await shows(house, shown, "memory")
+    await house.bind(less, ("shop",))
+    more = {**shop, "labels": {**shop["labels"], "deployment": "cart", "alertname": "InShop"}, "fingerprint": "f2"}
+    labels = {**shop["labels"], "namespace": "demo", "alertname": "InDemo", "severity": "critical"}
+    await post(house, shop, more, {**shop, "labels": labels, "fingerprint": "f3"}, key="less")
+    await shows(house, shown, "2 firing", "InShop")
+    assert "memory" not in str(shown.blocks), "it was found with a look at demo"
+    assert "InDemo" not in str(shown.blocks) + shown.text
+    assert ":red_circle:" not in str(shown.blocks)

@@ -1,12 +1,15 @@
 """A group of alerts as a channel may see it. Pure."""
 
 from bot.slack.blocks.alert import AlertLine, AlertView
+from control_plane.alerts.intake import title_of
+from control_plane.alerts.merging import severity_now
 from control_plane.alerts.values import Alert, Group
 from protocol.commands import ScopeLimit
 
 
 def view_of(group: Group, over: ScopeLimit, *, cause: str = "", following: bool = False) -> AlertView | None:
-    """With the alerts of the namespaces that the channel reaches alone; None when it reaches none of them."""
+    """With the alerts of the namespaces that the channel reaches alone, and without what was said about all of them; None when
+    it reaches none of them."""
     seen = tuple(alert for alert in group.alerts if sees(over, alert.namespace))
     whole = len(seen) == len(group.alerts)
     if group.alerts and not seen:
@@ -15,8 +18,8 @@ def view_of(group: Group, over: ScopeLimit, *, cause: str = "", following: bool 
     resolved = group.resolved if whole else len(seen) - firing
     return AlertView(
         id=group.id,
-        title=group.title,
-        severity=group.severity,
+        title=group.title if whole else title_of(seen, {}),
+        severity=group.severity if whole else severity_now(seen),
         state=group.state,
         cluster_name=group.cluster_name,
         namespace=group.namespace,
@@ -33,7 +36,7 @@ def view_of(group: Group, over: ScopeLimit, *, cause: str = "", following: bool 
         silenced_until=group.silenced_until,
         silenced_until_resolved=group.silenced_until_resolved,
         wrong_by_name=group.wrong_by_name,
-        wrong_reason=group.wrong_reason,
+        wrong_reason=group.wrong_reason if whole else "",
         wrong_at=group.wrong_at,
         source=group.source,
         cause=cause,
