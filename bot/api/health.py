@@ -11,9 +11,11 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bot.api.access import Plane, authenticate, bearer
+from control_plane.clock import utc_now
 from control_plane.errors import NotSignedIn
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
+from control_plane.slack.backlog import Backlog
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,7 @@ async def status(plane: Plane, request: Request) -> dict[str, Any]:
     """Each part by itself. Counts only: who may see which cluster is for signed-in callers."""
     fine, clusters = await _database(plane)
     online = sum(1 for up in clusters if up)
+    slack = getattr(request.app.state, "slack", None)
     return {
         "status": "healthy" if fine else "unhealthy",
         "version": _version(),
@@ -65,8 +68,26 @@ async def status(plane: Plane, request: Request) -> dict[str, Any]:
             "database": {"healthy": fine},
             "runners": {"healthy": online == len(clusters), "online": online, "known": len(clusters)},
             "model": {"name": str(request.app.state.runtime.model_name)},
+            **({"slack": await _slack(plane, slack)} if slack is not None and fine else {}),
         },
     }
+
+
+async def _slack(plane: ControlPlane, slack: Any) -> dict[str, Any]:
+    """`connections` are those of this process; what waits is counted over all."""
+    come, go = await plane.slack_inbox.backlog(), await plane.slack_outbox.backlog()
+    by_http = plane.settings.slack_mode == "http"
+    return {
+        "healthy": by_http or slack.connected > 0,
+        "mode": "http" if by_http else "socket",
+        "connections": slack.connected,
+        "waiting": {"from_slack": _waiting(come), "to_slack": _waiting(go)},
+    }
+
+
+def _waiting(found: Backlog) -> dict[str, Any]:
+    oldest_s = (utc_now() - found.oldest).total_seconds() if found.oldest is not None else 0.0
+    return {"count": found.waiting, "oldest_s": round(max(oldest_s, 0.0), 1), "failed_in_24_h": found.failed}
 
 
 @router.get("/metrics", dependencies=Numbers)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
+from urllib.parse import urlsplit
+
+import aiohttp
 
 from bot.slack.check_places import look_at_channels, look_at_groups, look_at_routes
 from bot.slack.clients import Clients, Me
 from bot.slack.manifest import EVENTS_PATH, SCOPES
-from bot.slack.web_api import SlackRefused, SlackTrouble, WebApi
+from bot.slack.web_api import SLACKS, SlackRefused, SlackTrouble, WebApi
 from control_plane.clock import utc_now
 from control_plane.errors import ServiceError
 from control_plane.principals import Principal
@@ -24,7 +27,7 @@ from protocol.text import one_line
 
 _CLOCK_WARN_S, _CLOCK_FAIL_S = 60.0, 240.0
 """Slack's requests are refused when their time is off by 300 s."""
-_WAITING_S = 120.0
+_WAITING_S, _REACH_S = 120.0, 5.0
 _DOCS = "docs/slack.md has each step"
 _APPS = "https://api.slack.com/apps"
 
@@ -47,7 +50,9 @@ async def look_at_slack(settings: Settings, serving: Serving | None = None) -> l
     except (OSError, UnicodeDecodeError) as error:
         mend = "ls -l the files that OPSTHREAD_SLACK_…_FILE name; this user must be able to read them"
         return [fail("slack", "tokens", f"a file with a token can't be read: {one_line(str(error), 200)}", mend)]
-    rows = [*_mode(settings, tokens, serving), *tokens.formed()]
+    rows = [*_mode(settings, tokens, serving), *tokens.formed(), *_api_address(settings)]
+    if tokens.mode == "http" and settings.public_url:
+        rows.append(await _reachable(f"{settings.public_url.rstrip('/')}{EVENTS_PATH}"))
     clients = Clients(settings, serving.plane.slack_workspaces if serving is not None else None)
     await clients.start()
     try:
@@ -143,6 +148,33 @@ def _http(settings: Settings, tokens: _Tokens) -> Iterable[CheckRow]:
     if not tokens.bot and not tokens.client:
         mend = "OPSTHREAD_SLACK_BOT_TOKEN_FILE, or OPSTHREAD_SLACK_CLIENT_ID and OPSTHREAD_SLACK_CLIENT_SECRET_FILE for OAuth"
         yield fail("slack", "HTTP", "neither a bot token nor OAuth's client is set", mend)
+
+
+def _api_address(settings: Settings) -> Iterable[CheckRow]:
+    parts = urlsplit(settings.slack_api_url)
+    if parts.hostname in ("127.0.0.1", "::1", "localhost") or (parts.scheme == "https" and parts.hostname in SLACKS):
+        return
+    found = f"tokens are sent to {one_line(parts.hostname or '?', 80)}, which is not Slack's"
+    if parts.scheme != "https":
+        yield fail("slack", "API", f"{found}, and not encrypted", "OPSTHREAD_SLACK_API_URL must be https")
+    else:
+        yield warn("slack", "API", found, "OPSTHREAD_SLACK_API_URL=https://slack.com/api/   # unless it is your own proxy")
+
+
+async def _reachable(url: str) -> CheckRow:
+    """What is asked there unsigned is refused in our own words: so it is us who answer, with the body unread by others."""
+    mend = "Is it this serve's address, with a good certificate, and does the proxy pass POST /slack/events on?"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_REACH_S)) as session,
+            session.post(url, data=b"{}", allow_redirects=False) as answer,
+        ):
+            if answer.status in (401, 429):
+                return ok("slack", "address", f"{url} answers")
+            return fail("slack", "address", f"{url} answers {answer.status}, not as we do", mend)
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        found = f"{url} can't be reached from here: {one_line(str(error) or 'no answer in time', 200)}"
+        return warn("slack", "address", found, f"{mend} It may be that only this machine can't reach it.")
 
 
 async def _workspace(clients: Clients, api: WebApi, name: str, serving: Serving | None) -> list[CheckRow]:

@@ -14,6 +14,8 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 Json = dict[str, Any]
 
 CALL_S = 20.0
+SLACKS = ("slack.com", "slack-gov.com")
+"""Its hosts."""
 _BY_QUERY = frozenset(
     {
         "auth.test",

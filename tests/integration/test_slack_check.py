@@ -38,7 +38,8 @@ class Desk:
         secrets: dict[str, Any] = {
             name: SecretStr(value) if "token" in name or "secret" in name else value for name, value in given.items()
         }
-        return Settings(data_dir=self.here.plane.settings.data_dir, slack_api_url=f"{self.slack.url}/api/", **secrets)
+        address: dict[str, Any] = {"slack_api_url": f"{self.slack.url}/api/"}
+        return Settings(data_dir=self.here.plane.settings.data_dir, **(address | secrets))
 
     async def rows(self, connections: int | None = 2, **changed: Any) -> list[CheckRow]:
         return await look_at_slack(self.settings(**changed), Serving(self.here.plane, self.admin.principal, connections))
@@ -98,6 +99,7 @@ async def test_all_is_well(desk: Desk) -> None:
         ({"slack_bot_token": "", "slack_mode": "socket"}, "mode", "socket mode needs the bot token, which is not there"),
         ({"slack_mode": "http", **ADDRESS}, "HTTP", "no signing secret, so every request of Slack is refused"),
         ({"slack_mode": "http", "slack_signing_secret": "0" * 32}, "HTTP", "no public https address is set"),
+        ({"slack_api_url": "http://[::ffff:127.0.0.1]:9/api/"}, "API", "which is not Slack's, and not encrypted"),
         ({"slack_mode": "http", "slack_bot_token": "", **ADDRESS}, "HTTP", "neither a bot token nor OAuth's client is set"),
     ],
 )  # fmt: skip
@@ -148,6 +150,14 @@ async def test_channels_that_the_bot_is_not_in(desk: Desk) -> None:
     assert "its people may read what it reaches" in told["open"].found
     slack.bot.scopes.discard("channels:read")
     assert row(await desk.rows(), "#outside").health is Health.SKIP
+
+
+async def test_by_http_the_address_itself_is_tried(desk: Desk) -> None:
+    how: dict[str, Any] = {"slack_mode": "http", "slack_signing_secret": "0" * 32}
+    answers = row(await desk.rows(public_url=desk.here.url, **how), "address")
+    assert (answers.health, f"{desk.here.url}/slack/events answers 404, not as we do" in answers.found) == (Health.FAIL, True)
+    nobody = row(await desk.rows(public_url="http://127.0.0.1:9", **how), "address")
+    assert (nobody.health, "can't be reached from here" in nobody.found) == (Health.WARN, True)
 
 
 async def test_no_connection_slack_away_and_a_serve_without_slack(desk: Desk) -> None:

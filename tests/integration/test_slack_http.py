@@ -18,6 +18,7 @@ from sqlalchemy import func, select, text
 
 from bot.api.charts import drawer_in
 from bot.api.slack_http import COOKIE
+from bot.slack.check import look_at_slack
 from bot.slack.manifest import EVENTS, SCOPE_NAMES
 from bot.slack.service import Slack, slack
 from control_plane.slack.inbox import Incoming
@@ -27,6 +28,7 @@ from protocol.approval import Role
 from tests.fake_slack import Call, FakeSlack, RealClock, SlackError, methods
 from tests.fake_slack.http_mode import HttpDoor
 from tests.fake_slack.world import World
+from tests.integration.doctor_rows import row
 from tests.integration.http_server import Here, Person, http_server
 from tests.integration.waiting import until
 
@@ -112,6 +114,15 @@ async def desk(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Desk]
 async def test_slack_is_told_that_the_address_is_ours(desk: Desk) -> None:
     assert (await desk.fake.verify_url(desk.door)).status == 200
     assert desk.slack.sockets == []
+
+
+async def test_the_check_and_the_status_say_that_it_comes_by_http(desk: Desk) -> None:
+    told = await look_at_slack(desk.here.plane.settings.model_copy(update={"public_url": desk.here.url}))
+    assert row(told, "address").found == f"{desk.events} answers"
+    async with desk.here.client.get(f"{desk.here.url}/health/status") as answer:
+        part = (await answer.json())["components"]["slack"]
+    assert (part["healthy"], part["mode"], part["connections"]) == (True, "http", 0)
+    assert set(part["waiting"]["from_slack"]) == {"count", "oldest_s", "failed_in_24_h"}
 
 
 async def test_events_clicks_and_commands_come_to_one_address_and_are_kept(desk: Desk) -> None:

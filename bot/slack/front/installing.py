@@ -6,20 +6,18 @@ from urllib.parse import urlencode, urlsplit
 
 from bot.slack.clients import Clients, Me
 from bot.slack.manifest import SCOPE_NAMES
-from bot.slack.web_api import SlackRefused, SlackTrouble, WebApi
+from bot.slack.web_api import SLACKS, SlackRefused, SlackTrouble, WebApi
 from control_plane.errors import Conflict, Invalid, Unavailable
 from control_plane.services import ControlPlane
 from control_plane.settings import Settings
 from control_plane.slack.installations import Facts, Workspace
 from protocol.text import one_line
 
-_SLACKS = ("slack.com", "slack-gov.com")
-
 
 def consent_url(settings: Settings, state: str, redirect_uri: str) -> str:
     """Where Slack asks the person whether the app may come into a workspace of theirs."""
     host = urlsplit(settings.slack_api_url).hostname or ""
-    site = host if host in _SLACKS else _SLACKS[0]
+    site = host if host in SLACKS else SLACKS[0]
     asked = {
         "client_id": settings.slack_client_id,
         "scope": ",".join(SCOPE_NAMES),
