@@ -81,7 +81,7 @@ async def installed(request: Request, code: str = "", state: str = "", error: st
     if not _may_install(who):
         raise Forbidden("Only an administrator brings the app into a workspace. Ask one to do it.")
     if error or not code:
-        raise Invalid(f"Slack did not install the app: {one_line(error or 'no code', 60)}.")
+        raise Invalid(f"Slack did not install the app: {one_line(error or 'invalid_code', 60)}.")
     from bot.slack.front.installing import install
 
     workspace = await install(plane, slack.clients, code, redirect_uri, by=who.account)

@@ -34,6 +34,7 @@ async def slack_view(request: Request, who: Caller) -> dict[str, Any]:
         "groups": await plane.slack_groups.list(who.principal) if admin else (),
         "accounts": [one for one in await plane.accounts.list() if one.person] if admin else [],
         "everything": admin,
+        "installs": plane.settings.slack_mode == "http" and bool(plane.settings.slack_client_id),
         "binds": admin or any(role.role is Role.ADMIN for role in who.principal.roles),
         "example": clusters[0].name if clusters else "prod",
         "roles": _AT_MOST,

@@ -262,6 +262,10 @@ async def test_a_removal_that_is_told_late_does_not_undo_the_next_installation(d
     assert (note, workspace.revoked_at, workspace.own_token) == ("it is installed again", None, True)
 
 
+async def test_the_page_for_administrators_leads_there(desk: Desk) -> None:
+    assert 'href="/slack/install"' in await (await desk.get("/slack", desk.admin)).text()
+
+
 async def test_who_may_not_install_and_from_where(desk: Desk) -> None:
     here, fake = desk.here, desk.fake
     dana = await here.person("dana", Role.APPROVER)
