@@ -76,9 +76,13 @@ async def test_a_command_asks_in_a_thread_that_names_who_asks(house: SlackHouse,
     log = await house.plane.conversations.log(conversation)
     asked = [entry.event for entry in log if isinstance(entry.event, UserMessage)]
     assert [(one.text, one.by, one.door) for one in asked] == [(CHAT, house.principals["dana"].account, "slack")]
-    await slack.mention(ops.id, dana.id, "and tomorrow, my friend?", root.ts)
+    slack.world.app.events.add("message.channels")
+    assert await house.noted(await slack.shortcut(answer, "follow", house.people["otto"].id)) == "narrower"
+    assert await house.noted(await slack.shortcut(answer, "follow", house.people["vera"].id)) == "follows"
+    await slack.write(ops.id, dana.id, "and tomorrow, my friend?", root.ts)
     await house.answer(ops.id, root.ts, 2)
     assert len(await house.plane.conversations.log(conversation)) > len(log), "the same conversation goes on"
+    assert await house.noted(await slack.shortcut(answer, "unfollow", dana.id)) == "unfollows"
 
 
 @pytest.mark.parametrize("text", ["help", "", "dance", "ask", "HELP me"])
@@ -156,6 +160,11 @@ async def test_a_home_tab_is_one_persons_own_and_keeps_up(house: SlackHouse, ops
     assert not slack.open_views(house.people["vera"].id), "somebody else's button opens nothing"
     await slack.delivered(slack.click(card, "approve", ann))
     await slack.until(lambda: approval.id not in str(homes["ann"].body) or None, "what was decided is gone", 20)
+    await house.plane.accounts.disable(house.principals["vera"].account, by="system")
+    try:
+        await slack.until(lambda: "practice" not in str(homes["vera"].body) or None, "who is nobody any more reads nothing", 20)
+    finally:
+        await house.plane.accounts.enable(house.principals["vera"].account, by="system")
 
 
 async def test_one_word_a_person_about_an_answer(house: SlackHouse, ops: Channel) -> None:

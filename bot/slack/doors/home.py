@@ -45,6 +45,8 @@ class Homes:
         self._rim = rim
         self._shown: dict[_Who, str] = {}
         """Hash of what they have."""
+        self._nobodies: set[_Who] = set()
+        """Those whose Home tab tells nothing."""
         self._changed_at: dict[_Who, float] = {}
         self._looked_at: dict[_Who, float] = {}
 
@@ -75,10 +77,11 @@ class Homes:
 
     async def _publish(self, team: str, user: str, *, always: bool = False) -> str:
         person = await self._rim.identity.who(team, user)
-        if person.principal is None and not always:
-            return "nobody"  # each drawing would take the offer of before away
+        if person.principal is None and not always and (team, user) in self._nobodies:
+            return "nobody"
         language = person.language or "en"
-        view = await self._view(person, language)
+        # Who has just become nobody gets no offer unasked: each one takes that of before away.
+        view = await self._view(person, language) if person.principal is not None or always else stranger_home(language, "")
         look = sha256_hex(canonical_json(view))
         if not always and self._shown.get((team, user)) == look:
             return "as it was"
@@ -89,6 +92,7 @@ class Homes:
             log.warning("slack.home_refused", user=user, why=error.code)
             return error.code
         self._shown[team, user] = look
+        (self._nobodies.discard if person.principal is not None else self._nobodies.add)((team, user))
         return "published"
 
     async def _view(self, person: Person, language: Language) -> Block:
