@@ -91,6 +91,11 @@ _PROMPTS = (
     ("Explain a crash", "Why does payments crash?"),
     ("What changed?", "What changed in the last hour?"),
 )
+_SHORTCUTS = (
+    ("follow", "Follow this thread", "Opsthread answers here without being mentioned"),
+    ("unfollow", "Stop following", "Opsthread answers here when it is mentioned"),
+)
+"""In the menu of each message."""
 
 
 def manifest(*, http: str = "", name: str = "Opsthread") -> dict[str, Any]:
@@ -113,6 +118,10 @@ def manifest(*, http: str = "", name: str = "Opsthread") -> dict[str, Any]:
                 "suggested_prompts": [{"title": title, "message": message} for title, message in _PROMPTS],
             },
             "slash_commands": [command],
+            "shortcuts": [
+                {"name": title, "type": "message", "callback_id": callback, "description": description}
+                for callback, title, description in _SHORTCUTS
+            ],
         },
         "oauth_config": {
             **({"redirect_urls": [f"{http.rstrip('/')}{REDIRECT_PATH}"]} if http else {}),

@@ -9,7 +9,7 @@
         await slack.write(ops.id, dana.id, as_typed("a < b & http://x"))   # text is what apps get; as_typed makes it of words
         thread = await slack.assistant_open(dana.id); await slack.assistant_message(thread, "why?")
         card = await slack.until(lambda: next((m for m in slack.thread(ops.id, asked.ts) if m.elements()), None), "a card")
-        done = await slack.delivered(slack.click(card, "approve", dana.id))  # also slash, submit, close, click_in_view
+        done = await slack.delivered(slack.click(card, "approve", dana.id))  # slash, shortcut, submit, close, click_in_view too
         done.acked, done.answer, done.tries               # slack.deliveries has all of them
         late = slack.click_payload(card, "approve", dana.id); slack.interact(late); slack.interact(late)   # late, twice
         await slack.forge_click(ops.id, card.ts, "approve", dana.id, value="made up")

@@ -111,6 +111,22 @@ class Presses:
 
         return self._courier.send(Kind.COMMAND, payload, team.id, reply)
 
+    async def shortcut(self, message: Message, callback_id: str, user: str) -> Delivery:
+        """Choose one of the app's shortcuts in a message's menu."""
+        world, place = self._world, self._world.channel(message.channel)
+        payload = self._interaction("message_action", user, place.team_id)
+        return self.interact(
+            payload
+            | {
+                "callback_id": callback_id,
+                "channel": {"id": place.id, "name": place.shown_name},
+                "message": message_json(world, message),
+                "message_ts": message.ts,
+                "action_ts": world.new_ts(),
+                "response_url": world.new_response_url(place.team_id, place.id, user, message),
+            }
+        )
+
     def interact(self, payload: Json) -> Delivery:
         """Send an interaction as it is."""
         return self._courier.send(Kind.INTERACTIVE, payload, str(payload["team"]["id"]))

@@ -24,6 +24,6 @@ def doors(rim: Rim, questions: Questions) -> Doors:
             FEEDBACK_DOWN: feedback.wrong,
         },
         views={REJECT_MODAL: verdicts.reject, FEEDBACK_MODAL: feedback.told},
-        kinds={"command": Commands(rim, questions).handle, "home": homes.opened},
+        kinds={"command": Commands(rim, questions).handle, "home": homes.opened, "shortcut": questions.shortcut},
         parts=(("homes", homes.run),),
     )

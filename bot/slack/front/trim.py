@@ -11,6 +11,7 @@ action             user, user_team, channel, message_ts, thread_ts, action_id, b
                    response_url
 view               user, user_team, view, hash, callback_id, private_metadata, values
 command            user, channel, command, text, response_url
+shortcut           user, user_team, channel, message_ts, thread_ts, callback_id, response_url: of a message's menu
 group              usergroup: who is in it has changed, or it was switched off
 gone               (the app was uninstalled, or its token revoked)
 """
@@ -57,6 +58,8 @@ def trimmed(body: Json, bot_user: str) -> Kept | None:
         return _action(body)
     if kind == "view_submission":
         return _view(body)
+    if kind == "message_action":
+        return _shortcut(body)
     if "command" in body and "trigger_id" in body:
         return _command(body)
     return None
@@ -196,6 +199,25 @@ def _view(body: Json) -> Kept | None:
         },
     }
     return Kept(team, "view", _person_lane(team, who), "", f"view/{payload['view']}/{payload['hash']}/{who}", payload)
+
+
+def _shortcut(body: Json) -> Kept | None:
+    team, user, message = team_of(body), _of(body, "user"), _of(body, "message")
+    channel, ts = str(_of(body, "channel").get("id", "")), str(body.get("message_ts") or message.get("ts") or "")
+    if not (team and channel and ts):
+        return None
+    thread_ts, at = str(message.get("thread_ts", "")), str(body.get("action_ts", ""))
+    payload = {
+        "user": str(user.get("id", "")),
+        "user_team": str(user.get("team_id") or team),
+        "channel": channel,
+        "message_ts": ts,
+        "thread_ts": thread_ts,
+        "callback_id": str(body.get("callback_id", "")),
+        "response_url": str(body.get("response_url", "")),
+    }
+    dedupe = f"shortcut/{channel}/{ts}/{payload['callback_id']}/{at}/{payload['user']}"
+    return Kept(team, "shortcut", _thread_lane(team, channel, thread_ts or ts), at, dedupe, payload)
 
 
 def _command(body: Json) -> Kept | None:

@@ -12,7 +12,7 @@ from bot.slack.clients import Clients
 from bot.slack.identity import Identity, Person
 from bot.slack.linking import Linking, wish_of
 from bot.slack.mrkdwn import escape
-from bot.slack.work.asked import Said, clusters_named, people_in, said
+from bot.slack.work.asked import Said, Wish, clusters_named, people_in, said
 from bot.slack.work.contents import asked_by_command
 from bot.slack.work.sight import covers
 from bot.slack.work.telling import Place, Telling, place_of
@@ -30,6 +30,8 @@ from protocol.events import Language
 CHOOSE = "choose_cluster"
 """action_id, with `:<n>` after it. The value names the item that asked and the cluster."""
 _MOST_CHOICES = 25
+_SHORTCUTS: dict[str, Wish] = {"follow": "follow", "unfollow": "unfollow"}
+"""By callback_id, as the manifest names them."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,20 @@ class Questions:
     async def command(self, item: Received) -> str:
         """Handles `ask` of the slash command."""
         return await self._answer(await self._read(item), item)
+
+    async def shortcut(self, item: Received) -> str:
+        """Handles kind `shortcut`: follow or unfollow, from the menu of any message of a thread."""
+        wish: Wish | None = _SHORTCUTS.get(str(item.payload.get("callback_id", "")))
+        if wish is None:
+            return "nothing is done with these"
+        place = place_of(item.team, item.payload)
+        channel = None if place.direct else await self._plane.slack_channels.get(item.team, place.channel)
+        thread = await self._plane.slack_threads.find(item.team, place.channel, place.thread)
+        usual: Language = thread.language if thread is not None else channel.language if channel is not None else "en"
+        question = Question(
+            item=item.id, place=place, said=Said("", wish), mention=True, language=usual, channel=channel, thread=thread
+        )
+        return await self._answer(question, item)
 
     async def chosen(self, item: Received) -> str:
         """Handles the buttons of `which_cluster`."""
