@@ -123,7 +123,7 @@ class _Works:
             return TurnShow(plane, clients, self._telling, term, pace, thread, turn, language, progress, streams=streams)
 
         worker = Worker(plane.slack_inbox, term, self._handlers(), self._questions.give_up)
-        renderer = Renderer(plane, self._drawing, Sight(plane, self._identity), show)
+        renderer = Renderer(plane, term, self._drawing, Sight(plane, self._identity), show)
         shelf = Shelf(plane.slack_outbox, plane.slack_posts, plane.slack_workspaces)
         sender = Sender(shelf, term, clients, pace, Files(self._pictures), self._link_of)
         parts = (

@@ -7,7 +7,7 @@ from bot.slack.blocks.answer import answer
 from bot.slack.blocks.approval import Value, card
 from bot.slack.blocks.parts import context, section
 from bot.slack.blocks.rich import paragraph, prose, quoted, rich
-from bot.slack.mrkdwn import code, escape, line
+from bot.slack.mrkdwn import code, escape, line, link
 from bot.slack.words import say
 from bot.slack.work.words import tell
 from control_plane.slack.outbox import Content, FileRef
@@ -50,6 +50,12 @@ def withheld(key: str, language: Language) -> Keyed:
     """Instead of what was begun here and may not be shown here any more; a card loses its buttons so."""
     said = escape(tell(language, "channel_narrowed"))
     return key, Content(text=said, blocks=[section(said)])
+
+
+def on_the_web(key: str, language: Language, url: str) -> Keyed:
+    """In place of a message that can't be made."""
+    said = tell(language, "shown_plainly")
+    return key, Content(text=escape(said), blocks=[context(link(url, said) if url else escape(said))])
 
 
 def soaked(entry: LogEntry, end: CaseEnded, language: Language) -> Keyed:

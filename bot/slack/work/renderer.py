@@ -2,16 +2,18 @@
 by the side. The cursor of a thread moves in the transaction of the rows that it stands for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.api.cards import approval_view
 from bot.slack.nonces import key_of, value
 from bot.slack.web_api import SlackTrouble
 from bot.slack.work import contents
 from bot.slack.work.contents import Keyed
+from bot.slack.work.lead import Term
 from bot.slack.work.pictures import Pictures
 from bot.slack.work.sight import Sight
 from bot.slack.work.streams import Progress, TurnShow
@@ -20,6 +22,7 @@ from control_plane.clock import utc_now
 from control_plane.errors import NotFound, ServiceError
 from control_plane.principals import Principal, ScopedRole
 from control_plane.services import ControlPlane
+from control_plane.slack.lead import require_lead
 from control_plane.slack.threads import Thread
 from protocol.approval import ApprovalState, Role
 from protocol.events import (
@@ -48,6 +51,8 @@ GAP_S = 0.05
 """Many changes at once are one look."""
 CARDS_EVERY_S = 1.0
 _BATCH = 500
+_BEHIND = 200
+_CARDS = 500
 _NOBODY = Principal(account="", name="")
 """Cards are for everybody in the channel, so they are drawn for nobody in particular."""
 _ALL = Principal(account="", name="", roles=(ScopedRole(role=Role.VIEWER),))
@@ -57,6 +62,8 @@ _WAITING = (ApprovalState.PENDING, ApprovalState.APPROVED)
 
 MakeShow = Callable[[Thread, str, Language, Progress, bool], TurnShow]
 """The last: may it stream?"""
+PutNow = Callable[[Thread, list[Keyed]], Awaitable[None]]
+"""Outside of the log's order, fenced by the lease."""
 
 
 class Drawing:
@@ -91,15 +98,30 @@ class Drawing:
         drawn: list[Keyed] = []
         for approval in sorted(approvals):
             with suppress(NotFound):
-                drawn.append(await self.card(thread, await self._plane.approvals.get(approval)))
+                drawn += await self.safely(thread, f"approval:{approval}", self._card_of(thread, approval))
         return drawn
+
+    async def _card_of(self, thread: Thread, approval: str) -> list[Keyed]:
+        return [await self.card(thread, await self._plane.approvals.get(approval))]
+
+    async def safely(self, thread: Thread, key: str, drawn: Awaitable[list[Keyed]]) -> list[Keyed]:
+        """What can't be drawn is told of in a word, with a link: the next time it would be the same, and the thread would stop
+        at it."""
+        try:
+            return await drawn
+        except (ServiceError, SlackTrouble, SQLAlchemyError):
+            raise
+        except Exception:
+            log.exception("slack.not_drawn", key=key)
+            return [contents.on_the_web(key, thread.language, self.page(thread.conversation))]
 
 
 class Renderer:
     """`run` in one term of the lead."""
 
-    def __init__(self, plane: ControlPlane, drawing: Drawing, sight: Sight, make_show: MakeShow) -> None:
+    def __init__(self, plane: ControlPlane, term: Term, drawing: Drawing, sight: Sight, make_show: MakeShow) -> None:
         self._plane = plane
+        self._term = term
         self._drawing = drawing
         self._sight = sight
         self._make_show = make_show
@@ -114,14 +136,17 @@ class Renderer:
         try:
             while True:
                 self._bell.clear()
-                for behind in await self._plane.slack_threads.behind():
+                # Those that are followed stay behind until they are quiet: they must not keep the others out.
+                for behind in await self._plane.slack_threads.behind(_BEHIND + len(self._followed)):
                     thread = behind.thread
                     if thread.id not in self._followed:
                         self._followed[thread.id] = asyncio.create_task(self._follow(thread), name=f"slack follow {thread.id}")
                         self._followed[thread.id].add_done_callback(lambda _, left=thread.id: self._left(left))
                 waiting = asyncio.ensure_future(self._bell.wait())
-                done, _ = await asyncio.wait({waiting, watching, carding}, return_when=asyncio.FIRST_COMPLETED)
-                waiting.cancel()
+                try:
+                    done, _ = await asyncio.wait({waiting, watching, carding}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiting.cancel()
                 for part in (watching, carding):
                     if part in done:
                         part.result()
@@ -144,7 +169,7 @@ class Renderer:
 
     async def _follow(self, thread: Thread) -> None:
         try:
-            await Follower(self._plane, self._drawing, self._sight, self._make_show, thread).run()
+            await Follower(self._plane, self._drawing, self._sight, self._make_show, self._put_now, thread).run()
         except (ServiceError, SlackTrouble) as error:
             log.warning("slack.follow", thread=thread.id, why=str(error)[:300])
             await asyncio.sleep(1)
@@ -156,34 +181,52 @@ class Renderer:
         """Cards that wait show every change, also those that no log tells of: a first approval of two, a freeze."""
         async with aclosing(self._plane.conversations.watch_lists()) as news:
             async for _ in news:
-                open_now = await self._plane.approvals.list(_ALL, states=_WAITING, limit=100)
+                open_now = await self._plane.approvals.list(_ALL, states=_WAITING, limit=_CARDS)
                 for approval in open_now:
-                    await self._keep_card(approval)
+                    try:
+                        await self._keep_card(approval)
+                    except (ServiceError, SlackTrouble) as error:
+                        log.warning("slack.card", approval=approval.id, why=str(error)[:300])
+                    except Exception:  # one card's fault must not stop the others, nor the threads
+                        log.exception("slack.card_failed", approval=approval.id)
                 known = {approval.id for approval in open_now}
                 self._cards = {one: seen for one, seen in self._cards.items() if one in known}
                 await asyncio.sleep(CARDS_EVERY_S)
 
     async def _keep_card(self, approval: Approval) -> None:
-        seen = f"{approval.version}/{len(approval.decisions)}/{approval.freeze}/{approval.break_glass}"
-        if self._cards.get(approval.id) == seen or approval.conversation is None:
+        if self._cards.get(approval.id) == _seen(approval) or approval.conversation is None:
             return
-        self._cards[approval.id] = seen
         thread = await self._plane.slack_threads.of_conversation(approval.conversation)
         if thread is None or await self._plane.slack_posts.get(thread.team, f"approval:{approval.id}") is None:
             return  # its request has not been shown yet: the log brings it
-        if await self._sight.reaches(thread):
-            key, content = await self._drawing.card(thread, await self._plane.approvals.get(approval.id))
-        else:
-            key, content = contents.withheld(f"approval:{approval.id}", thread.language)
-        await self._plane.slack_outbox.put_now(
-            team=thread.team, channel=thread.channel, thread=thread.id, key=key, content=content
-        )
+        reaches = await self._sight.reaches(thread)
+        now = await self._plane.approvals.get(approval.id)
+        while True:
+            withheld = contents.withheld(f"approval:{now.id}", thread.language)
+            await self._put_now(thread, [await self._drawing.card(thread, now) if reaches else withheld])
+            # It may have ended while it was drawn, and the log's card been put before this one: that must be the last.
+            before, now = now, await self._plane.approvals.get(approval.id)
+            if _seen(before) == _seen(now):
+                self._cards[approval.id] = _seen(now)
+                return
+
+    async def _put_now(self, thread: Thread, drawn: list[Keyed]) -> None:
+        """Raises LeaseLost: what was drawn before another took over is older than what that one shows."""
+        async with self._plane.database.transaction() as session:
+            await require_lead(session, self._term.lease)
+            for key, content in drawn:
+                await self._plane.slack_outbox.put(
+                    session, team=thread.team, channel=thread.channel, thread=thread.id, key=key, content=content
+                )
 
 
 class Follower:
     """One thread, until its conversation is quiet."""
 
-    def __init__(self, plane: ControlPlane, drawing: Drawing, sight: Sight, make_show: MakeShow, thread: Thread) -> None:
+    def __init__(
+        self, plane: ControlPlane, drawing: Drawing, sight: Sight, make_show: MakeShow, put_now: PutNow, thread: Thread
+    ) -> None:
+        self._put_now = put_now
         self._plane = plane
         self._drawing = drawing
         self._sight = sight
@@ -231,7 +274,8 @@ class Follower:
             return
         show = self._shows.get(turn)
         if show is None:
-            if _after_its_turn(entry) and not await self._open(turn):
+            # A show that is begun for a turn that has ended is never closed.
+            if not isinstance(entry.event, UserMessage) and not await self._open(turn):
                 return
             before = await self._before(entry, turn)
             known = (*before, entry)
@@ -257,38 +301,38 @@ class Follower:
         """In the order of the log."""
         drawn: list[Keyed] = []
         approvals: set[str] = set()
+        thread = self._thread
         for entry in entries:
             approvals.update([approval] if (approval := _approval_of(entry)) else [])
             match entry.event:
                 case UserMessage(door=door) as asked if door not in ("slack", "action", "alert"):
-                    drawn.append(contents.asked_elsewhere(entry, asked, self._thread.language))
+                    drawn.append(contents.asked_elsewhere(entry, asked, thread.language))
                 case CaseEnded() as end:
-                    drawn.append(contents.soaked(entry, end, self._thread.language))
+                    drawn.append(contents.soaked(entry, end, thread.language))
                 case TurnFinished() | TurnFailed() | TurnCancelled() if entry.turn is not None:
                     show = self._shows.pop(entry.turn, None)
                     if show is not None:
                         await show.close()
-                    drawn += await self._drawing.answer(self._thread, entry.turn, ended=True)
+                    key = contents.answer_key(entry.turn)
+                    drawn += await self._drawing.safely(thread, key, self._drawing.answer(thread, entry.turn, ended=True))
                 case _:
                     pass
-        return [*drawn, *await self._drawing.cards(self._thread, approvals)]
+        return [*drawn, *await self._drawing.cards(thread, approvals)]
 
     async def _withheld(self, entries: tuple[LogEntry, ...], ended: set[str]) -> list[Keyed]:
         """What was begun here ends in a word; the rest is shown where it may be."""
         thread = self._thread
-        keys = [contents.answer_key(turn) for turn in sorted(ended & self._shows.keys())]
-        for turn in ended & self._shows.keys():
+        mine = ended & self._shows.keys()
+        for turn in mine:
             await self._shows.pop(turn).close()
-        for key in sorted({f"approval:{approval}" for entry in entries if (approval := _approval_of(entry))}):
-            if await self._plane.slack_posts.get(thread.team, key) is not None:
-                keys.append(key)
-        return [contents.withheld(key, thread.language) for key in keys]
+        begun = [contents.answer_key(turn) for turn in sorted(mine)]
+        others = [contents.answer_key(turn) for turn in sorted(ended - mine)]
+        others += sorted({f"approval:{approval}" for entry in entries if (approval := _approval_of(entry))})
+        begun += [key for key in others if await self._plane.slack_posts.get(thread.team, key) is not None]
+        return [contents.withheld(key, thread.language) for key in begun]
 
     async def _progress(self, turn: str) -> None:
-        for key, content in await self._drawing.answer(self._thread, turn, ended=False):
-            await self._plane.slack_outbox.put_now(
-                team=self._thread.team, channel=self._thread.channel, thread=self._thread.id, key=key, content=content
-            )
+        await self._put_now(self._thread, await self._drawing.answer(self._thread, turn, ended=False))
 
     async def _put(self, drawn: list[Keyed]) -> None:
         if self._seen == self._rendered:
@@ -301,6 +345,11 @@ class Follower:
                 )
             await self._plane.slack_threads.advance(session, thread.id, self._rendered, self._seen)
         self._rendered = self._seen
+
+
+def _seen(approval: Approval) -> str:
+    """Of what its card shows, what changes."""
+    return f"{approval.state}/{approval.version}/{len(approval.decisions)}/{approval.freeze}/{approval.break_glass}"
 
 
 def _approval_of(entry: LogEntry) -> str:
@@ -326,13 +375,6 @@ def _told_of(entry: LogEntry) -> bool:
             return False
         case _:
             return True
-
-
-def _after_its_turn(entry: LogEntry) -> bool:
-    """Entries that may come when their turn has long ended."""
-    return isinstance(entry.event, ApprovalDecided | ActionStarted | ActionFinished | CaseEnded) or (
-        entry.event.type in ("case_stored", "unknown", "approval_requested")
-    )
 
 
 def _language(entries: tuple[LogEntry, ...], thread: Thread) -> Language:
