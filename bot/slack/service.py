@@ -72,7 +72,7 @@ async def slack(
     tasks: list[asyncio.Task[None]] = []
     try:
         rim = _rim(plane, clients, url)
-        questions = Questions(plane, clients, rim.identity, rim.telling, rim.linking)
+        questions = Questions(plane, clients, rim.identity, rim.telling, rim.linking, rim.url)
         added = all_doors(rim, questions) | alert_doors(rim) | (doors or Doors())
         app = build(plane, clients, secret=settings.slack_secret() or "", doors=added.install)
         works = _Works(rim, questions, drawer, added)
