@@ -10,11 +10,12 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 
 from control_plane.database import Session
 from control_plane.errors import Conflict, NotSignedIn
 from control_plane.principals import Principal, ScopedRole
+from control_plane.sign_ins import NOBODY
 from control_plane.tables.accounts import AccountRow, RoleRow
 from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.fleet import ClusterRow
@@ -53,8 +54,9 @@ async def principal_in(session: Session, account: str, *, now: datetime, fresh: 
 
 
 async def principals_in(session: Session, *, now: datetime) -> tuple[Principal, ...]:
-    """Everybody who is enabled and has a role, by name, as this transaction sees them."""
-    enabled = select(AccountRow).where(AccountRow.disabled.is_(False)).order_by(AccountRow.display_name)
+    """Every person who is enabled and has a role, by name, as this transaction sees them."""
+    nobody = or_(*(AccountRow.name.startswith(name, autoescape=True) for name in NOBODY))
+    enabled = select(AccountRow).where(AccountRow.disabled.is_(False), ~nobody).order_by(AccountRow.display_name)
     rows = (await session.scalars(enabled)).all()
     held = await roles_of(session, [row.id for row in rows])
     roles = {row.id: _plain(held[row.id], now) for row in rows}

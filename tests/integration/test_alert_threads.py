@@ -10,6 +10,7 @@ from control_plane.alerts.threads import Growth
 from control_plane.alerts.values import Group
 from control_plane.errors import Forbidden, Invalid, NotFound, NotSignedIn
 from control_plane.principals import Principal
+from control_plane.roles import principals_in
 from control_plane.slack.channels import Reach
 from control_plane.tables import AccountRow, AlertGroupRow, AuditEntryRow, ConversationRow
 from control_plane.tables.conversations import TurnRow
@@ -67,6 +68,9 @@ async def test_the_account_of_alerts_proposes_and_never_decides(alerts: AlertRow
     _, bob, _ = await crew(alerts.desk)
     approval = await alerts.desk.propose(speaker)
     assert approval.requester == speaker.account
+    async with alerts.desk.database.read() as session:
+        electors = [one.name for one in await principals_in(session, now=alerts.desk.clock())]
+    assert electors == ["Ann", "Bob", "Carol"], "nobody waits for its vote"
     for principal in (speaker, speaker.model_copy(update={"admin": True})):
         for door in ("web", "slack", "rest", "cli"):
             assert await refused(alerts.desk.decide(approval, principal, door=door)) == "not_a_person"

@@ -148,7 +148,8 @@ class AlertClicks:
                 return
             window = wrong_modal(f"{place.channel} {told}", language=language, title=group.title)
             api = await rim.clients.of(kept.team)
-            view = {**window, "callback_id": WRONG_ALERT}
+            asked = [{**block, "optional": False} if block["type"] == "input" else block for block in window["blocks"]]
+            view = {**window, "blocks": asked, "callback_id": WRONG_ALERT}
             await api.call("views.open", trigger_id=str(body.get("trigger_id", "")), view=view)
         except (SlackTrouble, ServiceError) as error:
             log.warning("slack.no_window", action=WRONG, why=str(error)[:300])
