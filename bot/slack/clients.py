@@ -11,6 +11,7 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.web_api import CALL_S, SlackRefused, SlackTrouble, WebApi
+from control_plane.errors import ServiceError
 from control_plane.settings import Settings
 
 _AT_ONCE_S = 1.0
@@ -146,6 +147,14 @@ class Clients:
         self._me.pop(team, None)
         if self._home is not None and self._home.team == team:
             self._home = None
+
+    async def ours(self, team: str) -> bool:
+        """Is the app installed there? True as well where that can't be told right now: what comes is then kept."""
+        try:
+            async with asyncio.timeout(_AT_ONCE_S):
+                return (bool(self._own) and await self._at_home(team)) or await self._kept(team) is not None
+        except (SlackTrouble, ServiceError, TimeoutError):
+            return True
 
     async def bot_user(self, team: str) -> str:
         """ "" when Slack does not tell at once: who asks has three seconds to answer Slack."""

@@ -19,9 +19,12 @@ from sqlalchemy import func, select, text
 from bot.api.charts import drawer_in
 from bot.api.slack_http import COOKIE
 from bot.slack.check import look_at_slack
+from bot.slack.clients import Clients
 from bot.slack.manifest import EVENTS, SCOPE_NAMES
 from bot.slack.service import Slack, slack
+from bot.slack.web_api import SlackRefused
 from control_plane.slack.inbox import Incoming
+from control_plane.slack.installations import Facts
 from control_plane.tables.accounts import SessionRow
 from control_plane.tables.slack import SlackInboxRow
 from protocol.approval import Role
@@ -203,6 +206,18 @@ async def test_a_body_that_was_changed_or_is_no_text_or_too_long_is_refused(desk
     assert await desk.kept() == before
 
 
+async def test_a_workspace_that_nobody_has_installed_it_in_leaves_nothing_behind(desk: Desk) -> None:
+    """Slack's page installs a distributed app for whoever opens it; without our state no token is ever fetched for them."""
+    before, at = await desk.kept(), str(int(time.time()))
+    said = {"type": "message", "channel_type": "im", "channel": "D1", "user": "U1", "text": "hello", "ts": "1.000001"}
+    for event in (OPENED, said):
+        body = json.dumps({**EVENT, "team_id": "TSTRANGE1", "event_id": f"Ev{event['type']}", "event": event}).encode()
+        right = hmac.new(desk.fake.app.signing_secret.encode(), b"v0:" + at.encode() + b":" + body, hashlib.sha256)
+        headers = {"X-Slack-Request-Timestamp": at, "X-Slack-Signature": f"v0={right.hexdigest()}"}
+        assert await _raw(desk, headers, body) == 200
+    assert await desk.kept() == before
+
+
 async def test_whoever_signs_nothing_soon_hears_only_that_it_is_too_much_and_slack_is_heard_all_the_same(desk: Desk) -> None:
     answers = [await _raw(desk, {}, b"{}") for _ in range(40)]
     assert set(answers) == {401, 429}
@@ -244,6 +259,21 @@ async def test_an_admin_installs_it_in_a_second_workspace_which_then_has_its_own
         return True if found is not None and found.revoked_at is not None and not found.own_token else None
 
     await until(gone, "its token is erased")
+
+
+async def test_a_dead_token_in_the_configuration_takes_no_other_workspace_with_it(desk: Desk) -> None:
+    fake, plane = desk.fake, desk.here.plane
+    other = fake.add_team("Other", "other")
+    await plane.slack_workspaces.keep(Facts(team=other.id), fake.install(other.id).value)
+    dead = plane.settings.model_copy(update={"slack_bot_token": SecretStr("xoxb-dead")})
+    clients = Clients(dead, plane.slack_workspaces)
+    await clients.start()
+    try:
+        assert (await clients.me(other.id)).team == other.id
+        with pytest.raises(SlackRefused):
+            await clients.of(fake.team.id)
+    finally:
+        await clients.close()
 
 
 async def test_a_removal_that_is_told_late_does_not_undo_the_next_installation(desk: Desk) -> None:

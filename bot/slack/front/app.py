@@ -14,6 +14,7 @@ from bot.slack.clients import Clients
 from bot.slack.front.trim import Kept, bot_of, team_of, trimmed
 from control_plane.services import ControlPlane
 from control_plane.slack.inbox import Incoming
+from protocol.text import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +28,10 @@ def build(plane: ControlPlane, clients: Clients, *, secret: str = "", doors: Ins
 
     async def keep(body: dict[str, Any], next_: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
         kept = trimmed(body, bot_of(body) or await clients.bot_user(team_of(body)))
-        if kept is not None and await _wanted(plane, kept):
+        if kept is not None and not await clients.ours(kept.team):
+            # Anybody's workspace can ask for an app that is distributed, and Slack signs what happens there as well.
+            log.info("slack.not_installed", kind=kept.kind, team=one_line(kept.team, 32))
+        elif kept is not None and await _wanted(plane, kept):
             new = await plane.slack_inbox.keep(
                 Incoming(
                     team=kept.team,
