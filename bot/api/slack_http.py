@@ -19,7 +19,7 @@ from bot.api.throttle import Throttle
 from bot.slack.front.signature import signed_by_slack
 from bot.slack.front.states import VALID_S, States
 from bot.slack.manifest import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH
-from control_plane.errors import Conflict, Forbidden, Invalid, NotFound
+from control_plane.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from control_plane.leases import Claimant
 from control_plane.services import ControlPlane
 from protocol.ids import new_id
@@ -92,10 +92,12 @@ async def installed(request: Request, code: str = "", state: str = "", error: st
 
 
 def _slack(request: Request) -> Any:
-    """The bot.slack.service.Slack of this process. Raises NotFound unless Slack comes by HTTP."""
-    slack = getattr(request.app.state, "slack", None)
-    if slack is None or plane_of(request).settings.slack_mode != "http":
+    """The bot.slack.service.Slack of this process. Raises NotFound unless Slack comes by HTTP, Unavailable while it starts."""
+    if plane_of(request).settings.slack_mode != "http":
         raise NotFound("Slack does not come here: it is off, or by socket mode.")
+    slack = getattr(request.app.state, "slack", None)
+    if slack is None:
+        raise Unavailable("Slack's part of this server is just starting. Try again.")
     return slack
 
 
