@@ -50,6 +50,14 @@ async def alert_view(request: Request, who: Caller, group: str) -> dict[str, Any
     return {"single": _row(found, who.principal), "administers": False, "silences": _UNTIL}
 
 
+async def group_of(request: Request, who: Caller, conversation: str) -> dict[str, Any] | None:
+    """The group whose thread this conversation is, for who may see it."""
+    found = await plane_of(request).alerts.of_conversation(conversation)
+    if found is None or not who.principal.sees(found.cluster, found.namespace or None):
+        return None
+    return {"id": found.id, "state": found.state, "severity": found.severity}
+
+
 @router.post("/alerts/{group}/acknowledge")
 async def acknowledge(request: Request, group: str, streams: StreamsOf, csrf: Text = "", on: Text = "yes") -> Response:
     who = await meant(request, csrf)

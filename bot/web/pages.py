@@ -212,7 +212,9 @@ async def _chat(request: Request, who: Caller, *, conversation: View | None, cho
     turns: list[View] = []
     approvals: dict[str, View] = {}
     there: View | None = None
+    about: View | None = None
     if conversation is not None:
+        about = await alerts.group_of(request, who, str(conversation["id"]))
         there = await in_slack.in_slack(request, who, str(conversation["id"]))
         after = max(0, int(conversation["last_seq"]) - _PLAIN_LOG)
         entries = await plane.conversations.log(str(conversation["id"]), after=after, limit=_PLAIN_LOG)
@@ -221,7 +223,7 @@ async def _chat(request: Request, who: Caller, *, conversation: View | None, cho
         approvals = await _approvals_of(plane, who, turns, language)
     return await _with_frame(
         request, who, "chat.html", page="chat", conversation=conversation, chosen=chosen, turns=turns, approvals=approvals,
-        in_slack=there,
+        in_slack=there, alert=about,
     )  # fmt: skip
 
 

@@ -73,4 +73,8 @@ async def test_what_an_alert_asked_is_shown_as_its_text(stage: Stage, tmp_path: 
         await expect(page.locator(".as-told")).to_contain_text(HOSTILE)
         await sound(page)
         await picture(page, "alert-asked", tmp_path)
+        await page.get_by_role("link", name="Firing").click()
+        await expect(page).to_have_url(f"{stage.here.url}/alerts/{group}")
+        await page.get_by_role("link", name="Thread", exact=True).click()
+        await expect(page).to_have_url(f"{stage.here.url}/c/{opened}")
         view.expect_silence()
