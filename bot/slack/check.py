@@ -166,7 +166,7 @@ async def _reachable(url: str) -> CheckRow:
     mend = "Is it this serve's address, with a good certificate, and does the proxy pass POST /slack/events on?"
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_REACH_S)) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_REACH_S), trust_env=True) as session,
             session.post(url, data=b"{}", allow_redirects=False) as answer,
         ):
             if answer.status in (401, 429):

@@ -67,7 +67,7 @@ class Clients:
         self._logger = logging.getLogger("slack_sdk")
 
     async def start(self) -> None:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_S))
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_S), trust_env=True)
 
     async def close(self) -> None:
         session, self._session = self._session, None

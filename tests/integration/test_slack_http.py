@@ -126,6 +126,9 @@ async def test_the_check_and_the_status_say_that_it_comes_by_http(desk: Desk) ->
         part = (await answer.json())["components"]["slack"]
     assert (part["healthy"], part["mode"], part["connections"]) == (True, "http", 0)
     assert set(part["waiting"]["from_slack"]) == {"count", "oldest_s", "failed_in_24_h"}
+    status, whole = await desk.admin.call("POST", "/api/v1/doctor", {})
+    assert status == 200
+    assert {one["name"] for one in whole["rows"] if one["area"] == "slack"} >= {"HTTP", "bot token", "scopes", "from Slack"}
 
 
 async def test_events_clicks_and_commands_come_to_one_address_and_are_kept(desk: Desk) -> None:
