@@ -230,12 +230,15 @@ class Outbox:
                 await session.execute(update(SlackPostRow).where(*mine).values(there))
                 await _opens(session, row.thread, ts, now)
 
-    async def again(self, number: int, after_s: float, note: str, lease: Lease, *, uncertain: bool = False) -> None:
+    async def again(
+        self, number: int, after_s: float, note: str, lease: Lease, *, uncertain: bool = False, counts: bool = True
+    ) -> None:
         """It did not work, and is tried again after so long; what was put meanwhile takes its place. `uncertain`: Slack may
-        have it all the same. Otherwise it is certain that it has not. Raises LeaseLost."""
+        have it all the same. Otherwise it is certain that it has not. Without `counts` it is no attempt more: Slack has not
+        looked at it. Raises LeaseLost."""
         for race in range(_RACES):
             try:
-                await self._again(number, after_s, note, lease, uncertain)
+                await self._again(number, after_s, note, lease, uncertain, counts)
                 return
             except IntegrityError:  # somebody has just put newer content under the same key
                 if race == _RACES - 1:
@@ -286,7 +289,7 @@ class Outbox:
             async for _ in messages:
                 yield None
 
-    async def _again(self, number: int, after_s: float, note: str, lease: Lease, uncertain: bool) -> None:
+    async def _again(self, number: int, after_s: float, note: str, lease: Lease, uncertain: bool, counts: bool) -> None:
         async with self._db.transaction() as session:
             await require_lead(session, lease)
             row = await session.get(SlackOutboxRow, number, with_for_update=True)
@@ -303,6 +306,7 @@ class Outbox:
                 newer.state, newer.ended_at, newer.note = "dropped", self._clock(), f"its content went into {number}"
                 await session.flush()  # before the other one waits again: one of them at a time
             row.state, row.note = "waiting", one_line(note, 500)
+            row.attempts = row.attempts if counts else max(1, row.attempts - 1)
             row.not_before = self._clock() + timedelta(seconds=after_s)
             if not uncertain:
                 await unreserve(session, row.team, row.key)

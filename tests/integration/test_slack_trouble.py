@@ -1,5 +1,6 @@
 """What one workspace, one file or one limit does must reach no further. Real tables, the real client, a fake Slack."""
 
+from datetime import timedelta
 from typing import Any
 
 from control_plane.clock import utc_now
@@ -57,6 +58,23 @@ async def test_words_in_place_of_refused_blocks_wait_for_a_busy_slack_and_are_th
             await put(slack, there, ops.id, "lost", "lost", blocks=TOO_LONG)
             assert (await ended(slack))["lost"] == "done"
         assert [message.text for message in there.world.in_channel(ops.id)] == ["busy", "lost"]
+
+
+async def test_a_message_outlasts_slack_and_gives_way_when_it_is_the_only_one_without_an_answer(slack: Rows) -> None:
+    async with FakeSlack() as there:
+        ops = there.add_channel("ops")
+        slack.desk.clock.now = utc_now() - timedelta(minutes=20)  # it has waited longer than any message is tried for
+        async with sending(slack, there):
+            away = there.faults.server_error("*", times=20)
+            await put(slack, there, ops.id, "patient")
+            assert await ended(slack) == {"patient": "done"}
+            assert len(away.met) == 20
+            there.faults.server_error("chat.postMessage", times=1_000, when=lambda call: "poison" in str(call.args))
+            await put(slack, there, ops.id, "poison")
+            await put(slack, there, ops.id, "behind")
+            came = await ended(slack)
+        assert came["poison"].startswith("failed chat.postMessage") or "http_500" in came["poison"]
+        assert came["behind"] == "done"
 
 
 async def test_an_answer_whose_message_was_deleted_is_said_once_more_and_other_messages_are_not(slack: Rows) -> None:

@@ -65,7 +65,8 @@ class Files:
             raise SlackUnsure("files.upload", type(error).__name__) from None
 
     async def _there(self, call: Call, row: Outgoing, name: str) -> str:
-        where: dict[str, Any] = {"channel": row.channel, "limit": 100, "oldest": f"{row.created_at.timestamp() - 60:.6f}"}
+        at = row.post.updated_at if row.post is not None else row.created_at
+        where: dict[str, Any] = {"channel": row.channel, "limit": 200, "oldest": f"{at.timestamp() - 120:.6f}"}
         try:
             told = (
                 await call("conversations.replies", ts=row.thread_ts, **where)

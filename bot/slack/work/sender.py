@@ -18,6 +18,7 @@ from bot.slack.blocks.parts import context
 from bot.slack.clients import Clients
 from bot.slack.mrkdwn import line, link
 from bot.slack.web_api import SlackBusy, SlackRefused, SlackTrouble, SlackUnsure, WebApi
+from bot.slack.work.calls import in_words, look, message, nonce, nonce_of
 from bot.slack.work.files import Files
 from bot.slack.work.lead import Term
 from bot.slack.work.pace import Pace
@@ -26,13 +27,11 @@ from control_plane.clock import utc_now
 from control_plane.errors import ServiceError
 from control_plane.replica import LeaseLost
 from control_plane.slack.installations import Workspaces
-from control_plane.slack.outbox import Content, Outbox, Outgoing
+from control_plane.slack.outbox import Outbox, Outgoing
 from control_plane.slack.posts import Post, Posts
 
 log = structlog.get_logger(__name__)
 
-EVENT_TYPE = "opsthread_post"
-"""Of the metadata in which a message carries its nonce."""
 ONE_S = 60.0
 """For one message with all its calls."""
 _TRIES = 6
@@ -45,6 +44,7 @@ _TOO_MUCH = frozenset(
 )
 """The blocks are not to Slack's taste: the text alone is shown, and a link to the rest."""
 _REST_S = 0.5
+_ALONE = 3
 _NEWS_FOR = timedelta(days=1)
 """What could not be shown for so long, because the token is good for nothing, is no news when it is."""
 _REMOVED = frozenset({"account_inactive", "token_revoked"})
@@ -54,8 +54,10 @@ GAP_S = 0.005
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """The message can't be made to look as it shall: an answer is said once more, in one that can."""
 _STILL = "streaming_state_conflict"
-_SEARCHED = 100
-"""Messages of a thread or channel that are looked through for a lost post, the newest."""
+_SEARCHED = 200
+"""Messages of a thread or channel that are looked through for a lost post, from its reservation on: Slack gives the first."""
+_APART_S = 120
+"""How far Slack's clock may be from ours."""
 
 
 class Link(Protocol):
@@ -99,6 +101,8 @@ class Sender:
         self._files = files
         self._link_of = link_of
         self._channels: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._alone: dict[int, int] = {}
+        """By row: how often Slack did not answer about it, and did about others."""
         self._bell = asyncio.Event()
 
     async def run(self) -> None:
@@ -173,7 +177,7 @@ class Sender:
         api = await self._clients.of(row.team)
         content, post = row.content, row.post
         if content.ephemeral_to or post is None:
-            await self._call(api, row, "chat.postEphemeral", **_message(row), user=content.ephemeral_to)
+            await self._call(api, row, "chat.postEphemeral", **message(row), user=content.ephemeral_to)
             await self._sent(row, "")
             return
         if not post.ts and row.uncertain:
@@ -189,7 +193,7 @@ class Sender:
 
     async def _post(self, api: WebApi, row: Outgoing, post: Post) -> None:
         self._pace.posted(row.team, row.channel)
-        told = await self._call(api, row, "chat.postMessage", **_message(row), metadata=_nonce(post))
+        told = await self._call(api, row, "chat.postMessage", **message(row), metadata=nonce(post))
         await self._sent(row, str(told.get("ts", "")))
 
     async def _update(self, api: WebApi, row: Outgoing, post: Post) -> None:
@@ -197,9 +201,9 @@ class Sender:
         if post.streaming:
             await self._stop_stream(api, row, post)
         if post.streaming or post.shown != content.hash:
-            look = {**_look(content), "metadata": _nonce(post)}
+            shown = {**look(content), "metadata": nonce(post)}
             try:
-                await self._call(api, row, "chat.update", channel=row.channel, ts=post.ts, **look)
+                await self._call(api, row, "chat.update", channel=row.channel, ts=post.ts, **shown)
             except SlackRefused as error:
                 if error.code not in _GONE or not row.key.startswith("answer:"):
                     raise
@@ -249,14 +253,15 @@ class Sender:
 
     async def _sent(self, row: Outgoing, ts: str) -> None:
         await self._outbox.sent(row.number, ts, row.content.hash, self._term.lease)
+        self._alone.pop(row.number, None)
 
     async def _found(self, api: WebApi, row: Outgoing, post: Post) -> Post:
         """The post with its ts, when a message with its nonce is there; for an answer also a stream that has none."""
         lease = self._term.lease
-        recent = await self._recent(api, row, min(row.created_at, post.updated_at))
-        for message in recent:
-            if _nonce_of(message) == post.id:
-                ts = str(message.get("ts", ""))
+        recent = await self._recent(api, row, post.updated_at)
+        for one in recent:
+            if nonce_of(one) == post.id:
+                ts = str(one.get("ts", ""))
                 await self._posts.posted(post.id, ts, lease=lease)
                 log.info("slack.found_again", key=row.key, ts=ts)
                 return post.model_copy(update={"ts": ts})
@@ -264,9 +269,9 @@ class Sender:
             return post  # a stream is the first message of an answer
         # A stream carries no metadata until it is stopped: it is a message of ours that nothing else accounts for.
         us = (await self._clients.me(row.team)).user
-        for message in recent:
-            ts = str(message.get("ts", ""))
-            unclaimed = message.get("user") == us and not message.get("metadata") and not message.get("files")
+        for one in recent:
+            ts = str(one.get("ts", ""))
+            unclaimed = one.get("user") == us and not one.get("metadata") and not one.get("files")
             if unclaimed and ts != row.thread_ts and await self._posts.at(row.team, row.channel, ts) is None:
                 await self._posts.streaming(post.id, ts, lease=lease)
                 log.info("slack.stream_found_again", key=row.key, ts=ts)
@@ -275,7 +280,7 @@ class Sender:
 
     async def _recent(self, api: WebApi, row: Outgoing, at: datetime) -> list[dict[str, Any]]:
         """Messages since then of where it was posted. Where the app may not look, nothing: it was given time to come about."""
-        since = f"{at.timestamp() - 60:.6f}"
+        since = f"{at.timestamp() - _APART_S:.6f}"
         where: dict[str, Any] = {"channel": row.channel, "include_all_metadata": True, "oldest": since, "limit": _SEARCHED}
         try:
             if row.thread_ts:
@@ -291,14 +296,18 @@ class Sender:
 
     async def _too_fast(self, row: Outgoing, busy: SlackBusy) -> None:
         self._pace.refused(row.team, busy.method, busy.after_s)
-        # A row that is not paused keeps its uncertainty; a refusal for being too fast adds none.
-        await self._again(row, busy.after_s, busy, uncertain=row.uncertain)
+        # A row that is not paused keeps its uncertainty; a refusal for being too fast adds none, and is no try.
+        await self._again(row, busy.after_s, busy, uncertain=row.uncertain, counts=False)
 
     async def _unsure(self, row: Outgoing, error: Exception) -> None:
         lease = self._term.lease
         # A picture is decoration, and its way (another host than the API's) may be closed for good: its channel doesn't wait.
-        over = row.content.file is not None or utc_now() - row.created_at > _TRIED_FOR
-        if over and row.attempts >= (_TRIES_OF_A_FILE if row.content.file is not None else _TRIES):
+        age, picture = utc_now() - row.created_at, row.content.file is not None
+        enough = row.attempts >= (_TRIES_OF_A_FILE if picture else _TRIES) and (picture or age > _TRIED_FOR)
+        if enough and not picture and await self._answers(row.team):
+            self._alone[row.number] = self._alone.get(row.number, 0) + 1
+        if enough and (picture or age > _NEWS_FOR or self._alone.get(row.number, 0) >= _ALONE):
+            self._alone.pop(row.number, None)
             log.error("slack.gave_up", key=row.key, why=str(error))
             await self._outbox.failed(row.number, str(error), lease, uncertain=True)
             return
@@ -316,7 +325,7 @@ class Sender:
             if utc_now() - row.created_at > _NEWS_FOR:
                 await self._outbox.dropped(row.number, lease, f"{error.code}: nothing could be shown for so long")
                 return
-            await self._again(row, 60, error, uncertain=row.uncertain)
+            await self._again(row, 60, error, uncertain=row.uncertain, counts=False)
         elif error.code == _STILL and row.post is not None:
             # Slack ends each stream by itself in the end, so that this does, too.
             await self._posts.streaming(row.post.id, row.post.ts, lease=lease)
@@ -339,8 +348,19 @@ class Sender:
     def _pause_s(self, row: Outgoing) -> float:
         return self._pauses_s[min(row.attempts, len(self._pauses_s)) - 1]
 
-    async def _again(self, row: Outgoing, after_s: float, error: Exception, *, uncertain: bool = False) -> None:
-        await self._outbox.again(row.number, after_s, str(error), self._term.lease, uncertain=uncertain)
+    async def _answers(self, team: str) -> bool:
+        """Is it this message alone that Slack does not answer about?"""
+        try:
+            await (await self._clients.of(team)).call("auth.test")
+        except SlackTrouble as error:
+            return isinstance(error, SlackRefused)
+        return True
+
+    async def _again(
+        self, row: Outgoing, after_s: float, error: Exception, *, uncertain: bool = False, counts: bool = True
+    ) -> None:
+        lease = self._term.lease
+        await self._outbox.again(row.number, after_s, str(error), lease, uncertain=uncertain, counts=counts)
         # A little later than it is due: it must be due when it is looked for.
         asyncio.get_running_loop().call_later(after_s + 0.01, self._bell.set)
 
@@ -349,8 +369,7 @@ class Sender:
         where = await self._link_of(row)
         said = tell("en", "shown_plainly")
         block = context(link(where, said) if where else line(said))
-        plain = Content(text=row.content.text[:3_000], blocks=[{"type": "section", "text": _mrkdwn(row.content.text)}, block])
-        shown = row.model_copy(update={"content": plain})
+        shown = row.model_copy(update={"content": in_words(row.content, block)})
         try:
             await self._send(shown)
         except SlackBusy as busy:
@@ -359,32 +378,3 @@ class Sender:
             await self._unsure(row, error)
         except SlackRefused as error:
             await self._outbox.failed(row.number, str(error), self._term.lease)
-
-
-def _message(row: Outgoing) -> dict[str, Any]:
-    return {
-        "channel": row.channel,
-        "thread_ts": row.thread_ts or None,
-        **_look(row.content),
-        "unfurl_links": False,
-        "unfurl_media": False,
-        "reply_broadcast": True if row.content.reply_broadcast and row.thread_ts else None,
-    }
-
-
-def _look(content: Content) -> dict[str, Any]:
-    return {"text": content.text, "blocks": content.blocks, "link_names": False, "parse": "none"}
-
-
-def _nonce(post: Post) -> dict[str, Any]:
-    return {"event_type": EVENT_TYPE, "event_payload": {"id": post.id}}
-
-
-def _nonce_of(message: dict[str, Any]) -> str:
-    metadata = cast(dict[str, Any], message.get("metadata") or {})
-    payload = cast(dict[str, Any], metadata.get("event_payload") or {})
-    return str(payload.get("id", "")) if metadata.get("event_type") == EVENT_TYPE else ""
-
-
-def _mrkdwn(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text[:2_900] or " ", "verbatim": True}
