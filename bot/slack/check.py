@@ -133,7 +133,7 @@ def _socket(tokens: _Tokens, serving: Serving | None) -> Iterable[CheckRow]:
         mend = f"{_APPS} > the app > Socket Mode must be on; may this machine open wss:// to the internet? See serve's log."
         yield fail("slack", "socket mode", "no connection is open: nothing that people write arrives", mend)
     else:
-        yield ok("slack", "socket mode", f"{open_now} connections are open" if open_now else "")
+        yield ok("slack", "socket mode", f"{open_now} connections are open" if open_now else "chosen")
 
 
 def _http(settings: Settings, tokens: _Tokens) -> Iterable[CheckRow]:
@@ -235,7 +235,8 @@ def _scopes(headers: Mapping[str, str], me: Me) -> Iterable[CheckRow]:
     where = f"{_APPS} > the app > OAuth & Permissions > Scopes"
     for scope in missing:
         mend = f"{where}: add {scope.name}, then reinstall into {one_line(me.workspace, 80)}"
-        yield fail("slack", scope.name, f"this scope is missing, so it can't {scope.why}", mend)
+        row = warn if scope.optional else fail
+        yield row("slack", scope.name, f"this scope is missing, so it can't {scope.why}", mend)
     if more:
         yield warn("slack", "scopes", f"more than is used: {', '.join(more)}", f"{where}: remove them, then reinstall")
     elif not missing:

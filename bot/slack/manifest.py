@@ -21,6 +21,8 @@ class Scope:
     """Of the Web API, that we call by it."""
     events: tuple[str, ...] = ()
     """That we hear by it."""
+    optional: bool = False
+    """Whoever takes it out of the manifest, with its events, loses this and nothing else."""
 
 
 SCOPES: tuple[Scope, ...] = (
@@ -30,12 +32,14 @@ SCOPES: tuple[Scope, ...] = (
         "be Slack's assistant: its pane, its suggestions, what it is doing",
         methods=("assistant.threads.setStatus", "assistant.threads.setSuggestedPrompts", "assistant.threads.setTitle"),
         events=("assistant_thread_started", "assistant_thread_context_changed"),
+        optional=True,
     ),
     Scope(
         "channels:history",
         "hear further questions in threads that somebody told it to follow, and find a message again whose receipt got lost",
         methods=("conversations.history", "conversations.replies"),
         events=("message.channels",),
+        optional=True,
     ),
     Scope(
         "channels:read",
@@ -57,8 +61,13 @@ SCOPES: tuple[Scope, ...] = (
         ),
     ),
     Scope("commands", f"take {COMMAND}"),
-    Scope("files:write", "show charts", methods=("files.getUploadURLExternal", "files.completeUploadExternal")),
-    Scope("groups:history", "as channels:history, in private channels that it was invited to", events=("message.groups",)),
+    Scope("files:write", "show charts", methods=("files.getUploadURLExternal", "files.completeUploadExternal"), optional=True),
+    Scope(
+        "groups:history",
+        "as channels:history, in private channels that it was invited to",
+        events=("message.groups",),
+        optional=True,
+    ),
     Scope(
         "groups:read",
         "as channels:read, in private channels that it was invited to",
@@ -70,13 +79,19 @@ SCOPES: tuple[Scope, ...] = (
         "give the members of a user group the role that an admin tied to it",
         methods=("usergroups.list",),
         events=("subteam_members_changed", "subteam_updated"),
+        optional=True,
     ),
     Scope(
         "users:read",
         "tell full members from guests, bots and people of other organisations",
         methods=("users.info", "bots.info"),
     ),
-    Scope("users:read.email", "know whose account it is, by the address that Slack has verified", methods=("users.info",)),
+    Scope(
+        "users:read.email",
+        "know whose account it is, by the address that Slack has verified",
+        methods=("users.info",),
+        optional=True,
+    ),
 )
 FREE_EVENTS = ("app_home_opened", "app_uninstalled", "tokens_revoked")
 """For which Slack asks no scope."""

@@ -118,11 +118,12 @@ async def test_a_token_of_another_app_opens_connections_that_nothing_comes_throu
 
 
 async def test_scopes_are_held_against_the_manifest(desk: Desk) -> None:
-    desk.slack.bot.scopes = set(SCOPE_NAMES) - {"files:write"} | {"channels:join"}
+    desk.slack.bot.scopes = set(SCOPE_NAMES) - {"files:write", "app_mentions:read"} | {"channels:join"}
     rows = await desk.rows()
-    missing = row(rows, "files:write")
-    assert (missing.health, missing.found) == (Health.FAIL, "this scope is missing, so it can't show charts")
-    assert "add files:write, then reinstall into Payments" in missing.mend
+    missing = row(rows, "app_mentions:read")
+    assert (missing.health, missing.found) == (Health.FAIL, "this scope is missing, so it can't hear that it is mentioned")
+    assert "add app_mentions:read, then reinstall into Payments" in missing.mend
+    assert row(rows, "files:write").health is Health.WARN, "it works without charts"
     assert row(rows, "scopes").found == "more than is used: channels:join"
 
 
