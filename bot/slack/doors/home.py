@@ -3,7 +3,7 @@ whoever opened it within a day."""
 
 import asyncio
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -47,6 +47,8 @@ class Homes:
         """Hash of what they have."""
         self._nobodies: set[_Who] = set()
         """Those whose Home tab tells nothing."""
+        self._open: dict[_Who, datetime] = {}
+        """When they were opened, the latest last."""
         self._changed_at: dict[_Who, float] = {}
         self._looked_at: dict[_Who, float] = {}
 
@@ -54,13 +56,22 @@ class Homes:
         """Handles kind `home`."""
         if str(item.payload.get("tab", "home")) not in ("home", ""):
             return "another tab"
-        return await self._publish(item.team, str(item.payload["user"]), always=True)
+        who = (item.team, str(item.payload["user"]))
+        self._open.pop(who, None)
+        self._open[who] = utc_now()
+        return await self._publish(*who, always=True)
 
     async def run(self) -> None:
         """In one term of the lead: keeps them as things change."""
+        # What another replica heard of before; from here on it is heard of here.
+        before = await self._rim.plane.slack_inbox.homes(utc_now() - OPENED_WITHIN, MOST)
+        self._open = dict.fromkeys(reversed(before), utc_now()) | self._open
+        self._shown.clear()  # another may have shown them something else since
         async with aclosing(self._rim.plane.conversations.watch_lists()) as news:
             async for _ in news:
-                for who in await self._rim.plane.slack_inbox.homes(utc_now() - OPENED_WITHIN, MOST):
+                since = utc_now() - OPENED_WITHIN
+                self._open = {who: at for who, at in [*self._open.items()][-MOST:] if at > since}
+                for who in [*self._open]:
                     await self._look(who)
                 await asyncio.sleep(_REST_S)
 
