@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +14,7 @@ import structlog
 
 from protocol import subjects
 from protocol.bus import HEARTBEAT_S, ClusterSummary, Heartbeat, Hello
+from protocol.diagnosis import Finding
 from protocol.ids import new_id
 from runner.cache.findings import FindingsWatch
 from runner.cache.live import LiveCache
@@ -70,7 +72,9 @@ class Parts:
             on_changes=lambda changes: self.spool.put(changes=changes),
             on_update=self._touched,
         )
-        self.findings = FindingsWatch(self.cache, lambda opened, closed: self.spool.put(findings=opened, closed=closed), _now)
+        self.findings = FindingsWatch(self.cache, self._found, _now)
+        self._news = asyncio.Event()
+        """What is wrong with the cluster is not what the last heartbeat said."""
         self.link = Link(
             url=config.nats_url,
             name=config.name,
@@ -208,13 +212,18 @@ class Parts:
             "spool": self.spool.depth,
         }
 
+    def _found(self, opened: Sequence[Finding], closed: Sequence[str]) -> None:
+        self.spool.put(findings=opened, closed=closed)
+        self._news.set()
+
     async def _heartbeats(self) -> None:
-        """Every 15 s, at once when the link comes up, and when the cache becomes warm."""
+        """Every 15 s; at once when the link comes up, when the cache becomes warm, and when a finding opened or is over."""
         subject = subjects.heartbeat(self.identity.cluster, self.identity.runner)
         warm = asyncio.create_task(self.cache.wait_settled(300), name="cache-warm")
         try:
             while True:
                 await self.link.wait_ready()
+                self._news.clear()
                 beat = Heartbeat(
                     cluster=self.identity.cluster,
                     runner=self.identity.runner,
@@ -225,11 +234,12 @@ class Parts:
                     uptime_s=round((_now() - self.started).total_seconds(), 1),
                 )
                 await self.link.publish(subject, beat.model_dump_json().encode())
-                pause = asyncio.create_task(asyncio.sleep(HEARTBEAT_S), name="heartbeat-pause")
+                news = asyncio.create_task(self._news.wait(), name="heartbeat-news")
                 try:
-                    await asyncio.wait({pause} if warm.done() else {pause, warm}, return_when=asyncio.FIRST_COMPLETED)
+                    early = {news} if warm.done() else {news, warm}
+                    await asyncio.wait(early, timeout=HEARTBEAT_S, return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    pause.cancel()
+                    news.cancel()
         finally:
             warm.cancel()
 

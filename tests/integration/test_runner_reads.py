@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
-from protocol.bus import Heartbeat
+from protocol.bus import HEARTBEAT_S, Heartbeat
 from protocol.commands import CommandStatus, Diagnose, ListChanges, PromQuery
 from protocol.objects import ObjectRef
 from tests.integration.runner_rig import Stand, stand
@@ -37,6 +37,13 @@ async def test_a_runner_says_hello_and_what_its_cluster_looks_like(here: Stand) 
     assert beat.summary.nodes == 3
     assert beat.summary.pods_failing >= 1
     assert "shop" in beat.summary.namespaces
+
+
+async def test_what_is_wrong_is_told_with_a_heartbeat_of_its_own(here: Stand) -> None:
+    beats = here.plane.beats
+    await until(lambda: next((beat for beat in beats if beat.summary.findings), None), "a heartbeat that counts findings")
+    first = next(n for n, beat in enumerate(beats) if beat.summary.findings)
+    assert first == 0 or beats[first].uptime_s - beats[first - 1].uptime_s < HEARTBEAT_S
 
 
 @pytest.mark.parametrize(
