@@ -151,11 +151,11 @@ async def _is_theirs(plane: ControlPlane, thread: Thread, principal: Principal) 
 
 def _covers(channel: Channel, conversation: Conversation) -> bool:
     over = channel.over(conversation.cluster)
-    return over is not None and within(conversation.scope, over)
+    return over is not None and covers(over, conversation.scope)
 
 
-def within(scope: ScopeLimit, over: ScopeLimit) -> bool:
-    """Is all of `scope` in `over`? Pure."""
+def covers(over: ScopeLimit, scope: ScopeLimit) -> bool:
+    """All of `scope` is in `over`. Pure."""
     if over.namespaces is None:
         return True
     return scope.namespaces is not None and set(scope.namespaces) <= set(over.namespaces)

@@ -11,10 +11,10 @@ from bot.slack.blocks.alert import AlertView, alert, digest
 from bot.slack.blocks.parts import Message, section
 from bot.slack.mrkdwn import line
 from bot.slack.nonces import key_of, value
+from bot.slack.sharing import covers
 from bot.slack.words import say
 from bot.slack.work.alert_views import view_of
 from bot.slack.work.lead import Term
-from bot.slack.work.sight import covers
 from control_plane.alerts.routes import Route
 from control_plane.alerts.values import Group
 from control_plane.clock import utc_now

@@ -2,10 +2,10 @@
 roles are taken away, and a conversation of a thread can go on elsewhere."""
 
 from bot.slack.identity import Identity
+from bot.slack.sharing import covers
 from control_plane.errors import NotFound
 from control_plane.services import ControlPlane
 from control_plane.slack.threads import Thread
-from protocol.commands import ScopeLimit
 
 
 class Sight:
@@ -32,10 +32,3 @@ class Sight:
             return False
         await self._plane.conversations.get(thread.conversation, person.principal)
         return True
-
-
-def covers(over: ScopeLimit, scope: ScopeLimit) -> bool:
-    """All of `scope` is in `over`. Pure."""
-    if over.namespaces is None:
-        return True
-    return scope.namespaces is not None and set(scope.namespaces) <= set(over.namespaces)
