@@ -39,6 +39,8 @@ SECONDS = Histogram(
 
 MOST_ATTEMPTS = 5
 """An item that was begun so often and never done has failed."""
+LONGEST_PAUSE = timedelta(minutes=15)
+"""Nobody asks for more between two attempts."""
 MOST_BYTES = 64_000
 """Of a payload, once it is trimmed to what we use."""
 KEEP_DONE = timedelta(days=7)
@@ -129,10 +131,13 @@ class Inbox:
         if besides:
             waiting = waiting.where(tuple_(SlackInboxRow.team, SlackInboxRow.lane).not_in(list(besides)))
         heads = waiting.subquery()
+        now = self._clock()
+        # Longer than any pause: the clock was set back since.
+        due = or_(SlackInboxRow.not_before <= now, SlackInboxRow.not_before > now + LONGEST_PAUSE)
         query = (
             select(SlackInboxRow)
             .join(heads, heads.c.id == SlackInboxRow.id)
-            .where(heads.c.rank == 1, SlackInboxRow.not_before <= self._clock())
+            .where(heads.c.rank == 1, due)
             .order_by(SlackInboxRow.received_at, SlackInboxRow.position, SlackInboxRow.id)
         )
         async with self._db.read() as session:

@@ -45,6 +45,8 @@ MOST_BYTES = 200_000
 """Of a content. Slack takes about 13 kB of blocks; more is a fault of who builds them."""
 MOST_KEY = 120
 KEEP_ENDED = timedelta(days=3)
+LONGEST_PAUSE = timedelta(minutes=15)
+"""Nobody asks for more between two attempts."""
 _RACES = 5
 _OPEN = ("waiting", "sending")
 _TS = re.compile(r"[0-9]+\.[0-9]+")
@@ -157,7 +159,10 @@ class Outbox:
         """The first open row of each channel, oldest first, when it waits and its time has come. One that was tried and
         pauses holds up its channel, and so does one that is being sent; one that is only scheduled for later doesn't."""
         now = self._clock()
-        scheduled = and_(SlackOutboxRow.attempts == 0, SlackOutboxRow.not_before > now)
+        # Longer than any pause: the clock was set back since. Nothing waits until it has caught up.
+        ahead = now + LONGEST_PAUSE
+        set_back = or_(SlackOutboxRow.created_at > ahead, and_(SlackOutboxRow.attempts > 0, SlackOutboxRow.not_before > ahead))
+        scheduled = and_(SlackOutboxRow.attempts == 0, SlackOutboxRow.not_before > now, ~set_back)
         first = func.min(SlackOutboxRow.number)
         heads = (
             select(first.label("number"))
@@ -168,7 +173,7 @@ class Outbox:
         query = (
             _with_thread()
             .join(heads, heads.c.number == SlackOutboxRow.number)
-            .where(SlackOutboxRow.state == "waiting", SlackOutboxRow.not_before <= now)
+            .where(SlackOutboxRow.state == "waiting", or_(SlackOutboxRow.not_before <= now, set_back))
             .order_by(SlackOutboxRow.number)
         )
         async with self._db.read() as session:

@@ -13,7 +13,7 @@ from control_plane.slack.outbox import MOST_BYTES, Content, FileRef, Outgoing, f
 from control_plane.tables import SlackOutboxRow, SlackPostRow
 from protocol.approval import Role
 from protocol.ids import new_id
-from tests.integration.slack_rows import CHANNEL, TEAM, Rows
+from tests.integration.slack_rows import CHANNEL, TEAM, Rows, incoming
 
 
 def said(one: Outgoing) -> tuple[str, str]:
@@ -46,6 +46,19 @@ async def test_what_is_scheduled_for_later_holds_up_nothing_and_comes_when_its_t
     assert await slack.due() == [("answer", "hello")]
     await slack.put("digest", "sooner")
     assert await slack.due() == [("digest", "sooner")]
+
+
+async def test_a_clock_that_was_set_back_stops_nothing(slack: Rows) -> None:
+    lease = await slack.lead()
+    for key, channel in (("tried", "C1"), ("new", "C2")):
+        await slack.put(key, channel=channel)
+    tried = await slack.take(lease)
+    await slack.outbox.again(tried.number, 30, "ratelimited", lease)
+    await slack.inbox.keep(incoming("said"))
+    slack.desk.clock.move(hours=-3)
+    await slack.put("digest", not_before=slack.desk.clock() + timedelta(hours=1))
+    assert await slack.due() == [("tried", "hello"), ("new", "hello")]
+    assert len(await slack.inbox.due()) == 1
 
 
 async def test_what_was_tried_and_is_put_off_by_newer_content_holds_up_nothing(slack: Rows) -> None:
