@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import update
 
+from bot.slack.manifest import SCOPES
 from control_plane.approvals import Approval
 from control_plane.clock import utc_now
 from control_plane.principals import ScopedRole
@@ -339,3 +340,17 @@ async def test_a_user_group_makes_an_approver_only_at_the_click(house: SlackHous
         assert "no longer counted" not in now.outcome
     finally:
         await house.plane.slack_groups.remove(ADMIN, mapping.id)
+
+
+async def test_whoever_takes_out_scopes_that_may_be_left_out_gets_answers_and_cards(house: SlackHouse, ops: Channel) -> None:
+    slack = house.slack
+    before, slack.bot.scopes = slack.bot.scopes, {one.name for one in SCOPES if not one.optional} | {"users:read.email"}
+    try:
+        asked = await slack.mention(ops.id, house.people["dana"].id, "why does payments keep restarting?")
+        answer = await house.answer(ops.id, asked.ts)
+        assert "OOMKilled" in str(answer.blocks)
+        await slack.until(lambda: [one for one in slack.thread(ops.id, asked.ts) if "approve" in buttons(one)], "the card")
+        lacking = {call.method for call in slack.calls if call.answer.get("error") == "missing_scope"}
+        assert lacking <= {method for one in SCOPES if one.optional for method in one.methods}
+    finally:
+        slack.bot.scopes = before
