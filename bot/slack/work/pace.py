@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 MINUTE_S = 60.0
+UPDATE = "chat.update"
 
 A_MINUTE: Mapping[str, int] = {
     "chat.startStream": 18,
     "chat.stopStream": 18,
     "chat.appendStream": 95,
-    "chat.update": 46,
+    UPDATE: 46,
     "conversations.replies": 45,
     "conversations.history": 45,
 }
 """A little below Slack's tiers (20, 20, 100, 50 a minute), because its minute is not ours. Others are not counted."""
+_LEFT_FOR_CARDS = 6
 POST_EVERY_S = 1.0
 """A channel's posts."""
 
@@ -42,6 +44,8 @@ class Pace:
         self._post_every_s = post_every_s
         self._windows: dict[tuple[str, str], _Window] = {}
         self._posted: dict[tuple[str, str], float] = {}
+        self._promised: dict[str, int] = {}
+        """By workspace: messages that are shown before they are whole, each of which will need an update."""
 
     def wait_s(self, team: str, method: str) -> float:
         """Until the method may be called; 0: now."""
@@ -51,6 +55,18 @@ class Pace:
         if most is not None and len(window.at) >= most:
             wait = max(wait, window.at[-most] + MINUTE_S - now)
         return wait
+
+    def promise(self, team: str) -> bool:
+        """May a message be shown before it is whole? Only when the update that makes it whole can be had within the minute:
+        what is shown whole from the start is a post, and waits for nobody. Each True is given back by `kept`."""
+        open_now, most = self._promised.get(team, 0), self._a_minute.get(UPDATE)
+        if most is not None and open_now + len(self._window(team, UPDATE).at) >= most - _LEFT_FOR_CARDS:
+            return False
+        self._promised[team] = open_now + 1
+        return True
+
+    def kept(self, team: str) -> None:
+        self._promised[team] = max(0, self._promised.get(team, 0) - 1)
 
     def spare(self, team: str, method: str) -> float:
         """The part of this minute's calls that is left, from 0 to 1."""

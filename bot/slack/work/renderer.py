@@ -234,6 +234,7 @@ class Follower:
         self._thread = thread
         self._seen: int = thread.rendered
         self._rendered: int = thread.rendered
+        self._reaches: bool | None = None
         self._shows: dict[str, TurnShow] = {}
 
     async def run(self) -> None:
@@ -260,7 +261,7 @@ class Follower:
                 # Who asked last is who a stream is for.
                 self._thread = await self._plane.slack_threads.get(self._thread.id) or self._thread
             ended = {e.turn for e in entries if e.turn and isinstance(e.event, TurnFinished | TurnFailed | TurnCancelled)}
-            reaches = not any(map(_told_of, entries)) or await self._sight.reaches(self._thread)
+            reaches = await self._may_show(entries)
             for entry in entries if reaches else ():
                 await self._show(entry, ended)
             drawn = await self._drawn(entries) if reaches else await self._withheld(entries, ended)
@@ -287,6 +288,16 @@ class Follower:
             self._shows[turn] = show
             show.start()
         show.take(entry)
+
+    async def _may_show(self, entries: tuple[LogEntry, ...]) -> bool:
+        """Weighed for whatever makes a message; what comes between goes by what was found last."""
+        if any(map(_told_of, entries)):
+            self._reaches = await self._sight.reaches(self._thread)
+        elif any(isinstance(entry.event, UserMessage) for entry in entries):
+            self._reaches = True  # it was asked here, and weighed a moment ago
+        elif self._reaches is None:
+            self._reaches = await self._sight.reaches(self._thread)
+        return self._reaches
 
     async def _before(self, entry: LogEntry, turn: str) -> tuple[LogEntry, ...]:
         """What the turn's log said before this entry, which somebody else has shown."""

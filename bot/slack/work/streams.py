@@ -17,7 +17,7 @@ from bot.slack.clients import Clients
 from bot.slack.mrkdwn import streamed
 from bot.slack.web_api import SlackBusy, SlackRefused, SlackTrouble
 from bot.slack.work.lead import Term
-from bot.slack.work.pace import Pace
+from bot.slack.work.pace import UPDATE, Pace
 from bot.slack.work.telling import Telling
 from bot.slack.work.words import tell
 from control_plane.errors import ServiceError
@@ -138,6 +138,8 @@ class TurnShow:
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._ts = ""
+        self._promised = False
+        """What is shown needs an update when it is whole."""
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=f"slack show {self._turn}")
@@ -155,11 +157,22 @@ class TurnShow:
         self._closing.set()
         if self._task is not None:
             await asyncio.wait({self._task})
+        self._settle()
 
     async def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._promised:
+            self._promised = False
+            self._pace.kept(self._thread.team)
+
+    def _promise(self) -> bool:
+        self._promised = self._promised or self._pace.promise(self._thread.team)
+        return self._promised
 
     async def _run(self) -> None:
         status = asyncio.create_task(self._status(), name=f"slack status {self._turn}")
@@ -207,7 +220,7 @@ class TurnShow:
         lease, key = self._term.lease, f"answer:{self._turn}"
         if await self._plane.slack_posts.get(team, key) is not None:
             return False  # begun before us: its stream is nobody's now, and may be there although its ts is not known
-        if self._pace.take(team, "chat.startStream") > 0:
+        if not self._promise() or self._pace.take(team, "chat.startStream") > 0:
             return False
         post = await self._plane.slack_posts.reserve(team, key, thread.channel, thread.id, lease=lease)
         if not self._term.sure:
@@ -273,7 +286,8 @@ class TurnShow:
     async def _progress_only(self) -> None:
         """The message as it is now, every few seconds, as long as updates can be spared for it."""
         while not await self._closes_within(PROGRESS_EVERY_S):
-            if self._changed.is_set() and self._pace.spare(self._thread.team, "chat.update") > 0.5 and self._term.sure:
+            spare = self._pace.spare(self._thread.team, UPDATE) > 0.5
+            if self._changed.is_set() and spare and self._term.sure and self._promise():
                 self._changed.clear()
                 await self._progress(self._turn)
 

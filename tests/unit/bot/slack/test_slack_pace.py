@@ -39,6 +39,18 @@ def test_what_slack_refused_waits_as_long_as_it_said() -> None:
     assert pace.take("T1", "chat.postMessage") == 0
 
 
+def test_what_is_shown_before_it_is_whole_can_be_made_whole_within_the_minute() -> None:
+    clock = Clock()
+    pace = Pace(clock, a_minute={"chat.update": 10})
+    assert [pace.promise("T1") for _ in range(5)] == [True] * 4 + [False], "some are left for cards"
+    assert pace.promise("T2")
+    assert pace.take("T1", "chat.update") == 0
+    pace.kept("T1")
+    assert not pace.promise("T1"), "the minute's update is used up"
+    clock.now += 60
+    assert pace.promise("T1")
+
+
 def test_a_channel_rests_a_second_between_posts() -> None:
     clock = Clock()
     pace = Pace(clock)
