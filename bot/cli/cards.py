@@ -93,7 +93,7 @@ def approval_panel(
             clean(
                 f"{plan.owner.kind} {plan.owner.name} {plan.owner.detail}".strip()
                 if plan.owner.kind != "none"
-                else "nobody reverts it"
+                else plan.owner.detail or "nobody reverts it"
             )
         ),
         "Why": Text(clean(why)),

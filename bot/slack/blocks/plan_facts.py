@@ -56,7 +56,7 @@ def owner(view: View, language: Language, *, on_card: bool = True) -> Iterator[B
         lasting = say(language, "approval.patch_in_details" if value["git_patch"] else "approval.no_patch")
         lasting = lasting if on_card or not value["git_patch"] else ""
         yield rich(paragraph(text("⚠ "), *prose(sentences(language, warning, lasting), 1_200)))
-    elif value["detail"]:
+    elif value["detail"] and value["kind"] != "none":
         yield rich(paragraph(*prose(str(value["detail"]), 900)))
 
 
@@ -67,7 +67,7 @@ def facts(view: View, language: Language) -> Element:
         ("approval.target", [code(str(view["target"])), text(" · "), *prose(str(view["cluster_name"]), 200)]),
         ("approval.blast", prose(reach(view, language), 900)),
         ("approval.undo", undo),
-        ("approval.owner", prose(_owner_name(view, language), 300)),
+        ("approval.owner", prose(_owner_name(view, language), 900)),
         ("approval.effect", prose(str(view["expected_effect"]), 600)),
         ("approval.check", prose(str(view["check"]), 600)),
         ("approval.who", prose(_who(view, language), 400)),
@@ -92,7 +92,7 @@ def _owner_name(view: View, language: Language) -> str:
     value = cast(View, view["owner"])
     kind = str(value["kind"])
     if kind == "none":
-        return say(language, "owner.none")
+        return str(value["detail"]) or say(language, "owner.none")
     return f"{say_or(language, f'owner.{kind}', kind)} {value['name']}".strip()
 
 

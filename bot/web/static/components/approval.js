@@ -116,7 +116,7 @@ function facts(view) {
     ["approval.target", [h("code", {}, view.target), ` · ${view.cluster_name}`]],
     ["approval.blast", blast(view.blast_radius)],
     ["approval.undo", view.undo_line ? [h("code", {}, view.undo_line)] : t("approval.no_undo")],
-    ["approval.owner", view.owner.kind === "none" ? t("owner.none") : `${tOr(`owner.${view.owner.kind}`, view.owner.kind)} ${view.owner.name}`],
+    ["approval.owner", view.owner.kind === "none" ? view.owner.detail || t("owner.none") : `${tOr(`owner.${view.owner.kind}`, view.owner.kind)} ${view.owner.name}`],
     ["approval.effect", view.expected_effect],
     ["approval.check", view.check],
     ["approval.who", who(view)],

@@ -20,7 +20,11 @@ export function broken(value) {
 
 /** Who would revert the change, or who keeps the object and leaves it for now; and the patch that would last. */
 export function owner(value, target) {
-  if (!value.reverts) return value.detail ? h("div", { class: "notice owner" }, h("p", {}, icon("branch"), h("span", {}, value.detail)), ...lasting(value, target)) : null;
+  const named = value.kind !== "none" && value.detail;
+  if (!value.reverts) {
+    if (!named && !value.git_patch && !value.values_hint) return null;
+    return h("div", { class: "notice owner" }, named ? h("p", {}, icon("branch"), h("span", {}, value.detail)) : null, ...lasting(value, target));
+  }
   return h(
     "div", { class: "notice warn owner" },
     h("p", {}, icon("branch"), h("span", {}, t("approval.owner_reverts", { owner: `${tOr(`owner.${value.kind}`, value.kind)} ${value.name}` }), " ", value.detail)),
