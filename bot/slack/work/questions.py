@@ -336,6 +336,7 @@ class Questions:
             language=question.language,
             started_by=place.user,
             recipient=place.user,
+            once="" if place.thread else question.item,
         )
         if not place.thread:
             who = await self._identity.name_of(place.team, place.user)
