@@ -21,6 +21,7 @@ from bot.slack.linking import Linking
 from bot.slack.names import Names
 from bot.slack.work.alerts import AlertShow
 from bot.slack.work.files import Files
+from bot.slack.work.flood import Flood
 from bot.slack.work.inbox import Handler, Worker
 from bot.slack.work.installed import Installed
 from bot.slack.work.lead import Lead, Term, Work, forever
@@ -153,15 +154,19 @@ class _Works:
             handler = self._doors.views.get(str(item.payload.get("callback_id", "")))
             return await handler(item) if handler is not None else "nothing is done with these"
 
-        return {
+        by_people: dict[str, Handler] = {
             "message": self._questions.message,
             "assistant_started": self._questions.assistant_started,
-            "group": self._identity.group_changed,
-            "joined": self._installed.joined,
-            "gone": self._installed.gone,
             "action": action,
             "view": view,
             **self._doors.kinds,
+        }
+        flood = Flood(self._telling)
+        return {
+            "group": self._identity.group_changed,
+            "joined": self._installed.joined,
+            "gone": self._installed.gone,
+            **{kind: flood.held(handler) for kind, handler in by_people.items()},
         }
 
     async def _link_of(self, outgoing: Outgoing) -> str:

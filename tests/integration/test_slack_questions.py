@@ -374,8 +374,13 @@ async def test_strangers_read_where_a_channel_lets_them_and_a_disabled_account_d
         thread = await plane.slack_threads.find(slack.team.id, ops.id, asked.ts)
         assert thread is not None
         log = await plane.conversations.log(thread.conversation)
-        assert {entry.event.by for entry in log if isinstance(entry.event, UserMessage)} == {bound.stranger_account}
+        asked_by = {(entry.event.by, entry.event.by_name) for entry in log if isinstance(entry.event, UserMessage)}
+        assert asked_by == {(bound.stranger_account, f"People in open: {one.name} ({one.id})")}
         assert (await plane.conversations.get(thread.conversation)).scope.namespaces == ("shop",)
+        follow = await slack.mention(ops.id, one.id, "follow this thread", asked.ts)
+        assert await house.handled(follow) in ("guest", "foreign"), "they read, and change nothing"
+    notes = [await house.handled(await slack.mention(ops.id, guest.id, "help")) for _ in range(20)]
+    assert (notes.count("help"), "Too many" in notes[-1]) == (19, True)
     assert await house.handled(await slack.mention(ops.id, ousted.id, CHAT)) == "disabled"
     # Nobody of them becomes somebody by saying so.
     for one, code in ((guest, "guest"), (outside, "foreign")):

@@ -3,18 +3,21 @@
 Everything here may be done twice: the thread is one by its place, the turn by the item's id.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bot.api.language import language_of
+from bot.api.throttle import Throttle
 from bot.slack.blocks.answer import OPEN_WEB
 from bot.slack.blocks.parts import actions, button, section
 from bot.slack.clients import Clients
 from bot.slack.identity import Identity, Person
 from bot.slack.linking import Linking, wish_of
 from bot.slack.mrkdwn import escape
+from bot.slack.sharing import covers
+from bot.slack.web_api import SlackTrouble
 from bot.slack.work.asked import Said, Wish, clusters_named, people_in, said
 from bot.slack.work.contents import asked_by_command
-from bot.slack.work.sight import covers
 from bot.slack.work.telling import Place, Telling, place_of
 from bot.slack.work.words import tell
 from control_plane.errors import Forbidden, Invalid, NotFound, NotSignedIn, TooMany
@@ -30,6 +33,12 @@ from protocol.events import Language
 CHOOSE = "choose_cluster"
 """action_id, with `:<n>` after it. The value names the item that asked and the cluster."""
 _MOST_CHOICES = 25
+_MOST_NAMES = 10
+"""People in a message who are named to the model as people call them; of others it reads the ids."""
+NAMES_A_MINUTE = 60
+"""Of a workspace: Slack answers about a hundred such questions a minute."""
+STRANGERS_ASK, STRANGERS_WINDOW_S = 20, 600.0
+"""Questions of one person without an account."""
 _SHORTCUTS: dict[str, Wish] = {"follow": "follow", "unfollow": "unfollow"}
 """By callback_id, as the manifest names them."""
 
@@ -77,6 +86,8 @@ class Questions:
         self._clients = clients
         self._identity = identity
         self._telling = telling
+        self._lookups = Throttle(NAMES_A_MINUTE, 60.0)
+        self._strangers = Throttle(STRANGERS_ASK, STRANGERS_WINDOW_S)
 
     async def message(self, item: Received) -> str:
         """Handles kind `message`."""
@@ -155,7 +166,7 @@ class Questions:
         payload, place = item.payload, place_of(item.team, item.payload)
         me = await self._clients.me(item.team)
         text = str(payload["text"])
-        names = {user: await self._identity.name_of(item.team, user) for user in people_in(text)[:10] if user != me.user}
+        names = await self._names(item.team, [user for user in people_in(text) if user != me.user][:_MOST_NAMES])
         thread = await self._plane.slack_threads.find(item.team, place.channel, place.thread)
         channel = None if place.direct else await self._plane.slack_channels.get(item.team, place.channel)
         usual: Language = thread.language if thread is not None else channel.language if channel is not None else "en"
@@ -170,6 +181,15 @@ class Questions:
             thread=thread,
             files=int(payload.get("files") or 0),
         )
+
+    async def _names(self, team: str, users: list[str]) -> dict[str, str]:
+        """Display names, as far as they can be had: Slack says so many a minute, and approvals need them more."""
+        found: dict[str, str] = {}
+        with suppress(TooMany, SlackTrouble):
+            for user in users:
+                self._lookups.take(team)
+                found[user] = await self._identity.name_of(team, user)
+        return found
 
     async def _answer(self, question: Question, item: Received, cluster: str = "") -> str:
         place, language = question.place, question.language
@@ -200,11 +220,15 @@ class Questions:
         person = await self._identity.who(place.team, place.user)
         if person.principal is not None:
             return person.principal
-        if person.stranger and channel is not None and channel.stranger_account is not None:
+        # Strangers read: how the bot behaves in a thread is not theirs to say.
+        reads = person.stranger and question.said.wish not in ("follow", "unfollow")
+        if reads and channel is not None and channel.stranger_account is not None:
             try:
-                return await self._plane.accounts.principal(channel.stranger_account)
+                principal = await self._plane.accounts.principal(channel.stranger_account)
             except NotSignedIn:  # unbound a moment ago
-                pass
+                raise _Nobody(person) from None
+            self._strangers.take(f"{person.team}/{person.user}")
+            return principal.model_copy(update={"name": f"{principal.name}: {person.name} ({person.user})"})
         raise _Nobody(person)
 
     async def _do(self, question: Question, principal: Principal, cluster: str) -> str:
