@@ -214,6 +214,8 @@ async def test_forged_cards_and_buttons_of_other_places_do_nothing(house: SlackH
         "stale_card"
     )
     assert "not current" in last(house, "ann")
+    await house.sent()
+    assert "approve" in buttons(card), "the real card stays as it is"
     assert not (await house.plane.approvals.get(approval.id)).decisions
 
 

@@ -85,6 +85,23 @@ async def test_a_command_asks_in_a_thread_that_names_who_asks(house: SlackHouse,
     assert await house.noted(await slack.shortcut(answer, "unfollow", dana.id)) == "unfollows"
 
 
+async def test_a_command_in_a_direct_message_asks_which_cluster(house: SlackHouse) -> None:
+    slack, vera = house.slack, house.people["vera"]
+    place = slack.world.direct_message(slack.bot.user_id, vera.id)
+    command = await slack.delivered(slack.slash(vera.id, place.id, f"ask {CHAT}"))
+    assert await house.noted(command) == "asked which cluster"
+    ours = [one for one in slack.world.messages.values() if one.channel == place.id and one.elements()]
+    names = [element["text"]["text"] for element in ours[-1].elements()]
+    conversation = await house.noted(await slack.click(ours[-1], f"choose_cluster:{names.index('practice')}", vera.id))
+    thread = await slack.until(
+        lambda: next((m for m in slack.world.messages.values() if m.channel == place.id and CHAT in str(m.blocks)), None),
+        "a thread",
+    )
+    await house.answer(place.id, thread.ts)
+    asked = [entry.event for entry in await house.plane.conversations.log(conversation)]
+    assert [one.text for one in asked if isinstance(one, UserMessage)] == [CHAT]
+
+
 @pytest.mark.parametrize("text", ["help", "", "dance", "ask", "HELP me"])
 async def test_what_it_does_not_know_is_answered_by_help(house: SlackHouse, ops: Channel, text: str) -> None:
     note, told = await said(house, "dana", ops.id, text)

@@ -77,10 +77,10 @@ class AlertClicks:
         return await self._on_message(item, lambda group, who: alerts.silence(group.id, who, until, door="slack"), told)
 
     async def follow(self, item: Received) -> str:
-        return await self._on_message(item, lambda group, _: self._follow(group, True))
+        return await self._on_message(item, lambda group, who: self._follow(group, who, True))
 
     async def unfollow(self, item: Received) -> str:
-        return await self._on_message(item, lambda group, _: self._follow(group, False))
+        return await self._on_message(item, lambda group, who: self._follow(group, who, False))
 
     async def wrong(self, item: Received) -> str:
         """Handles the window that asks what is wrong; it remembers the channel that it was opened in."""
@@ -124,10 +124,12 @@ class AlertClicks:
         except NotFound:
             return None
 
-    async def _follow(self, group: Group, on: bool) -> None:
+    async def _follow(self, group: Group, who: Principal, on: bool) -> None:
+        """For who holds all that the thread may show, as when it is said in words. Raises NotFound."""
         plane = self._rim.plane
         thread = await plane.slack_threads.of_conversation(group.conversation) if group.conversation else None
         if thread is not None:
+            await plane.conversations.get(thread.conversation, who)
             await plane.slack_threads.follow(thread.id, on)
             await plane.alerts.show_again(group.id)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 from bot.slack.doors.rim import Rim
 from bot.slack.nonces import current, value
+from bot.slack.work.renderer import Drawing
+from bot.slack.work.sight import Sight
 from bot.slack.work.telling import Place
 from control_plane.approvals import Approval
 from control_plane.errors import NotFound
@@ -53,6 +55,22 @@ async def card_in_view(rim: Rim, place: Place, told: str) -> Card | None:
     if thread is None or not current(rim.key, place.team, thread.channel, told, plan_hash):
         return None
     return Card(approval, told, replace(place, channel=thread.channel, thread_ts=thread.thread_ts or ""))
+
+
+async def show_again(rim: Rim, place: Place, told: str) -> None:
+    """Somebody pressed what is not current here: the card of that approval is made to look as it stands, if it is in this
+    channel and may be."""
+    approval = await _named(rim, told)
+    if approval is None or approval.conversation is None:
+        return
+    thread = await rim.plane.slack_threads.of_conversation(approval.conversation)
+    if thread is None or (thread.team, thread.channel) != (place.team, place.channel):
+        return
+    if await Sight(rim.plane, rim.identity).reaches(thread):
+        key, content = await Drawing(rim.plane, rim.url).card(thread, approval)
+        await rim.plane.slack_outbox.put_now(
+            team=thread.team, channel=thread.channel, thread=thread.id, key=key, content=content
+        )
 
 
 async def _named(rim: Rim, told: str) -> Approval | None:

@@ -12,7 +12,7 @@ from bot.slack.blocks import notices
 from bot.slack.blocks.answer import OPEN_WEB
 from bot.slack.blocks.modals import REASON
 from bot.slack.blocks.parts import Message, actions, button
-from bot.slack.doors.cards import Card, card_in_view, card_on
+from bot.slack.doors.cards import Card, card_in_view, card_on, show_again
 from bot.slack.doors.rim import Rim, typed_in
 from bot.slack.doors.windows import details_of
 from bot.slack.web_api import SlackRefused
@@ -40,8 +40,11 @@ class Verdicts:
     async def approve(self, item: Received) -> str:
         """Handles the button Approve of a card."""
         place = place_of(item.team, item.payload)
-        card = await card_on(self._rim, place, str(item.payload.get("value", "")))
-        return await self._decide(place, card, "approve", again=item.attempts > 1)
+        told = str(item.payload.get("value", ""))
+        note = await self._decide(place, await card_on(self._rim, place, told), "approve", again=item.attempts > 1)
+        if note == "stale_card":
+            await show_again(self._rim, place, told)
+        return note
 
     async def reject(self, item: Received) -> str:
         """Handles the window that asks why not."""
