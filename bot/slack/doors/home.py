@@ -17,7 +17,7 @@ from bot.slack.doors.commands import waits_for
 from bot.slack.doors.rim import Rim
 from bot.slack.identity import Person
 from bot.slack.linking import PATH
-from bot.slack.web_api import SlackRefused, SlackTrouble
+from bot.slack.web_api import SlackBusy, SlackRefused, SlackTrouble
 from control_plane.clock import utc_now
 from control_plane.errors import ServiceError
 from control_plane.principals import Principal
@@ -71,6 +71,9 @@ class Homes:
             async for _ in news:
                 since = utc_now() - OPENED_WITHIN
                 self._open = {who: at for who, at in [*self._open.items()][-MOST:] if at > since}
+                for times in (self._changed_at, self._looked_at):
+                    for who in times.keys() - self._open.keys():
+                        del times[who]
                 for who in [*self._open]:
                     await self._look(who)
                 await asyncio.sleep(_REST_S)
@@ -83,8 +86,13 @@ class Homes:
         try:
             if await self._publish(*who) == "published":
                 self._changed_at[who] = now
+        except SlackBusy as busy:
+            await asyncio.sleep(min(busy.after_s, EVERY_S))
         except (SlackTrouble, ServiceError) as error:
             log.warning("slack.home", user=who[1], why=str(error)[:300])
+        except Exception:  # one person's fault must not stop the others'
+            log.exception("slack.home_failed", user=who[1])
+            self._changed_at[who] = now
 
     async def _publish(self, team: str, user: str, *, always: bool = False) -> str:
         person = await self._rim.identity.who(team, user)
