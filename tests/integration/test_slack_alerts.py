@@ -134,6 +134,9 @@ async def test_buttons_of_an_alert(house: SlackHouse, ops: Channel) -> None:
     assert (await house.plane.alerts.get(group.id)).acknowledged_by == house.principals["dana"].account
     assert await press(house, shown, "alert_silence", "dana", silence_of(shown, "4h")) == "done"
     await shows(house, shown, ":no_bell:")
+    await house.person("sam", Role.OPERATOR, namespaces=("shop",))
+    assert await press(house, shown, "alert_follow", "sam") == "not_found", "its thread tells of demo, too"
+    assert await press(house, shown, "alert_follow", "vera") == "done"
     vera = house.people["vera"].id
     await house.slack.delivered(house.slack.click(shown, "alert_wrong", vera))
     modal = await house.slack.until(lambda: next(iter(house.slack.open_views(vera)), None), "the window")
