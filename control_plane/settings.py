@@ -221,6 +221,12 @@ class Settings(BaseSettings):
         """As `slack_bot`, the client secret of OAuth."""
         return _secret(self.slack_client_secret, self.slack_client_secret_file)
 
+    @property
+    def slack_begun(self) -> bool:
+        """Has anybody begun to set it up?"""
+        tokens = (self.slack_bot_token, self.slack_bot_token_file, self.slack_app_token, self.slack_app_token_file)
+        return bool(self.slack_mode) or any(token is not None for token in tokens)
+
     def slack_in_use(self) -> Literal["", "socket", "http"]:
         """How Slack reaches us: as configured, else by socket when both tokens are there. Raises OSError."""
         return self.slack_mode or ("socket" if self.slack_bot() and self.slack_app() else "")

@@ -73,6 +73,11 @@ def _say(running: "Product", links: dict[str, str]) -> None:
     console.print(f"Opsthread is at {running.url} (model: {running.runtime.model_name})", style="bold", markup=False)
     for name, link in links.items():
         console.print(f"First sign-in as {name}, once: {link}", markup=False, soft_wrap=True)
+    settings = running.plane.settings
+    if mode := settings.slack_in_use():
+        console.print(f"Slack: by {mode}; `opsthread slack check` looks at it", markup=False)
+    elif settings.slack_begun:
+        console.print("Slack is off; `opsthread slack check` says what is missing", style="yellow", markup=False)
 
 
 def _say_cold(settings: Settings, cluster: str) -> None:

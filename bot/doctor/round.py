@@ -88,18 +88,12 @@ def _amiss_in_settings() -> list[CheckRow]:
     return [row for row in rows if row.health is not Health.OK]
 
 
-def _wants_slack(settings: Settings) -> bool:
-    """Has anybody begun to set it up?"""
-    tokens = (settings.slack_bot_token, settings.slack_bot_token_file, settings.slack_app_token, settings.slack_app_token_file)
-    return bool(settings.slack_mode) or any(token is not None for token in tokens)
-
-
 async def _slack(plane: ControlPlane, principal: Principal, slack: Any) -> Sequence[CheckRow]:
-    return (await slack_of_serving(plane, principal, slack)).rows if _wants_slack(plane.settings) else ()
+    return (await slack_of_serving(plane, principal, slack)).rows if plane.settings.slack_begun else ()
 
 
 async def _slack_alone(settings: Settings) -> list[CheckRow]:
-    if not _wants_slack(settings):
+    if not settings.slack_begun:
         return []
     from bot.slack.check import look_at_slack
 
