@@ -24,7 +24,7 @@ from control_plane.errors import ServiceError
 from control_plane.services import ControlPlane
 from control_plane.slack.posts import unreserve
 from control_plane.slack.threads import Thread
-from protocol.events import Language, LogEntry, ModelMessage, TextDelta
+from protocol.events import Language, LogEntry, ModelMessage, TextDelta, UserMessage
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +146,9 @@ class TurnShow:
 
     def take(self, entry: LogEntry) -> None:
         self._shown.take(entry)
-        self._changed.set()
+        # A question that waits for the one before it has a status line, and no stream yet: Slack allows few of them.
+        if not isinstance(entry.event, UserMessage):
+            self._changed.set()
 
     def write(self, delta: TextDelta) -> None:
         self._shown.write(delta)
