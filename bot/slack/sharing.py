@@ -13,12 +13,13 @@ from bot.slack.work.words import tell
 from control_plane.audit import Entry, record
 from control_plane.clock import utc_now
 from control_plane.conversations import Conversation
-from control_plane.errors import Conflict, NotFound
+from control_plane.errors import Conflict, Forbidden, NotFound
 from control_plane.principals import Principal
 from control_plane.services import ControlPlane
 from control_plane.slack.channels import Channel
 from control_plane.slack.outbox import Content
 from control_plane.slack.threads import Thread, ThreadKind, permalink
+from protocol.approval import Role, role_at_least
 from protocol.commands import ScopeLimit
 from protocol.events import Language, LogEntry, UserMessage
 from protocol.text import one_line
@@ -40,7 +41,7 @@ class Place:
 
 async def places(plane: ControlPlane, conversation: Conversation, principal: Principal) -> tuple[Place, ...]:
     """Where this person may begin a thread of it: channels that may see all of it, and what they said to the bot directly."""
-    if not plane.settings.slack_in_use():
+    if not plane.settings.slack_in_use() or not _may_begin(conversation, principal):
         return ()
     found = [
         Place(one.team, one.channel, f"#{one.name or one.channel}", "channel")
@@ -69,7 +70,7 @@ async def begin(
     door: str,
 ) -> Thread:
     """Its thread: the one that it has, or a new one there. The same again changes nothing. Raises Conflict (Slack is not used
-    here), NotFound (the channel is not bound, or may not see all of this conversation)."""
+    here), Forbidden, NotFound (the channel is not bound, or may not see all of this conversation)."""
     if not plane.settings.slack_in_use():
         raise Conflict("Slack is not connected here; docs/slack.md says how to connect it", code="no_slack")
     there = await plane.slack_threads.of_conversation(conversation.id)
@@ -78,6 +79,8 @@ async def begin(
     place = next(
         (one for one in await places(plane, conversation, principal) if (one.team, one.channel) == (team, channel)), None
     )
+    if not _may_begin(conversation, principal):
+        raise Forbidden("only who began this conversation, or an operator of all that it is about, begins its thread in Slack")
     if place is None:
         raise NotFound(
             f"there is no channel {one_line(channel, 40)!r} that may see all of this conversation; `opsthread slack channels` "
@@ -147,6 +150,14 @@ async def _direct(plane: ControlPlane, principal: Principal) -> list[Place]:
 
 async def _is_theirs(plane: ControlPlane, thread: Thread, principal: Principal) -> bool:
     return any(one.channel == thread.channel for one in await _direct(plane, principal))
+
+
+def _may_begin(conversation: Conversation, principal: Principal) -> bool:
+    """In a channel it is read by people who have no account here."""
+    if conversation.created_by == principal.account:
+        return True
+    roles = [principal.role_in(conversation.cluster, one) for one in conversation.scope.namespaces or (None,)]
+    return all(role is not None and role_at_least(role, Role.OPERATOR) for role in roles)
 
 
 def _covers(channel: Channel, conversation: Conversation) -> bool:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from bot.slack import sharing
-from control_plane.errors import NotFound
+from control_plane.errors import Forbidden, NotFound
 from protocol.approval import ApprovalState, Role
 from protocol.events import ActionFinished, CaseStored, TurnFinished, UserMessage
 from tests.fake_slack import FakeSlack, RealClock, effects
@@ -220,6 +220,8 @@ async def test_a_conversation_of_the_web_goes_on_in_a_channel_that_may_see_it(ho
     assert {one.channel for one in await sharing.places(plane, at, ann)} >= {ops.id}
     with pytest.raises(NotFound):
         await sharing.begin(plane, at, ann, team=team, channel=narrow.id, language="en", door="web")
+    with pytest.raises(Forbidden):
+        await sharing.begin(plane, at, house.principals["vera"], team=team, channel=ops.id, language="en", door="web")
     for _ in range(2):
         await sharing.begin(plane, at, ann, team=team, channel=ops.id, language="en", door="web")
     root = await slack.until(lambda: next((m for m in slack.world.messages.values() if m.channel == ops.id), None), "its root")
