@@ -116,6 +116,7 @@ async def shown(here: Here, who: Person, *, firing: int) -> Group:
     async def found() -> Group | None:
         groups = await here.plane.alerts.list(who.principal)
         assert len(groups) <= 1
-        return next((one for one in groups if one.firing == firing), None)
+        state = "firing" if firing else "resolved"
+        return next((one for one in groups if (one.firing, one.state) == (firing, state)), None)
 
     return await until(found, f"{firing} fire")
