@@ -22,7 +22,7 @@ from tests.e2e.slack_story import pages, working
 from tests.fake_slack.picture import Drawer, Line
 from tests.unit.bot.slack import made
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 HOSTILE = "<img src=x onerror=alert(1)> <!channel> *bold* `code` " + "x" * 300
 DRAWER = Drawer({"U1": "Dana"})

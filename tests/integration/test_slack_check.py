@@ -13,6 +13,7 @@ from bot.cli.slack import examine
 from bot.doctor.round import round_alone
 from bot.slack.check import Serving, look_at_slack
 from bot.slack.manifest import EVENTS, SCOPE_NAMES
+from control_plane.alerts.routes import NewRoute
 from control_plane.principals import ScopedRole
 from control_plane.settings import Settings
 from control_plane.slack.channels import Reach
@@ -151,6 +152,17 @@ async def test_channels_that_the_bot_is_not_in(desk: Desk) -> None:
     assert "its people may read what it reaches" in told["open"].found
     slack.bot.scopes.discard("channels:read")
     assert row(await desk.rows(), "#outside").health is Health.SKIP
+
+
+async def test_a_route_whose_channel_shows_nothing_any_more(desk: Desk) -> None:
+    plane, admin, team = desk.here.plane, desk.admin.principal, desk.slack.team.id
+    channel = desk.slack.add_channel("alerts", desk.slack.add_user("finn"))
+    await desk.bind(channel.id, "alerts")
+    route = await plane.alert_routes.add(admin, NewRoute(team=team, channel=channel.id, clusters=(desk.here.cluster.id,)))
+    name = f"alert route {route.position}"
+    assert name not in [one.name for one in await desk.rows()]
+    await plane.slack_channels.unbind(admin, team, channel.id)
+    assert row(await desk.rows(), name).health is Health.WARN
 
 
 async def test_by_http_the_address_itself_is_tried(desk: Desk) -> None:
