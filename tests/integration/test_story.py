@@ -3,13 +3,16 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import pytest_asyncio
 
 from tests.product import Api, Process
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "why does payments keep restarting?"
@@ -28,9 +31,10 @@ async def run_cli(*args: str, timeout_s: float = 110) -> tuple[int, str, str]:
     return cast(int, process.returncode), out.decode(), err.decode()
 
 
-@pytest.fixture
-async def demo(tmp_path: Path) -> AsyncIterator[Process]:
-    process = await Process(["demo", "--port", "0", "--data-dir", str(tmp_path / "data")], tmp_path).start()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo(tmp_path_factory: Any) -> AsyncGenerator[Process]:
+    folder = cast(Path, tmp_path_factory.mktemp("story"))
+    process = await Process(["demo", "--port", "0", "--data-dir", str(folder / "data")], folder).start()
     yield process
     await process.stop()
     await process.no_orphans()
@@ -117,9 +121,9 @@ async def test_questions_that_cannot_be_answered_end_with_their_own_exit_code(de
     assert story["diagnosis"] is None or not story["diagnosis"]["diagnosis"]["root_causes"]
 
 
-async def test_the_demo_is_well_and_whoever_sits_at_it_may_look_after_it(demo: Process, tmp_path: Path) -> None:
+async def test_the_demo_is_well_and_whoever_sits_at_it_may_look_after_it(demo: Process) -> None:
     """Nobody of its people is an administrator; the commands for one work on this machine, and not with an asker's token."""
-    here = ("--data-dir", str(tmp_path / "data"))
+    here = ("--data-dir", str(demo.folder / "data"))
     code, out, err = await run_cli("doctor", "--json", *here)
     found = json.loads(out)
     assert (code, found["serving"], found["counts"]["fail"]) == (0, True, 0), (found, err)
