@@ -37,6 +37,7 @@ SWEPT = (
     *(f"control_plane/slack/{name}.py" for name in ("channels", "groups", "people", "secrets")),
     *(f"bot/api/{name}.py" for name in ("access", "slack_http", "throttle", "views")),
     "bot/slack/front/installing.py",
+    "bot/slack/sharing.py",
 )
 NOT_SENTENCES = {"runner/remediation/git_patch.py"}
 """Comments of a YAML file that goes to Git."""
