@@ -1,6 +1,6 @@
 """Messages of ours in Slack, by what they show: at most one for each key, which is what makes a post an update later."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,6 +13,9 @@ from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.slack import SlackPostRow
 from protocol.base import Value
 from protocol.ids import new_id
+
+
+KEEP_ALONE = timedelta(days=90)
 
 
 class Post(Value):
@@ -151,6 +154,15 @@ async def unreserve(session: Session, team: str, key: str) -> None:
     """Slack has refused it for certain, so that nobody need look for it."""
     mine = (SlackPostRow.team == team, SlackPostRow.key == key, SlackPostRow.ts == "", SlackPostRow.streaming.is_(False))
     await session.execute(delete(SlackPostRow).where(*mine))
+
+
+async def forget_posts(session: Session, now: datetime, limit: int) -> int:
+    """For retention: at most `limit` of what is in no thread and was changed long ago, such as digests; the others go with their
+    conversation. Returns how many went."""
+    alone = (SlackPostRow.thread.is_(None), SlackPostRow.streaming.is_(False), SlackPostRow.updated_at < now - KEEP_ALONE)
+    old = select(SlackPostRow.id).where(*alone).limit(limit)
+    forgotten = delete(SlackPostRow).where(SlackPostRow.id.in_(old)).returning(SlackPostRow.id)
+    return len((await session.scalars(forgotten.execution_options(synchronize_session=False))).all())
 
 
 def _post(row: SlackPostRow) -> Post:

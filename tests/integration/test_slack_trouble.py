@@ -6,7 +6,8 @@ from typing import Any
 from control_plane.clock import utc_now
 from control_plane.slack.installations import Facts
 from control_plane.slack.outbox import Content, FileRef
-from control_plane.tables import SlackOutboxRow
+from control_plane.slack.posts import forget_posts
+from control_plane.tables import SlackOutboxRow, SlackPostRow
 from tests.fake_slack import FakeSlack
 from tests.integration.slack_rows import Rows
 from tests.integration.test_slack_sender import ended, put, sending
@@ -91,6 +92,18 @@ async def test_an_answer_whose_message_was_deleted_is_said_once_more_and_other_m
             came = await ended(slack)
         assert came == {"answer:1": "done", "alert:1": "failed chat.update: message_not_found"}
         assert [message.text for message in there.world.in_channel(ops.id)] == ["answer:1, the whole"]
+
+
+async def test_messages_of_no_thread_are_forgotten_when_nobody_changes_them_any_more(slack: Rows) -> None:
+    lease = await slack.lead()
+    for key in ("digest:1", "digest:2"):
+        await slack.put(key)
+        row = await slack.take(lease)
+        await slack.outbox.sent(row.number, "1.1", row.content.hash, lease)
+        slack.desk.clock.move(days=60)
+    async with slack.desk.database.transaction() as session:
+        assert await forget_posts(session, slack.desk.clock(), 500) == 1
+    assert [row.key for row in await slack.all(SlackPostRow)] == ["digest:2"]
 
 
 async def test_what_a_dead_token_could_not_show_for_a_day_is_left(slack: Rows) -> None:
