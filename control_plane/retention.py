@@ -23,8 +23,8 @@ from control_plane.model_requests import ModelRequests, forget_of
 from control_plane.settings import Settings
 from control_plane.slack.inbox import forget_inbox
 from control_plane.slack.outbox import forget_outbox
-from control_plane.slack.posts import forget_posts
 from control_plane.slack.people import forget_offers
+from control_plane.slack.posts import forget_posts
 from control_plane.slack.threads import forget_thread_of
 from control_plane.tables.accounts import LinkRow, SessionRow, SignInFailureRow
 from control_plane.tables.approvals import ApprovalRow

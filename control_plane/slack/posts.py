@@ -14,7 +14,6 @@ from control_plane.tables.slack import SlackPostRow
 from protocol.base import Value
 from protocol.ids import new_id
 
-
 KEEP_ALONE = timedelta(days=90)
 
 
@@ -157,8 +156,8 @@ async def unreserve(session: Session, team: str, key: str) -> None:
 
 
 async def forget_posts(session: Session, now: datetime, limit: int) -> int:
-    """For retention: at most `limit` of what is in no thread and was changed long ago, such as digests; the others go with their
-    conversation. Returns how many went."""
+    """For retention: at most `limit` of what is in no thread, such as digests, and was changed long ago; the others go with
+    their conversation. Returns how many went."""
     alone = (SlackPostRow.thread.is_(None), SlackPostRow.streaming.is_(False), SlackPostRow.updated_at < now - KEEP_ALONE)
     old = select(SlackPostRow.id).where(*alone).limit(limit)
     forgotten = delete(SlackPostRow).where(SlackPostRow.id.in_(old)).returning(SlackPostRow.id)
