@@ -86,9 +86,9 @@ def _authorised(body: Json) -> Json:
 
 def _message(team: str, event: Json, bot_user: str, _event_id: str) -> Kept | None:
     user, channel, ts = str(event.get("user", "")), str(event.get("channel", "")), str(event.get("ts", ""))
-    if event.get("bot_id") or event.get("subtype", "") not in _BY_PEOPLE or not (user and channel and ts):
+    if not (user and channel and ts) or user == bot_user:
         return None
-    if user == bot_user:
+    if not _by_people(event) and not _by_an_app(event, bot_user):
         return None
     said = redact(str(event.get("text", ""))[:_MOST_TEXT])
     # Both events of one message have its ts: whichever comes first is kept, so both must look the same.
@@ -108,6 +108,16 @@ def _message(team: str, event: Json, bot_user: str, _event_id: str) -> Kept | No
         "redacted": said.count,
     }
     return Kept(team, "message", _thread_lane(team, channel, thread_ts or ts), ts, f"message/{channel}/{ts}", payload)
+
+
+def _by_people(event: Json) -> bool:
+    return not event.get("bot_id") and event.get("subtype", "") in _BY_PEOPLE
+
+
+def _by_an_app(event: Json, bot_user: str) -> bool:
+    """Another app that names us: where a channel lets strangers read, it may ask. Not ours, so we must know who we are."""
+    named = bool(bot_user) and f"<@{bot_user}>" in str(event.get("text", ""))
+    return named and bool(event.get("bot_id")) and event.get("subtype", "") in ("", "bot_message")
 
 
 def _assistant(team: str, event: Json, _bot_user: str, event_id: str) -> Kept | None:

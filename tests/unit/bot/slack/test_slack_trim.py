@@ -75,6 +75,14 @@ def test_what_people_did_not_write_is_not_kept() -> None:
         assert trimmed(event(kind), BOT) is None, kind
 
 
+def test_another_app_is_heard_when_it_names_us_and_is_not_us() -> None:
+    assert trimmed(event(bot_id="B9", user="U9", text="<@U0BOT> look"), BOT) is not None
+    assert trimmed(event(bot_id="B9", user="U9", text="<@U0BOT> look", subtype="bot_message"), BOT) is not None
+    assert trimmed(event(bot_id="B9", user="U9", text="look"), BOT) is None
+    assert trimmed(event(bot_id="B1", user=BOT, text="<@U0BOT> look"), BOT) is None
+    assert trimmed(event(bot_id="B9", user="U9", text="<@U0BOT> look"), "") is None, "it might be ourselves"
+
+
 def test_a_message_with_a_file_is_one_that_people_wrote() -> None:
     kept = trimmed(event(subtype="file_share", files=[{"id": "F1", "url_private": "https://x"}]), BOT)
     assert kept is not None
