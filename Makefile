@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 ARGS ?=
+# Tests wait as much as they compute: three workers keep two cores busy.
+WORKERS ?= 3
 export UV_CUSTOM_COMPILE_COMMAND = make lock
 UV := scripts/uv
 UV_READY := .uv/bin/uv
@@ -20,7 +22,7 @@ demo: setup  ## Start the practice cluster and the web chat; ARGS='--ask "..." -
 
 test: packages setup-dev check  ## Everything: linters, types, layers, all tests
 	@echo "== tests"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS) || { \
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS) || { \
 	  echo "== what failed, once more and alone: a busy machine fails a test once, a mistake fails it twice"; \
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS); }
 
