@@ -1,1 +1,1 @@
-"""Where people meet Opsthread: web, REST, the command line; Slack later. The composition of the processes lives in cli."""
+"""Where people meet Opsthread: web, REST, the command line, Slack. The composition of the processes lives in cli."""
