@@ -17,8 +17,11 @@ _HIT = re.compile(
 _KEY_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _KEY_REACH = 80
 _KEY_REST = re.compile(r"[A-Za-z0-9_.-]{0,80}+")
-_CLOSE_KEY = r"""(?:\\{0,7}+["'`])?"""
-_SEPARATOR = re.compile(_CLOSE_KEY + r"[ \t]{0,8}+(?:=>|:=|[:=](?!=))[ \t]{0,60}+(?:[A-Z]\w{2,20}\((?=[\"']))?")
+# What a text program makes of quotes, and the marks of bold and slanted letters, are around keys that people write or paste.
+_CLOSE_KEY = r"""(?:\\{0,7}+["'`]|[\u201c\u201d\u2018\u2019]|[*_~]{1,3}+)?"""
+_SEPARATOR = re.compile(
+    _CLOSE_KEY + r"[ \t]{0,8}+(?:=>|:=|[:=](?!=))(?:[*_~]{1,3}(?=[ \t]))?[ \t]{0,60}+(?:[A-Z]\w{2,20}\((?=[\"']))?"
+)
 # `<password>hunter2</password>`
 _ELEMENT = re.compile(r">[ \t]{0,8}+(?=[^\s<])")
 _ELEMENT_TEXT = re.compile(r"[^<\n]{1,2000}+")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from protocol.redaction import redact
+from protocol.redaction import Redacted, redact
 
 Json = Mapping[str, Any]
 
@@ -90,7 +90,7 @@ def _message(team: str, event: Json, bot_user: str, _event_id: str) -> Kept | No
         return None
     if not _by_people(event) and not _by_an_app(event, bot_user):
         return None
-    said = redact(str(event.get("text", ""))[:_MOST_TEXT])
+    said = _without_secrets(str(event.get("text", ""))[:_MOST_TEXT])
     # Both events of one message have its ts: whichever comes first is kept, so both must look the same.
     named = f"<@{bot_user}>" if bot_user else "<@"
     thread_ts = str(event.get("thread_ts", ""))
@@ -232,7 +232,7 @@ def _shortcut(body: Json) -> Kept | None:
 
 def _command(body: Json) -> Kept | None:
     team, who, trigger = str(body.get("team_id", "")), str(body.get("user_id", "")), str(body.get("trigger_id", ""))
-    said = redact(str(body.get("text", ""))[:_MOST_TEXT])
+    said = _without_secrets(str(body.get("text", ""))[:_MOST_TEXT])
     payload = {
         "user": who,
         "user_team": team,
@@ -268,6 +268,27 @@ def _chosen(element: Json) -> str:
         if found is not None:
             return _fitting(redact(str(found)[:_MOST_TEXT]).text)
     return ""
+
+
+def _without_secrets(text: str) -> Redacted:
+    """Of what people wrote, as Slack escapes it. Looked at as it was written, too: a secret may stand between `<` and `>`."""
+    once = redact(text)
+    written = once.text.translate(_SLACKS)
+    for entity, letter in _ENTITIES:
+        written = written.replace(entity, letter)
+    again = redact(written)
+    if not again.count:
+        return once
+    escaped = again.text
+    for entity, letter in reversed(_ENTITIES):
+        escaped = escaped.replace(letter, entity)
+    return Redacted(text=escaped.translate(_SLACKS_AGAIN), count=once.count + again.count)
+
+
+_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
+_SLACKS = str.maketrans({"<": "\ue000", ">": "\ue001", "\ue000": None, "\ue001": None})
+"""What Slack itself puts between these (people, channels, links) is set aside meanwhile."""
+_SLACKS_AGAIN = str.maketrans({"\ue000": "<", "\ue001": ">"})
 
 
 def _fitting(text: str) -> str:

@@ -37,6 +37,23 @@ def test_a_message_keeps_what_is_used_and_no_secret() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("text", "kept_of_it"),
+    [
+        ("<@U0BOT> password=&lt;hunter2Secret9&gt; &amp; more", "<@U0BOT> password=[redacted] &amp; more"),
+        ("&lt;password&gt;hunter2Secret9&lt;/password&gt;", "&lt;password&gt;[redacted]&lt;/password&gt;"),
+        ("<https://bob:hunter2Secret9@db.example/x|x> &lt;b&gt;", "<https://bob:[redacted]@db.example/x|x> &lt;b&gt;"),
+        ("\ue000@U9\ue001 secret=&lt;hunter2Secret9&gt; &amp;lt;", "@U9 secret=[redacted] &amp;lt;"),
+        ("*Password:* hunter2Secret9", "*Password:* [redacted]"),
+        ("if a &lt; b &amp;&amp; c <#C1|ops>", "if a &lt; b &amp;&amp; c <#C1|ops>"),
+    ],
+)
+def test_secrets_are_found_as_they_were_written(text: str, kept_of_it: str) -> None:
+    kept = trimmed(event(text=text), BOT)
+    assert kept is not None
+    assert kept.payload["text"] == kept_of_it
+
+
 def test_both_events_of_a_mention_are_one() -> None:
     first = trimmed(event("app_mention", event_id="Ev1", text="<@U0BOT> why?"), BOT)
     other = trimmed(event("message", event_id="Ev2", text="<@U0BOT> why?"), BOT)
