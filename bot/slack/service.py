@@ -20,6 +20,7 @@ from bot.slack.identity import FromSlack
 from bot.slack.linking import Linking
 from bot.slack.names import Names
 from bot.slack.work.alerts import AlertShow
+from bot.slack.work.drawing import Drawing
 from bot.slack.work.files import Files
 from bot.slack.work.flood import Flood
 from bot.slack.work.inbox import Handler, Worker
@@ -28,7 +29,7 @@ from bot.slack.work.lead import Lead, Term, Work, forever
 from bot.slack.work.pace import Pace
 from bot.slack.work.pictures import Pictures
 from bot.slack.work.questions import CHOOSE, Questions
-from bot.slack.work.renderer import Drawing, Renderer
+from bot.slack.work.renderer import Renderer
 from bot.slack.work.sender import Sender, Shelf
 from bot.slack.work.sight import Sight
 from bot.slack.work.streams import Progress, TurnShow

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from bot.slack.doors.rim import Rim
 from bot.slack.nonces import current, value
-from bot.slack.work.renderer import Drawing
+from bot.slack.work.drawing import Drawing
 from bot.slack.work.sight import Sight
 from bot.slack.work.telling import Place
 from control_plane.approvals import Approval

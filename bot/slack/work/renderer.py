@@ -3,23 +3,19 @@ by the side. The cursor of a thread moves in the transaction of the rows that it
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from bot.api.cards import approval_view
-from bot.slack.nonces import key_of, value
 from bot.slack.web_api import SlackTrouble
 from bot.slack.work import contents
 from bot.slack.work.contents import Keyed
+from bot.slack.work.drawing import Drawing, language_of
 from bot.slack.work.lead import Term
-from bot.slack.work.pictures import Pictures
 from bot.slack.work.sight import Sight
 from bot.slack.work.streams import Progress, TurnShow
 from control_plane.approvals import Approval
-from control_plane.clock import utc_now
-from control_plane.errors import NotFound, ServiceError
+from control_plane.errors import ServiceError
 from control_plane.principals import Principal, ScopedRole
 from control_plane.services import ControlPlane
 from control_plane.slack.lead import require_lead
@@ -50,11 +46,10 @@ log = structlog.get_logger(__name__)
 GAP_S = 0.05
 """Many changes at once are one look."""
 CARDS_EVERY_S = 1.0
+_MOST_PAUSE_S = 60.0
 _BATCH = 500
 _BEHIND = 200
 _CARDS = 500
-_NOBODY = Principal(account="", name="")
-"""Cards are for everybody in the channel, so they are drawn for nobody in particular."""
 _ALL = Principal(account="", name="", roles=(ScopedRole(role=Role.VIEWER),))
 """Reads which approvals are open; nothing is decided with it."""
 
@@ -64,56 +59,6 @@ MakeShow = Callable[[Thread, str, Language, Progress, bool], TurnShow]
 """The last: may it stream?"""
 PutNow = Callable[[Thread, list[Keyed]], Awaitable[None]]
 """Outside of the log's order, fenced by the lease."""
-
-
-class Drawing:
-    """Reads what the contents of messages are made from."""
-
-    def __init__(self, plane: ControlPlane, url: str, pictures: Pictures | None = None) -> None:
-        self._plane = plane
-        self._url = url
-        self._pictures = pictures
-        self._key = key_of(plane.grant_key)
-
-    def page(self, conversation: str) -> str:
-        return f"{self._url}/c/{conversation}" if self._url else ""
-
-    async def answer(self, thread: Thread, turn: str, *, ended: bool) -> list[Keyed]:
-        entries = await self._plane.conversations.turn_log(turn)
-        language = _language(entries, thread)
-        messages = contents.answered(entries, turn, language, url=self.page(thread.conversation))
-        if not ended:
-            return messages[:1]
-        command = contents.charted(entries)
-        seen = await self._pictures.first(turn, command, language) if command and self._pictures is not None else None
-        return [*messages, contents.chart(turn, thread.conversation, command, *seen)] if command and seen else messages
-
-    async def card(self, thread: Thread, approval: Approval) -> Keyed:
-        view = approval_view(approval, _NOBODY, utc_now(), language=thread.language)
-        told = value(self._key, thread.team, thread.channel, approval.id, approval.plan.plan_hash)
-        url = f"{self._url}/approvals/{approval.id}" if self._url else ""
-        return contents.approval_card(view, thread.language, url=url, value=lambda _action: told)
-
-    async def cards(self, thread: Thread, approvals: set[str]) -> list[Keyed]:
-        drawn: list[Keyed] = []
-        for approval in sorted(approvals):
-            with suppress(NotFound):
-                drawn += await self.safely(thread, f"approval:{approval}", self._card_of(thread, approval))
-        return drawn
-
-    async def _card_of(self, thread: Thread, approval: str) -> list[Keyed]:
-        return [await self.card(thread, await self._plane.approvals.get(approval))]
-
-    async def safely(self, thread: Thread, key: str, drawn: Awaitable[list[Keyed]]) -> list[Keyed]:
-        """What can't be drawn is told of in a word, with a link: the next time it would be the same, and the thread would stop
-        at it."""
-        try:
-            return await drawn
-        except (ServiceError, SlackTrouble, SQLAlchemyError):
-            raise
-        except Exception:
-            log.exception("slack.not_drawn", key=key)
-            return [contents.on_the_web(key, thread.language, self.page(thread.conversation))]
 
 
 class Renderer:
@@ -126,6 +71,8 @@ class Renderer:
         self._sight = sight
         self._make_show = make_show
         self._followed: dict[str, asyncio.Task[None]] = {}
+        self._failed: dict[str, int] = {}
+        """By thread: how often in a row it could not be followed."""
         self._bell = asyncio.Event()
         self._cards: dict[str, str] = {}
         """By approval: what of it its card shows."""
@@ -170,12 +117,14 @@ class Renderer:
     async def _follow(self, thread: Thread) -> None:
         try:
             await Follower(self._plane, self._drawing, self._sight, self._make_show, self._put_now, thread).run()
+            self._failed.pop(thread.id, None)
+            return
         except (ServiceError, SlackTrouble) as error:
             log.warning("slack.follow", thread=thread.id, why=str(error)[:300])
-            await asyncio.sleep(1)
         except Exception:  # one thread's fault must not stop the others
             log.exception("slack.follow_failed", thread=thread.id)
-            await asyncio.sleep(30)
+        self._failed[thread.id] = failed = self._failed.get(thread.id, 0) + 1
+        await asyncio.sleep(min(2.0 ** (failed - 1), _MOST_PAUSE_S))
 
     async def _keep_cards(self) -> None:
         """Cards that wait show every change, also those that no log tells of: a first approval of two, a freeze."""
@@ -282,7 +231,7 @@ class Follower:
             known = (*before, entry)
             # What was asked elsewhere is told first, by the outbox; a stream would get there before it.
             here = any(isinstance(one.event, UserMessage) and one.event.door == "slack" for one in known)
-            show = self._make_show(self._thread, turn, _language(known, self._thread), self._progress, here)
+            show = self._make_show(self._thread, turn, language_of(known, self._thread), self._progress, here)
             for earlier in before:
                 show.take(earlier)
             self._shows[turn] = show
@@ -386,9 +335,3 @@ def _told_of(entry: LogEntry) -> bool:
             return False
         case _:
             return True
-
-
-def _language(entries: tuple[LogEntry, ...], thread: Thread) -> Language:
-    """Of the question; of the thread where there is none."""
-    asked = next((entry.event for entry in entries if isinstance(entry.event, UserMessage)), None)
-    return asked.language if asked is not None else thread.language
