@@ -9,6 +9,7 @@ from bot.slack.mrkdwn import plain, streamed
 from bot.slack.words import Language, duration, say, say_or, sentences
 from knowledge.wording import translate
 from protocol.text import one_line
+from tools.answer import CLOSE, OPEN
 
 Chunk = dict[str, Any]
 """A task_update or plan_update of chat.startStream and chat.appendStream."""
@@ -71,8 +72,14 @@ def _output(step: Step, language: Language) -> str:
     took = duration(language, step.duration_ms)
     if not step.bad:
         return took
-    why = streamed(one_line(step.text, 200))
+    why = streamed(one_line(_why(step.text), 200))
     return sentences(language, f"{say_or(language, f'status.{step.status}', step.status)} · {took}.", why)
+
+
+def _why(text: str) -> str:
+    """Of what the model read about a failure: what was said of it elsewhere, which stands in the fence; the rest of the text
+    tells the model how to go on."""
+    return text.partition(OPEN)[2].partition(CLOSE)[0].strip() or text
 
 
 def _bytes(said: str) -> int:

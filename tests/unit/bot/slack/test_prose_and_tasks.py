@@ -15,10 +15,12 @@ from bot.slack.blocks.tasks import STREAM_ROOM, changes, stream_size, task
 from bot.slack.blocks.turn import Step, story_of
 from bot.slack.words import catalogue, duration, say, sentences
 from bot.web.words import catalogue as web_words
+from protocol.commands import CommandResult, CommandStatus
 from protocol.events import Language, ToolFinished, ToolStarted, TurnFinished
 from tests.fake_slack.blocks import check_blocks
 from tests.unit.bot.slack import made, sight
 from tests.unit.bot.slack.hostile import EACH, hostile
+from tools.answer import from_result, render
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 SOURCES = Path(__file__).parents[4] / "bot" / "slack" / "blocks"
@@ -113,6 +115,14 @@ def test_tasks_follow_the_calls() -> None:
     assert list(later) == ["", "3"]
     assert later["3"]["status"] == "error"
     assert later["3"]["output"].startswith("interrupted")
+
+
+def test_why_something_failed_is_told_without_what_the_model_is_told_about_it() -> None:
+    failed = CommandResult(id="1", status=CommandStatus.OFFLINE, error="No runner has connected for cluster prod yet.")
+    said = render(from_result("get pods", failed))
+    assert "Answer with what you have" in said
+    shown = task(Step("1", "get pods", status="offline", text=said), "en")["output"]
+    assert shown.endswith("No runner has connected for cluster prod yet.")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
