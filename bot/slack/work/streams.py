@@ -157,9 +157,11 @@ class TurnShow:
     async def close(self) -> None:
         """Nothing more is called when this comes back; a call that is under way has ended, so that its message is known."""
         self._closing.set()
-        if self._task is not None:
-            await asyncio.wait({self._task})
-        self._settle()
+        try:
+            if self._task is not None:
+                await asyncio.wait({self._task})
+        finally:  # when we are cancelled, so is it
+            await self.cancel()
 
     async def cancel(self) -> None:
         if self._task is not None:
