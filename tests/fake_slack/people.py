@@ -16,13 +16,16 @@ class People:
         self._courier = courier
         world.echo = self._echo
 
-    async def write(self, channel: str, user: str, text: str, thread_ts: str = "", subtype: str = "") -> Message:
-        """A person writes: `app_mention` when the bot is named and a member, and the `message` event if it is subscribed to."""
+    async def write(
+        self, channel: str, user: str, text: str, thread_ts: str = "", subtype: str = "", bot_id: str = ""
+    ) -> Message:
+        """A person writes: `app_mention` when the bot is named and a member, and the `message` event if it is subscribed to.
+        With `bot_id` an app does, by a token that the person has given it."""
         world = self._world
         place, person = world.channel(channel), world.user(user)
         assert not person.deleted, f"{user} is deactivated"
         made = Message(place.id, world.new_ts(), person.team_id, user, text, blocks=typed_text(text), thread_ts=thread_ts)
-        made.subtype = subtype
+        made.subtype, made.bot_id = subtype, bot_id
         message = world.add(made)
         event = message_event(message, place, person, place.team_id)
         for bot in self._bots_in(place):

@@ -145,6 +145,9 @@ async def test_who_may_not_is_told_so_alone(house: SlackHouse) -> None:
     for stranger, code in ((guest, "guest"), (nobody, "unlinked")):
         assert await house.handled(await slack.mention(ops.id, stranger.id, CHAT)) == code
     assert await house.handled(await slack.mention(wild.id, dana.id, CHAT)) == "unbound"
+    for text in (CHAT, "unlink"):
+        said_by_app = await slack.write(ops.id, dana.id, f"<@{slack.bot.user_id}> {text}", bot_id="B0OTHER")
+        assert await house.handled(said_by_app) == "bot", "an app with dana's token is not dana"
     for one, word in (
         (narrow, "more than your roles"),
         (guest, "Guests"),

@@ -2,7 +2,7 @@
 
 Kinds and their payloads (text is as Slack escapes it):
 
-message            channel, channel_type, user, user_team, text, ts, thread_ts, mention, files, redacted
+message            channel, channel_type, user, user_team, text, ts, thread_ts, mention, by_app, files, redacted
 assistant_started  channel, thread_ts, user, context: what is open beside the assistant
 assistant_looks    as assistant_started: something else is open beside it now
 home               user, tab
@@ -104,6 +104,7 @@ def _message(team: str, event: Json, bot_user: str, _event_id: str) -> Kept | No
         "ts": ts,
         "thread_ts": thread_ts,
         "mention": event.get("type") == "app_mention" or named in said.text,
+        "by_app": bool(event.get("bot_id")),
         "files": len(_list(event.get("files"))),
         "redacted": said.count,
     }
@@ -115,7 +116,8 @@ def _by_people(event: Json) -> bool:
 
 
 def _by_an_app(event: Json, bot_user: str) -> bool:
-    """Another app that names us: where a channel lets strangers read, it may ask. Not ours, so we must know who we are."""
+    """Another app that names us: where a channel lets strangers read, it may ask, never as the person whose token it may have.
+    Not ours, so we must know who we are."""
     named = bool(bot_user) and f"<@{bot_user}>" in str(event.get("text", ""))
     return named and bool(event.get("bot_id")) and event.get("subtype", "") in ("", "bot_message")
 

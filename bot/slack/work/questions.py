@@ -4,7 +4,7 @@ Everything here may be done twice: the thread is one by its place, the turn by t
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.api.language import language_of
 from bot.api.throttle import Throttle
@@ -56,6 +56,8 @@ class Question:
     channel: Channel | None
     thread: Thread | None
     files: int = 0
+    by_app: bool = False
+    """Another app said it, perhaps by the token of a person: it is nobody here, whoever that is."""
 
 
 class _Told(Exception):
@@ -180,6 +182,7 @@ class Questions:
             channel=channel,
             thread=thread,
             files=int(payload.get("files") or 0),
+            by_app=bool(payload.get("by_app")),
         )
 
     async def _names(self, team: str, users: list[str]) -> dict[str, str]:
@@ -193,7 +196,8 @@ class Questions:
 
     async def _answer(self, question: Question, item: Received, cluster: str = "") -> str:
         place, language = question.place, question.language
-        wish = wish_of(question.said.text) if place.direct or question.mention else None
+        for_us = (place.direct or question.mention) and not question.by_app
+        wish = wish_of(question.said.text) if for_us else None
         if wish is not None:
             return await self._linking.do(place, wish, language)
         try:
@@ -218,6 +222,8 @@ class Questions:
     async def _who(self, question: Question) -> Principal:
         place, channel = question.place, question.channel
         person = await self._identity.who(place.team, place.user)
+        if question.by_app:
+            person = replace(person, principal=None, code="bot")
         if person.principal is not None:
             return person.principal
         # Strangers read: how the bot behaves in a thread is not theirs to say.

@@ -33,7 +33,7 @@ def test_a_message_keeps_what_is_used_and_no_secret() -> None:
     assert kept.payload["redacted"] == 1
     assert kept.payload["mention"]
     assert set(kept.payload) == {
-        "channel", "channel_type", "user", "user_team", "text", "ts", "thread_ts", "mention", "files", "redacted",
+        "channel", "channel_type", "user", "user_team", "text", "ts", "thread_ts", "mention", "by_app", "files", "redacted",
     }  # fmt: skip
 
 
