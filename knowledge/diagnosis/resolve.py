@@ -68,6 +68,7 @@ errors fail failing failed fix for from has have healthy how i in is it keep kee
 our please problem restart restarting restarts running show slow so tell that the there this to up wants was
 we what when where which who why with wrong you logs log status pending oom killed oomkilled crashloopbackoff
 everything all namespace pod pods service deployment node nodes
+alert alerting alerts fired fires firing
 after again anyone anything app application apps before change changed customers deploy deployed few going got
 happened happening image images just last latest many most nobody nothing now only other page requests rollout several
 since some somebody someone something started starting still stopped stuck suddenly terminating these they those time
@@ -76,6 +77,9 @@ timeout timeouts times today traffic unavailable unhealthy unready users waiting
 _STOP = frozenset(_STOP_WORDS.split())
 _WORD = re.compile(r"^[a-z0-9]([a-z0-9./_-]{0,251}[a-z0-9])?$")
 _POD_HASH = re.compile(r"^(.+?)(?:-[a-z0-9]{8,10})?-[a-z0-9]{5}$")
+_ORDINAL = re.compile(r"^(.+?)-[0-9]{1,4}$")
+_OWNERS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job")
+"""Of pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +195,19 @@ class _Index:
         kind = KIND_WORDS.get(parts[0])
         names = self.exact.get(parts[-1], ())
         if kind is not None:
-            return [(key, 1.0) for key in names if key.kind == kind and (len(parts) < 3 or key.namespace == parts[1])][:1]
+            there = [(key, 1.0) for key in names if key.kind == kind and (len(parts) < 3 or key.namespace == parts[1])][:1]
+            return there or (self._gone(parts) if kind == "Pod" else [])
         return [(key, 1.0) for key in self._one_kind([key for key in names if key.namespace == parts[0]], None)]
+
+    def _gone(self, parts: list[str]) -> list[tuple[Key, float]]:
+        """What a pod that is there no more belonged to, by its name: an alert names one that a roll-out has replaced since."""
+        for form in (_POD_HASH, _ORDINAL):
+            if named := form.fullmatch(parts[-1]):
+                owners = [key for key in self.exact.get(named[1], ()) if key.kind in _OWNERS]
+                inside = [key for key in owners if len(parts) < 3 or key.namespace == parts[1]]
+                if inside:
+                    return [(key, 0.85) for key in self._one_kind(self._near_by(inside, None), None)]
+        return []
 
     def _near_by(self, keys: Iterable[Key], wanted: str | None) -> list[Key]:
         """Of the wanted kind where there are any, and of the preferred namespace where there are any."""

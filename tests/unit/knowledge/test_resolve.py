@@ -31,6 +31,11 @@ def world() -> World:
         ("deploy/shop/checkout", None, ["Deployment/shop/checkout"]),
         ("payments-7d9f8b6c5d-x2k4q", None, ["Pod/shop/payments-7d9f8b6c5d-x2k4q"]),
         ("payments-84d7c9f9b6-zzzzz", "shop", ["Deployment/shop/payments"]),  # a pod that is gone
+        ("why is an alert firing for pod/shop/payments-84d7c9f9b6-zzzzz", None, ["Deployment/shop/payments"]),
+        ("pod/payments-84d7c9f9b6-zzzzz", "kube-system", ["Deployment/kube-system/payments"]),
+        ("pod/default/payments-84d7c9f9b6-zzzzz", None, []),  # of that namespace nothing is called so
+        ("pod/shop/db-7", None, ["StatefulSet/shop/db"]),
+        ("pod/shop/db", None, []),
         ("postgres", None, ["StatefulSet/shop/db"]),  # by label app
         ("bill", None, ["Deployment/default/billing"]),  # by prefix
         ("worker-1", None, ["Node//worker-1"]),
@@ -55,6 +60,12 @@ def test_words_mean_objects(question: str, namespace: str | None, expected: list
 
 def test_a_typo_is_said() -> None:
     assert resolve(world().view(), ["chekout"]).guessed == "chekout was read as checkout"
+
+
+def test_what_an_alert_is_called_is_no_name() -> None:
+    question = "why is an alert firing for pod/shop/zebra-7d9f8b6c5d-x2k4q and pod/shop/zebra-1"
+    found = resolve(world().view(), question.split())
+    assert found.unknown == "nothing called pod/shop/zebra-7d9f8b6c5d-x2k4q, pod/shop/zebra-1 can be seen"
 
 
 def test_nothing_near_is_said_with_what_comes_closest() -> None:
