@@ -30,6 +30,7 @@ from control_plane.wakeups import ALERTS, LISTS, WORK, LocalWakeups, Wakeups, me
 from protocol.approval import Role, role_at_least
 from protocol.events import DiagnosisMade
 from protocol.ids import is_id
+from protocol.text import one_line
 
 SILENCES: Mapping[str, timedelta] = {"1h": timedelta(hours=1), "4h": timedelta(hours=4)}
 REASON_CHARS = 1_000
@@ -99,7 +100,9 @@ class Alerts:
             row = await session.scalar(select(AlertGroupRow).where(AlertGroupRow.conversation == conversation))
             return (await groups_of(session, [row]))[0] if row is not None else None
 
-    async def acknowledge(self, group: str, principal: Principal, on: bool = True, *, door: str = "") -> Group:
+    async def acknowledge(
+        self, group: str, principal: Principal, on: bool = True, *, door: str = "", source: str = ""
+    ) -> Group:
         """Somebody has it in hand, or no longer. Who was first stays. Raises NotFound, Forbidden, Conflict (resolved)."""
 
         def change(row: AlertGroupRow, by: Principal, now: datetime) -> dict[str, str] | None:
@@ -114,9 +117,9 @@ class Alerts:
             return {}
 
         action = "alert.acknowledged" if on else "alert.unacknowledged"
-        return await self._change(group, principal, Role.OPERATOR, action, change, door)
+        return await self._change(group, principal, Role.OPERATOR, action, change, door, source)
 
-    async def silence(self, group: str, principal: Principal, until: Silence, *, door: str = "") -> Group:
+    async def silence(self, group: str, principal: Principal, until: Silence, *, door: str = "", source: str = "") -> Group:
         """Its message goes on being edited, and nothing else happens: no thread, no question, no line in a digest. It ends by
         time, or when the group is resolved. "off" ends it now. Raises NotFound, Forbidden, Conflict (resolved)."""
 
@@ -132,9 +135,9 @@ class Alerts:
             return {"until": end.isoformat() if end is not None else "resolved"}
 
         action = "alert.unsilenced" if until == "off" else "alert.silenced"
-        return await self._change(group, principal, Role.OPERATOR, action, change, door)
+        return await self._change(group, principal, Role.OPERATOR, action, change, door, source)
 
-    async def wrong(self, group: str, principal: Principal, reason: str, *, door: str = "") -> Group:
+    async def wrong(self, group: str, principal: Principal, reason: str, *, door: str = "", source: str = "") -> Group:
         """The alert is wrong, or what the thread says of it. The last word stands. Raises NotFound, Invalid (no reason)."""
         said = typed(reason, REASON_CHARS)
         if not said:
@@ -146,7 +149,7 @@ class Alerts:
             row.wrong_by_name, row.wrong_reason, row.wrong_at = by.name, said, now
             return {"reason": said}
 
-        return await self._change(group, principal, Role.VIEWER, "alert.said_wrong", change, door)
+        return await self._change(group, principal, Role.VIEWER, "alert.said_wrong", change, door, source)
 
     async def open_thread(self, group: str, principal: Principal, *, door: str = "") -> Group:
         """A group of a digest gets its own thread after all, as soon as the runtime comes to it. Nothing happens where it has
@@ -259,8 +262,11 @@ class Alerts:
             async for _ in messages:
                 yield None
 
-    async def _change(self, group: str, principal: Principal, needed: Role, action: str, change: _Change, door: str) -> Group:
-        """The role counts as it stands in this transaction, whichever door it came by."""
+    async def _change(
+        self, group: str, principal: Principal, needed: Role, action: str, change: _Change, door: str, source: str = ""
+    ) -> Group:
+        """The role counts as it stands in this transaction, whichever door it came by. `source` is where it was said: of Slack
+        team, channel and message."""
         now = self._clock()
         async with self._db.transaction() as session:
             row = await session.get(AlertGroupRow, group, with_for_update=True) if is_id(group) else None
@@ -275,7 +281,8 @@ class Alerts:
             detail = change(row, by, now)
             if detail is not None:
                 _moved(session, row, now)
-                _audit(session, row, action, by.account, by.name, now, detail, door)
+                told = {"source": one_line(source, 100)} if source else {}
+                _audit(session, row, action, by.account, by.name, now, detail | told, door)
             return (await _as_seen(session, await groups_of(session, [row]), by))[0]
 
 

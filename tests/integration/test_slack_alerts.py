@@ -132,6 +132,9 @@ async def test_buttons_of_an_alert(house: SlackHouse, ops: Channel) -> None:
     assert await press(house, shown, "alert_acknowledge", "dana") == "done"
     await shows(house, shown, "Dana", "has it in hand")
     assert (await house.plane.alerts.get(group.id)).acknowledged_by == house.principals["dana"].account
+    rows = await house.plane.audit.list(ADMIN, subject=f"alert:{group.id}")
+    said = next(row for row in rows if row.action == "alert.acknowledged")
+    assert (said.door, said.detail["source"]) == ("slack", f"{house.slack.team.id}/{ops.id}/{shown.ts}")
     assert await press(house, shown, "alert_silence", "dana", silence_of(shown, "4h")) == "done"
     await shows(house, shown, ":no_bell:")
     await house.person("sam", Role.OPERATOR, namespaces=("shop",))

@@ -30,7 +30,8 @@ WRONG_ALERT = "wrong_alert_modal"
 """callback_id of the window that asks what is wrong."""
 
 Ack = Callable[[], Awaitable[Any]]
-Change = Callable[[Group, Principal], Awaitable[object]]
+Change = Callable[[Group, Principal, str], Awaitable[object]]
+"""The last is where it was said, for the audit."""
 
 
 def alert_doors(rim: Rim) -> Doors:
@@ -62,11 +63,13 @@ class AlertClicks:
 
     async def acknowledge(self, item: Received) -> str:
         alerts = self._rim.plane.alerts
-        return await self._on_message(item, lambda group, who: alerts.acknowledge(group.id, who, door="slack"))
+        return await self._on_message(item, lambda group, who, at: alerts.acknowledge(group.id, who, door="slack", source=at))
 
     async def hand_back(self, item: Received) -> str:
         alerts = self._rim.plane.alerts
-        return await self._on_message(item, lambda group, who: alerts.acknowledge(group.id, who, on=False, door="slack"))
+        return await self._on_message(
+            item, lambda group, who, at: alerts.acknowledge(group.id, who, on=False, door="slack", source=at)
+        )
 
     async def silence(self, item: Received) -> str:
         chosen = read_silence(str(item.payload.get("value", "")))
@@ -74,13 +77,15 @@ class AlertClicks:
             return "nothing is done with these"
         until, told = chosen
         alerts = self._rim.plane.alerts
-        return await self._on_message(item, lambda group, who: alerts.silence(group.id, who, until, door="slack"), told)
+        return await self._on_message(
+            item, lambda group, who, at: alerts.silence(group.id, who, until, door="slack", source=at), told
+        )
 
     async def follow(self, item: Received) -> str:
-        return await self._on_message(item, lambda group, who: self._follow(group, who, True))
+        return await self._on_message(item, lambda group, who, _: self._follow(group, who, True))
 
     async def unfollow(self, item: Received) -> str:
-        return await self._on_message(item, lambda group, who: self._follow(group, who, False))
+        return await self._on_message(item, lambda group, who, _: self._follow(group, who, False))
 
     async def wrong(self, item: Received) -> str:
         """Handles the window that asks what is wrong; it remembers the channel that it was opened in."""
@@ -88,7 +93,7 @@ class AlertClicks:
         channel, _, told = str(item.payload.get("private_metadata", "")).partition(" ")
         at = Place(place.team, channel, place.user)
         reason, alerts = typed_in(item, REASON), self._rim.plane.alerts
-        return await self._change(at, told, lambda group, who: alerts.wrong(group.id, who, reason, door="slack"))
+        return await self._change(at, told, lambda group, who, at: alerts.wrong(group.id, who, reason, door="slack", source=at))
 
     async def _on_message(self, item: Received, change: Change, told: str | None = None) -> str:
         place = place_of(item.team, item.payload)
@@ -105,7 +110,7 @@ class AlertClicks:
             await rim.tell(place, notices.notice(which, language))
             return which
         try:
-            await change(group, principal)
+            await change(group, principal, "/".join(part for part in (place.team, place.channel, place.ts) if part))
         except (Forbidden, Conflict, NotFound, Invalid) as error:
             await rim.tell(place, notices.refused(translate(error.message, language), language))
             return error.code
