@@ -42,7 +42,7 @@ async def sending(slack: Rows, there: FakeSlack) -> AsyncGenerator[None]:
     loop = asyncio.get_running_loop()
     term = Term(await slack.lead(), loop.time() + 3600)
     shelf = Shelf(slack.outbox, slack.posts, slack.workspaces)
-    sender = Sender(shelf, term, clients, Pace(post_every_s=0), Files(Painter()), _page, pauses_s=(0,))
+    sender = Sender(shelf, term, clients, Pace(post_every_s=0), Files(Painter()), _page, pauses_s=(0,), clock=slack.desk.clock)
     task = asyncio.create_task(sender.run())
     try:
         yield

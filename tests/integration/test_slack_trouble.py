@@ -1,9 +1,7 @@
 """What one workspace, one file or one limit does must reach no further. Real tables, the real client, a fake Slack."""
 
-from datetime import timedelta
 from typing import Any
 
-from control_plane.clock import utc_now
 from control_plane.slack.installations import Facts
 from control_plane.slack.outbox import Content, FileRef
 from control_plane.slack.posts import forget_posts
@@ -36,7 +34,6 @@ async def test_a_picture_that_can_not_be_uploaded_does_not_hold_up_its_channel(s
     async with FakeSlack() as there:
         ops = there.add_channel("ops")
         broken = there.faults.server_error("files.getUploadURLExternal", times=1_000)
-        slack.desk.clock.now = utc_now()
         async with sending(slack, there):
             await put(slack, there, ops.id, "chart", file=FileRef(source="chart", name="chart"))
             await put(slack, there, ops.id, "after")
@@ -64,18 +61,30 @@ async def test_words_in_place_of_refused_blocks_wait_for_a_busy_slack_and_are_th
 async def test_a_message_outlasts_slack_and_gives_way_when_it_is_the_only_one_without_an_answer(slack: Rows) -> None:
     async with FakeSlack() as there:
         ops = there.add_channel("ops")
-        slack.desk.clock.now = utc_now() - timedelta(minutes=20)  # it has waited longer than any message is tried for
+        await put(slack, there, ops.id, "patient")
+        slack.desk.clock.move(minutes=20)  # it has waited longer than any message is tried for
+        away = there.faults.server_error("*", times=20)
         async with sending(slack, there):
-            away = there.faults.server_error("*", times=20)
-            await put(slack, there, ops.id, "patient")
             assert await ended(slack) == {"patient": "done"}
             assert len(away.met) == 20
             there.faults.server_error("chat.postMessage", times=1_000, when=lambda call: "poison" in str(call.args))
             await put(slack, there, ops.id, "poison")
             await put(slack, there, ops.id, "behind")
+            slack.desk.clock.move(minutes=20)
             came = await ended(slack)
         assert came["poison"].startswith("failed chat.postMessage") or "http_500" in came["poison"]
         assert came["behind"] == "done"
+
+
+async def test_a_post_that_was_begun_a_moment_ago_is_given_time_to_come_about(slack: Rows) -> None:
+    async with FakeSlack() as there:
+        ops = there.add_channel("ops")
+        fault = there.faults.server_error("chat.postMessage")
+        async with sending(slack, there):
+            await put(slack, there, ops.id, "slow")
+            assert await ended(slack) == {"slow": "done"}
+        assert fault.met
+        assert len(there.calls_of("conversations.history")) > 1, "not at the first look in vain"
 
 
 async def test_an_answer_whose_message_was_deleted_is_said_once_more_and_other_messages_are_not(slack: Rows) -> None:
@@ -111,7 +120,7 @@ async def test_what_a_dead_token_could_not_show_for_a_day_is_left(slack: Rows) -
         ops = there.add_channel("ops")
         there.faults.refuse("chat.postMessage", "invalid_auth", times=1_000)
         await put(slack, there, ops.id, "old")
-        slack.desk.clock.now = utc_now()
+        slack.desk.clock.move(days=2)
         await put(slack, there, ops.id, "new")
         async with sending(slack, there):
 

@@ -23,7 +23,7 @@ from bot.slack.work.files import Files
 from bot.slack.work.lead import Term
 from bot.slack.work.pace import Pace
 from bot.slack.work.words import tell
-from control_plane.clock import utc_now
+from control_plane.clock import Clock, utc_now
 from control_plane.errors import ServiceError
 from control_plane.replica import LeaseLost
 from control_plane.slack.installations import Workspaces
@@ -44,6 +44,8 @@ _TOO_MUCH = frozenset(
 )
 """The blocks are not to Slack's taste: the text alone is shown, and a link to the rest."""
 _REST_S = 0.5
+_ON_ITS_WAY = timedelta(seconds=3)
+"""So long after a call was begun, Slack may still be carrying it out, whoever has hung up."""
 _ALONE = 3
 _NEWS_FOR = timedelta(days=1)
 """What could not be shown for so long, because the token is good for nothing, is no news when it is."""
@@ -90,8 +92,10 @@ class Sender:
         link_of: Link,
         *,
         pauses_s: Sequence[float] = PAUSES_S,
+        clock: Clock = utc_now,
     ) -> None:
         self._pauses_s = pauses_s
+        self._clock = clock
         self._outbox = shelf.outbox
         self._posts = shelf.posts
         self._workspaces = shelf.workspaces
@@ -188,6 +192,8 @@ class Sender:
             await self._file(api, row, post)
         elif post.ts:
             await self._update(api, row, post)
+        elif row.uncertain and timedelta(0) <= self._clock() - post.updated_at < _ON_ITS_WAY:
+            raise SlackUnsure("chat.postMessage", "it may be on its way")
         else:
             await self._post(api, row, post)
 
@@ -302,7 +308,7 @@ class Sender:
     async def _unsure(self, row: Outgoing, error: Exception) -> None:
         lease = self._term.lease
         # A picture is decoration, and its way (another host than the API's) may be closed for good: its channel doesn't wait.
-        age, picture = utc_now() - row.created_at, row.content.file is not None
+        age, picture = self._clock() - row.created_at, row.content.file is not None
         enough = row.attempts >= (_TRIES_OF_A_FILE if picture else _TRIES) and (picture or age > _TRIED_FOR)
         if enough and not picture and await self._answers(row.team):
             self._alone[row.number] = self._alone.get(row.number, 0) + 1
@@ -322,7 +328,7 @@ class Sender:
             log.error("slack.token", team=row.team, why=error.code)
             if error.code in _REMOVED and not await self._works(row.team) and await self._workspaces.revoke(row.team):
                 return
-            if utc_now() - row.created_at > _NEWS_FOR:
+            if self._clock() - row.created_at > _NEWS_FOR:
                 await self._outbox.dropped(row.number, lease, f"{error.code}: nothing could be shown for so long")
                 return
             await self._again(row, 60, error, uncertain=row.uncertain, counts=False)
