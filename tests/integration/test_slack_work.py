@@ -26,7 +26,7 @@ async def working(slack: Rows, handle: Callable[[Received], Awaitable[str]], tol
         told.append(why)
 
     term = Term(await slack.lead(), asyncio.get_running_loop().time() + 3600)
-    worker = Worker(slack.inbox, term, {"mention": handle}, give_up, pauses_s=(0,))
+    worker = Worker(slack.inbox, term, {"mention": handle, "action": handle}, give_up, pauses_s=(0,))
     task = asyncio.create_task(worker.run())
     try:
         yield
@@ -107,6 +107,19 @@ async def test_what_comes_while_slack_is_away_is_handled_when_it_is_back(slack: 
         await ended(slack)
     assert len(tried) == MOST_ATTEMPTS
     assert len(told) == 1
+
+
+async def test_a_press_is_not_kept_for_later(slack: Rows) -> None:
+    tried: list[str] = []
+
+    async def handle(item: Received) -> str:
+        tried.append(item.id)
+        raise SlackUnsure("users.info", "http_503")
+
+    await slack.inbox.keep(incoming("1", text="approve").model_copy(update={"kind": "action"}))
+    async with working(slack, handle, []):
+        await ended(slack)
+    assert len(tried) == MOST_ATTEMPTS
 
 
 async def test_a_lane_that_can_not_be_begun_is_not_looked_at_all_the_time(slack: Rows) -> None:

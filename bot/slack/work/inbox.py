@@ -29,6 +29,8 @@ REST_S = 0.5
 HANDLE_S = 120.0
 PATIENCE = timedelta(minutes=30)
 """So long after it came an item is begun anew when Slack, or the database, was away: nobody could be told either."""
+_AT_ONCE = frozenset({"action", "view"})
+"""A press is meant for the moment in which it is made: one that approves must not do so when nobody expects it any more."""
 PAUSES_S = (1.0, 3.0, 10.0, 30.0, 60.0)
 
 
@@ -110,7 +112,8 @@ class Worker:
                 raise
             except (Unavailable, SlackBusy, SlackUnsure, TimeoutError) as error:
                 log.warning("slack.item_again", item=item.id, kind=item.kind, why=str(error)[:300])
-                await self._again(item, error, timedelta(0) if isinstance(error, TimeoutError) else PATIENCE)
+                patient = item.kind not in _AT_ONCE and not isinstance(error, TimeoutError)
+                await self._again(item, error, PATIENCE if patient else timedelta(0))
             except Exception as error:  # whatever went wrong: the row waits, or fails, and somebody is told
                 log.exception("slack.item_failed", item=item.id, kind=item.kind)
                 await self._again(item, error, timedelta(0))
