@@ -31,7 +31,7 @@ from bot.slack.work.pictures import Pictures
 from bot.slack.work.questions import CHOOSE, Questions
 from bot.slack.work.renderer import Renderer
 from bot.slack.work.sender import Sender, Shelf
-from bot.slack.work.sight import Sight
+from bot.slack.work.sight import Late, Sight
 from bot.slack.work.streams import Progress, TurnShow
 from bot.slack.work.telling import Telling
 from control_plane.services import ControlPlane
@@ -125,9 +125,10 @@ class _Works:
             return TurnShow(plane, clients, self._telling, term, pace, thread, turn, language, progress, streams=streams)
 
         worker = Worker(plane.slack_inbox, term, self._handlers(), self._questions.give_up)
-        renderer = Renderer(plane, term, self._drawing, Sight(plane, self._identity), show)
+        sight = Sight(plane, self._identity)
+        renderer = Renderer(plane, term, self._drawing, sight, show)
         shelf = Shelf(plane.slack_outbox, plane.slack_posts, plane.slack_workspaces)
-        sender = Sender(shelf, term, clients, pace, Files(self._pictures), self._link_of)
+        sender = Sender(shelf, term, clients, pace, Files(self._pictures), self._link_of, still=Late(plane, sight))
         parts = (
             ("inbox", worker.run),
             ("renderer", renderer.run),

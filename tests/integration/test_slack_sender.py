@@ -12,6 +12,7 @@ from bot.slack.work.files import Files
 from bot.slack.work.lead import Term
 from bot.slack.work.pace import Pace
 from bot.slack.work.sender import Sender, Shelf
+from bot.slack.work.sight import Still
 from control_plane.settings import Settings
 from control_plane.slack.installations import Facts
 from control_plane.slack.outbox import Content, FileRef, Outgoing
@@ -35,14 +36,15 @@ async def _page(outgoing: Outgoing) -> str:
 
 
 @asynccontextmanager
-async def sending(slack: Rows, there: FakeSlack) -> AsyncGenerator[None]:
+async def sending(slack: Rows, there: FakeSlack, still: Still | None = None) -> AsyncGenerator[None]:
     settings = Settings(slack_bot_token=SecretStr(there.bot_token), slack_api_url=f"{there.url}/api/")
     clients = Clients(settings, slack.workspaces)
     await clients.start()
     loop = asyncio.get_running_loop()
     term = Term(await slack.lead(), loop.time() + 3600)
     shelf = Shelf(slack.outbox, slack.posts, slack.workspaces)
-    sender = Sender(shelf, term, clients, Pace(post_every_s=0), Files(Painter()), _page, pauses_s=(0,), clock=slack.desk.clock)
+    how: dict[str, Any] = {"pauses_s": (0,), "clock": slack.desk.clock, "still": still}
+    sender = Sender(shelf, term, clients, Pace(post_every_s=0), Files(Painter()), _page, **how)
     task = asyncio.create_task(sender.run())
     try:
         yield
@@ -84,6 +86,20 @@ async def test_a_channels_messages_keep_their_order_and_a_key_is_one_message(sla
         assert [m.text for m in there.world.in_channel(ops.id)] == ["one", "two, changed", "three"]
         assert [m.text for m in there.world.in_channel(dev.id)] == ["dev-one", "dev-two", "dev-three"]
         assert len(there.calls_of("chat.update")) == 1, "what Slack has is not sent again"
+
+
+async def test_what_may_not_be_shown_any_more_is_not_sent_and_holds_up_nothing(slack: Rows) -> None:
+    async def still(outgoing: Outgoing) -> Content | None:
+        return {"gone": None, "less": Content(text="withheld")}.get(outgoing.key, outgoing.content)
+
+    async with FakeSlack() as there:
+        ops = there.add_channel("ops")
+        async with sending(slack, there, still):
+            for key in ("gone", "less", "fine"):
+                await put(slack, there, ops.id, key)
+            came = await ended(slack)
+        assert came == {"gone": "dropped it may not be shown there any more", "less": "done", "fine": "done"}
+        assert [m.text for m in there.world.in_channel(ops.id)] == ["withheld", "fine"]
 
 
 async def test_what_slack_refuses_for_good_holds_up_nothing(slack: Rows) -> None:

@@ -3,12 +3,19 @@ feedback, a conversation of the web. The real SDK and Bolt, the real agent witho
 
 import asyncio
 from collections.abc import AsyncGenerator
+from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from bot.slack import sharing
+from bot.slack.clients import Clients
+from bot.slack.identity import FromSlack
+from bot.slack.work.sight import Late, Sight
+from control_plane.clock import utc_now
 from control_plane.errors import Forbidden, NotFound
+from control_plane.slack.outbox import Content, FileRef, Outgoing
 from protocol.approval import ApprovalState, Role
 from protocol.events import ActionFinished, CaseStored, TurnFinished, UserMessage
 from tests.fake_slack import FakeSlack, RealClock, effects
@@ -316,3 +323,22 @@ async def concluded(house: SlackHouse, conversation: str) -> Message | None:
 
 def card_in(thread: list[Message]) -> Message | None:
     return next((one for one in thread if "approve" in buttons(one)), None)
+
+
+async def test_what_waited_for_slack_is_shown_as_far_as_it_still_may_be(house: SlackHouse) -> None:
+    plane, late, team = house.plane, await house.channel("late"), house.slack.team.id
+    where: dict[str, Any] = {"team": team, "channel": late.id}
+    start: dict[str, Any] = {"cluster": house.cluster, "thread_ts": "1.000001", "kind": "channel", **where}
+    thread = await plane.slack_threads.start_with(house.principals["dana"], **start)
+    sight = Sight(plane, FromSlack(Clients(plane.settings), plane))
+    later = Late(plane, sight, clock=lambda: utc_now() + timedelta(hours=1))
+    row: dict[str, Any] = {"thread": thread.id, "number": 1, "state": "sending", "attempts": 1, **where}
+    waited = Outgoing(content=Content(text="secret"), key="answer:x", created_at=utc_now(), **row)
+    picture = waited.model_copy(update={"content": Content(text="secret", file=FileRef(source="x", name="chart"))})
+    assert (await later(waited), await later(picture)) == (waited.content, picture.content)
+    await house.bind(late, ("shop",))
+    withheld = await later(waited)
+    assert withheld is not None
+    assert "secret" not in withheld.text
+    assert await later(picture) is None
+    assert await Late(plane, sight)(waited) == waited.content, "what is put now has been looked at now"

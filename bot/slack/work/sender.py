@@ -22,6 +22,7 @@ from bot.slack.work.calls import in_words, look, message, nonce, nonce_of
 from bot.slack.work.files import Files
 from bot.slack.work.lead import Term
 from bot.slack.work.pace import Pace
+from bot.slack.work.sight import Still, as_put
 from bot.slack.work.words import tell
 from control_plane.clock import Clock, utc_now
 from control_plane.errors import ServiceError
@@ -91,9 +92,11 @@ class Sender:
         files: Files,
         link_of: Link,
         *,
+        still: Still | None = None,
         pauses_s: Sequence[float] = PAUSES_S,
         clock: Clock = utc_now,
     ) -> None:
+        self._still: Still = still or as_put
         self._pauses_s = pauses_s
         self._clock = clock
         self._outbox = shelf.outbox
@@ -178,8 +181,12 @@ class Sender:
                 await self._outbox.failed(due.number, "a fault inside Opsthread", lease, uncertain=True)
 
     async def _send(self, row: Outgoing) -> None:
+        content, post = await self._still(row), row.post
+        if content is None:
+            await self._outbox.dropped(row.number, self._term.lease, "it may not be shown there any more")
+            return
+        row = row.model_copy(update={"content": content})
         api = await self._clients.of(row.team)
-        content, post = row.content, row.post
         if content.ephemeral_to or post is None:
             await self._call(api, row, "chat.postEphemeral", **message(row), user=content.ephemeral_to)
             await self._sent(row, "")
