@@ -328,7 +328,7 @@ def card_in(thread: list[Message]) -> Message | None:
 async def test_what_waited_for_slack_is_shown_as_far_as_it_still_may_be(house: SlackHouse) -> None:
     plane, late, team = house.plane, await house.channel("late"), house.slack.team.id
     where: dict[str, Any] = {"team": team, "channel": late.id}
-    start: dict[str, Any] = {"cluster": house.cluster, "thread_ts": "1.000001", "kind": "channel", **where}
+    start: dict[str, Any] = {"cluster": house.cluster, "namespaces": None, "thread_ts": "1.000001", "kind": "channel", **where}
     thread = await plane.slack_threads.start_with(house.principals["dana"], **start)
     sight = Sight(plane, FromSlack(Clients(plane.settings), plane))
     later = Late(plane, sight, clock=lambda: utc_now() + timedelta(hours=1))
