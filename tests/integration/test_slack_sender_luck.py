@@ -1,5 +1,5 @@
-"""The sender over a Slack that fails as it likes, under leaders that are cut off in the middle of it: each message is there once,
-as it was put last. What goes wrong is drawn by lot; the same seed draws the same."""
+"""The sender over a Slack that fails as it likes, under leaders that are cut off in the middle of it: each message is there
+once, as it was put last. What goes wrong is drawn by lot."""
 
 import pytest
 
@@ -25,6 +25,11 @@ def harm(there: FakeSlack, chance: Chance) -> None:
     )()
 
 
+async def some_of_it_is_sent(there: FakeSlack, chance: Chance) -> None:
+    called = len(there.calls)
+    await there.until(lambda: len(there.calls) - called >= chance.number() % 6 or None, "some of it is sent")
+
+
 @pytest.mark.parametrize("seed", range(1))
 async def test_each_message_is_there_once_as_it_was_put_last(slack: Rows, seed: int) -> None:
     chance, last = Chance(seed), dict[str, str]()
@@ -38,8 +43,7 @@ async def test_each_message_is_there_once_as_it_was_put_last(slack: Rows, seed: 
                     last[key] = f"{key}, {turn}/{n}"
                     await put(slack, there, channel.id, key, last[key])
                     harm(there, chance)
-                called = len(there.calls)
-                await there.until(lambda: len(there.calls) - called >= chance.number() % 6 or None, "some of it is sent")
+                await some_of_it_is_sent(there, chance)
                 # Here the leader is cut off, whatever it was doing.
         there.faults.clear()
         async with sending(slack, there):
