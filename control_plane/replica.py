@@ -105,8 +105,9 @@ class Replica:
             raise LeaseLost("another replica has taken over from this one; it goes on with what was begun here")
 
     async def job(self, name: str, ttl_s: float) -> Lease | None:
-        """The lease of a job that one replica at a time does, taken for so long; None when another has it."""
-        return await self.leases.take(f"job:{name}", self._as_another(), ttl_s)
+        """The lease of a job that one replica at a time does, taken for so long; None when another has it. What this replica
+        held before it was killed is its own at once: nobody else can have had its data directory."""
+        return await self.leases.take(f"job:{name}", self._me, ttl_s)
 
     async def _first(self) -> Lease:
         name = f"{EXECUTOR}{self.id}"

@@ -110,6 +110,36 @@ async def replica(
         await database.stop()
 
 
+async def test_a_job_that_was_held_before_a_kill_is_had_again_at_once_and_by_nobody_else(
+    any_desk: Desk, tmp_path: Path
+) -> None:
+    def settings(name: str, folder: str) -> Settings:
+        return Settings(data_dir=tmp_path / folder, database_url=any_desk.database.url, executor_id=name)
+
+    async def started(chosen: Settings) -> Replica:
+        chosen.data_dir.mkdir(exist_ok=True)
+        replica = Replica(any_desk.database, Durable(chosen), chosen, clock=any_desk.clock)
+        await replica.start()
+        return replica
+
+    killed = await started(settings("a", "home-a"))
+    other = await started(settings("b", "home-b"))
+    try:
+        before = await killed.job("work", 600)
+        again = await started(settings("a", "home-a"))
+        try:
+            assert await other.job("work", 600) is None
+            after = await again.job("work", 600)
+            assert before is not None and after is not None
+            assert after.fence > before.fence
+            assert not await Leases(any_desk.database, clock=any_desk.clock).renew(before, 600), "the one before is out"
+        finally:
+            await again.stop()
+    finally:
+        await other.stop()
+        await killed.stop()
+
+
 async def test_who_loses_the_lease_stops_and_takes_up_its_work_when_it_has_it_again(postgres: Postgres, tmp_path: Path) -> None:
     url = postgres.new_database()
     async with replica(tmp_path / "a", 1.5, database_url=url) as (here, durable, calls, database):
