@@ -143,3 +143,13 @@ async def test_nobody_ends_what_is_somebody_elses(here: Here) -> None:
     assert (await post(here, "/slack/unlink", gus, team=TEAM, user="U0FAY")).status == 404
     assert "U0FAY" not in await (await get(here, "/slack/link", gus)).text()
     assert await people(here).get(TEAM, "U0FAY") is not None
+
+
+async def test_where_slack_does_not_come_by_http_nothing_of_it_is_there(here: Here) -> None:
+    root = await here.person("root", Role.ADMIN)
+    for path in ("/slack/install", "/slack/oauth_redirect?code=x&state=y"):
+        assert (await get(here, path, root)).status == 404
+    sent = {"X-Slack-Request-Timestamp": "1", "X-Slack-Signature": "v0=0"}
+    told = {"type": "url_verification", "challenge": "echo"}
+    async with here.client.post(f"{here.url}/slack/events", json=told, headers=sent) as answer:
+        assert (answer.status, "echo" in await answer.text()) == (404, False)
