@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from bot.markdown import plain, tree
 from bot.slack.blocks.costs import cost_line
 from bot.slack.blocks.diagnosis import diagnosis_blocks, verdict_of
 from bot.slack.blocks.limits import Block, fit
@@ -53,7 +54,7 @@ def summary(story: TurnStory, language: Language) -> str:
     elif made is not None:
         said = told(language, say(language, f"diagnosis.{verdict_of(made)}"), made.diagnosis.summary)
     elif story.answer is not None and story.answer.text.strip():
-        said = story.answer.text
+        said = _words(story.answer.text)
     elif story.results:
         said = told(language, say(language, f"state.{story.results[-1].state}"), story.results[-1].message)
     elif story.state == "cancelled":
@@ -61,6 +62,11 @@ def summary(story: TurnStory, language: Language) -> str:
     else:
         said = say(language, "turn.thinking")
     return line(said, 700) or say(language, "answer.label")
+
+
+def _words(markdown: str) -> str:
+    """Without its marks: what shows them as they are shows a line of stars otherwise."""
+    return " ".join(plain([node]) for node in tree(markdown[:4_000]))
 
 
 def _body(story: TurnStory, language: Language) -> Iterator[Block]:

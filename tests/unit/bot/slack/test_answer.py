@@ -182,6 +182,11 @@ def test_ends_without_an_answer(language: Language) -> None:
         assert [button["action_id"] for button in take(messages).buttons] == [OPEN_WEB]
 
 
+def test_a_notification_has_the_words_without_their_marks() -> None:
+    said = ModelMessage(text="**Not healed.** `kubectl rollout undo` did not help.\n\n- look at *cart*", final=True)
+    assert one(said)[0].text == "Not healed. kubectl rollout undo did not help. look at cart"
+
+
 def test_a_turn_after_an_action_asks_for_no_feedback() -> None:
     asked = UserMessage(text="how did it go", by="a", by_name="Ann", door="action")
     done = made.entries(asked, ModelMessage(text="It is healed.", final=True), TurnFinished(took_ms=1))
