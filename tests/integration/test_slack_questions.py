@@ -271,6 +271,16 @@ async def test_what_goes_on_elsewhere_is_shown_as_long_as_the_channel_may_see_it
     assert await house.handled(await slack.mention(ops.id, dana.id, CHAT, asked.ts)) == "channel_narrowed"
 
 
+async def test_a_stream_ends_with_the_reach(house: SlackHouse, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    slack, ops = house.slack, await house.channel("narrowed", house.people["dana"])
+    model.replies[:] = [_slowly(40)]
+    asked = await slack.mention(ops.id, house.people["dana"].id, CHAT)
+    streamed = await slack.until(lambda: _streaming_words(slack.thread(ops.id, asked.ts)), "the first words")
+    monkeypatch.setattr("bot.slack.work.renderer.WEIGHED_S", 0.2)
+    await house.bind(ops, namespaces=("shop",))
+    await slack.until(lambda: "word" not in str(streamed.blocks) + streamed.text or None, "it is taken back", 3)
+
+
 async def test_stop_in_slack_stops_the_turn(house: SlackHouse, model: ScriptedModel) -> None:
     dana, slack = house.people["dana"], house.slack
     ops = await house.channel("stopped", dana)

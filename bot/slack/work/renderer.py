@@ -2,7 +2,7 @@
 by the side. The cursor of a thread moves in the transaction of the rows that it stands for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
 
 import structlog
@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 GAP_S = 0.05
 """Many changes at once are one look."""
 CARDS_EVERY_S = 1.0
+WEIGHED_S = 5.0
+"""So long what a thread may show counts for what is only on its way: a channel may be bound anew meanwhile."""
 _MOST_PAUSE_S = 60.0
 _BATCH = 500
 _BEHIND = 200
@@ -184,6 +186,7 @@ class Follower:
         self._seen: int = thread.rendered
         self._rendered: int = thread.rendered
         self._reaches: bool | None = None
+        self._weighed_at = 0.0
         self._shows: dict[str, TurnShow] = {}
 
     async def run(self) -> None:
@@ -191,7 +194,10 @@ class Follower:
             async with aclosing(self._plane.conversations.watch(self._thread.conversation)) as lives:
                 async for live in lives:
                     if isinstance(live, TextDelta) and (show := self._shows.get(live.turn)) is not None:
-                        show.write(live)
+                        if await self._still_may():
+                            show.write(live)
+                        else:
+                            await self._silence()
                     elif isinstance(live, Wake) and live.seq > self._seen:
                         await self._catch_up()
                         if not self._shows:
@@ -211,6 +217,8 @@ class Follower:
                 self._thread = await self._plane.slack_threads.get(self._thread.id) or self._thread
             ended = {e.turn for e in entries if e.turn and isinstance(e.event, TurnFinished | TurnFailed | TurnCancelled)}
             reaches = await self._may_show(entries)
+            if not reaches:
+                await self._silence(besides=ended)
             for entry in entries if reaches else ():
                 await self._show(entry, ended)
             drawn = await self._drawn(entries) if reaches else await self._withheld(entries, ended)
@@ -239,14 +247,29 @@ class Follower:
         show.take(entry)
 
     async def _may_show(self, entries: tuple[LogEntry, ...]) -> bool:
-        """Weighed for whatever makes a message; what comes between goes by what was found last."""
-        if any(map(_told_of, entries)):
-            self._reaches = await self._sight.reaches(self._thread)
-        elif any(isinstance(entry.event, UserMessage) for entry in entries):
-            self._reaches = True  # it was asked here, and weighed a moment ago
-        elif self._reaches is None:
-            self._reaches = await self._sight.reaches(self._thread)
-        return self._reaches
+        """Weighed for whatever makes a message; what comes between goes by what was found a moment ago."""
+        if not any(map(_told_of, entries)) and any(isinstance(entry.event, UserMessage) for entry in entries):
+            self._found(True)  # it was asked here, and weighed then
+        elif any(map(_told_of, entries)) or self._reaches is None:
+            self._found(await self._sight.reaches(self._thread))
+        return await self._still_may()
+
+    async def _still_may(self) -> bool:
+        if self._reaches is None or asyncio.get_running_loop().time() - self._weighed_at > WEIGHED_S:
+            self._found(await self._sight.reaches(self._thread))
+        return bool(self._reaches)
+
+    def _found(self, reaches: bool) -> None:
+        self._reaches, self._weighed_at = reaches, asyncio.get_running_loop().time()
+
+    async def _silence(self, *, besides: Collection[str] = ()) -> None:
+        """What is being shown of turns that run is taken back."""
+        silenced = [turn for turn in sorted(self._shows) if turn not in besides]
+        for turn in silenced:
+            await self._shows.pop(turn).close()
+        if silenced:
+            language = self._thread.language
+            await self._put_now(self._thread, [contents.withheld(contents.answer_key(turn), language) for turn in silenced])
 
     async def _before(self, entry: LogEntry, turn: str) -> tuple[LogEntry, ...]:
         """What the turn's log said before this entry, which somebody else has shown."""
