@@ -43,6 +43,18 @@ async def test_a_picture_that_can_not_be_uploaded_does_not_hold_up_its_channel(s
         assert len(broken.met) == 3
 
 
+async def test_a_channel_that_is_too_loud_silences_no_other(slack: Rows) -> None:
+    async with FakeSlack() as there:
+        ops, dev = there.add_channel("ops"), there.add_channel("dev")
+        loud = there.faults.rate_limited("chat.postMessage", 600, when=lambda call: call.text("channel") == ops.id)
+        async with sending(slack, there):
+            await put(slack, there, ops.id, "loud")
+            await there.until(lambda: loud.met or None, "Slack has refused it")
+            await put(slack, there, dev.id, "quiet")
+            await there.until(lambda: there.world.in_channel(dev.id) or None, "the other is shown")
+        assert there.world.in_channel(ops.id) == []
+
+
 async def test_words_in_place_of_refused_blocks_wait_for_a_busy_slack_and_are_there_once(
     slack: Rows,
 ) -> None:

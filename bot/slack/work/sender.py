@@ -44,6 +44,7 @@ _TOO_MUCH = frozenset(
     {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long", "invalid_attachments", "block_mismatch"}
 )
 """The blocks are not to Slack's taste: the text alone is shown, and a link to the rest."""
+_AT_A_LOOK = 200
 _REST_S = 0.5
 _ON_ITS_WAY = timedelta(seconds=3)
 """So long after a call was begun, Slack may still be carrying it out, whoever has hung up."""
@@ -56,6 +57,8 @@ GAP_S = 0.005
 """Many rows at once are one look."""
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """The message can't be made to look as it shall: an answer is said once more, in one that can."""
+_OF_A_CHANNEL = frozenset({"chat.postMessage", "chat.postEphemeral"})
+"""Slack counts these by channel: one that is too loud silences no other."""
 _STILL = "streaming_state_conflict"
 _SEARCHED = 200
 """Messages of a thread or channel that are looked through for a lost post, from its reservation on: Slack gives the first."""
@@ -119,7 +122,7 @@ class Sender:
                 self._bell.clear()
                 # What nobody of ours is sending was left by the leader before, or by a task that failed on the way.
                 left = await self._outbox.uncertain()
-                for row in (*left, *await self._outbox.due()):
+                for row in (*left, *await self._outbox.due(_AT_A_LOOK + len(self._channels))):
                     place = (row.team, row.channel)
                     if place not in self._channels:
                         self._channels[place] = asyncio.create_task(self._one(row), name=f"slack send {row.key[:40]}")
@@ -308,7 +311,8 @@ class Sender:
         return cast(list[dict[str, Any]], told.get("messages") or [])
 
     async def _too_fast(self, row: Outgoing, busy: SlackBusy) -> None:
-        self._pace.refused(row.team, busy.method, busy.after_s)
+        if busy.method not in _OF_A_CHANNEL:  # else the row's own pause is all: it holds up that channel
+            self._pace.refused(row.team, busy.method, busy.after_s)
         # A row that is not paused keeps its uncertainty; a refusal for being too fast adds none, and is no try.
         await self._again(row, busy.after_s, busy, uncertain=row.uncertain, counts=False)
 
