@@ -162,6 +162,28 @@ def test_the_spool_is_bounded_in_bytes_too(tmp_path: Path) -> None:
     assert (again.depth, again.bytes) == (full.depth, full.bytes)
 
 
+async def test_the_spool_ends_when_it_is_told_to_in_the_moment_of_an_acknowledgement(tmp_path: Path) -> None:
+    """`wait_for` of Python 3.11 then loses the cancellation, and a runner that stops would wait for the spool for ever."""
+    one = spool(tmp_path / "spool.db")
+    one.put(changes=[change(1)])
+    asked = asyncio.Event()
+    acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def store(_: str, __: bytes, ___: str) -> None:
+        asked.set()
+        await asyncio.wait_for(acknowledged, 10)
+
+    task = asyncio.create_task(one.run(store))
+    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.sleep(0)
+    acknowledged.set_result(None)
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+    assert one.depth == 0, "what was acknowledged is off the disk"
+    one.close()
+
+
 async def test_no_batch_is_too_large_to_be_sent(tmp_path: Path) -> None:
     """One that NATS refuses would stand in the way of all others."""
     big = spool(tmp_path / "spool.db")
