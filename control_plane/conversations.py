@@ -23,7 +23,7 @@ from control_plane.tables.approvals import ApprovalRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow, TurnRow
 from control_plane.turns import Turn
 from control_plane.typed import typed
-from control_plane.wakeups import LISTS, WORK, Wakeups, messages_or_silence
+from control_plane.wakeups import LISTS, WORK, Wakeups, messages_or_silence, wakes
 from protocol import subjects
 from protocol.approval import ApprovalState
 from protocol.base import Value
@@ -256,14 +256,14 @@ class Conversations:
 
     async def watch_work(self) -> AsyncGenerator[None]:
         """At once, whenever there may be work for the runtime (a question, a decision, a stop), and every 5 s."""
-        async with aclosing(messages_or_silence(self._wakeups, WORK)) as messages:
-            async for _ in messages:
+        async with aclosing(wakes(self._wakeups, WORK)) as bells:
+            async for _ in bells:
                 yield None
 
     async def watch_lists(self) -> AsyncGenerator[None]:
         """At once, whenever some conversation or approval has changed, and every 5 s: then read the lists again."""
-        async with aclosing(messages_or_silence(self._wakeups, LISTS)) as messages:
-            async for _ in messages:
+        async with aclosing(wakes(self._wakeups, LISTS)) as bells:
+            async for _ in bells:
                 yield None
 
     async def _news(self, conversation: str, seen: int) -> Wake | None:

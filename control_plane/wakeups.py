@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Protocol, runtime_checkable
 
 from protocol.subjects import PREFIX
@@ -86,6 +86,34 @@ async def messages_or_silence(wakeups: Wakeups, subject: str) -> AsyncGenerator[
             await upcoming
         if isinstance(stream, _Closeable):
             await stream.aclose()
+
+
+async def wakes(wakeups: Wakeups, subject: str) -> AsyncGenerator[None]:
+    """Read the table: at once, whenever a message comes, and whenever POLL_S have passed without any. What comes while the
+    reader is at work counts once: fifty questions in a second are one look more, not fifty."""
+    rung = asyncio.Event()
+
+    async def listen() -> None:
+        async with aclosing(messages_or_silence(wakeups, subject)) as messages:
+            async for _ in messages:
+                rung.set()
+
+    listening = asyncio.create_task(listen(), name=f"listen to {subject}")
+    try:
+        while True:
+            waiting = asyncio.create_task(rung.wait())
+            try:
+                await asyncio.wait({waiting, listening}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+            if listening.done():
+                listening.result()
+                return
+            rung.clear()
+            yield None
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
 
 
 @runtime_checkable

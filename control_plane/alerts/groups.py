@@ -26,7 +26,7 @@ from control_plane.tables.alerts import AlertGroupRow, AlertRow
 from control_plane.tables.conversations import ConversationRow, LogEntryRow
 from control_plane.tables.fleet import ClusterRow
 from control_plane.typed import typed
-from control_plane.wakeups import ALERTS, LISTS, WORK, LocalWakeups, Wakeups, messages_or_silence
+from control_plane.wakeups import ALERTS, LISTS, WORK, LocalWakeups, Wakeups, wakes
 from protocol.approval import Role, role_at_least
 from protocol.events import DiagnosisMade
 from protocol.ids import is_id
@@ -258,8 +258,8 @@ class Alerts:
 
     async def watch(self) -> AsyncGenerator[None]:
         """At once, whenever a group has changed, and every 5 s."""
-        async with aclosing(messages_or_silence(self._wakeups, ALERTS)) as messages:
-            async for _ in messages:
+        async with aclosing(wakes(self._wakeups, ALERTS)) as bells:
+            async for _ in bells:
                 yield None
 
     async def _change(

@@ -24,7 +24,7 @@ from control_plane.slack.backlog import Backlog, backlog
 from control_plane.slack.lead import require_lead
 from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.slack import SlackInboxRow
-from control_plane.wakeups import SLACK, Wakeups, messages_or_silence
+from control_plane.wakeups import SLACK, Wakeups, wakes
 from protocol.base import Value
 from protocol.canonical import sha256_hex
 from protocol.text import one_line
@@ -120,9 +120,11 @@ class Inbox:
         KEPT.labels(one_line(item.kind, 32), "new" if kept else "again").inc()
         return kept
 
-    async def due(self, limit: int = 50, *, besides: Collection[tuple[str, str]] = ()) -> tuple[Received, ...]:
+    async def due(
+        self, limit: int = 50, *, besides: Collection[tuple[str, str]] = (), without: Collection[str] = ()
+    ) -> tuple[Received, ...]:
         """The first waiting of each lane, oldest first; of a lane whose first waits for its time, nothing. `besides` are lanes,
-        as (team, lane), that are being worked on."""
+        as (team, lane), that are being worked on; `without` are teams that have their share already."""
         rank = func.row_number().over(
             partition_by=(SlackInboxRow.team, SlackInboxRow.lane),
             order_by=(SlackInboxRow.position, SlackInboxRow.received_at, SlackInboxRow.id),
@@ -130,6 +132,8 @@ class Inbox:
         waiting = select(SlackInboxRow.id, rank.label("rank")).where(SlackInboxRow.state == "waiting")
         if besides:
             waiting = waiting.where(tuple_(SlackInboxRow.team, SlackInboxRow.lane).not_in(list(besides)))
+        if without:
+            waiting = waiting.where(SlackInboxRow.team.not_in(list(without)))
         heads = waiting.subquery()
         now = self._clock()
         # Longer than any pause: the clock was set back since.
@@ -244,8 +248,8 @@ class Inbox:
 
     async def watch(self) -> AsyncGenerator[None]:
         """At once, whenever something may be due, and every 5 s."""
-        async with aclosing(messages_or_silence(self._wakeups, SLACK)) as messages:
-            async for _ in messages:
+        async with aclosing(wakes(self._wakeups, SLACK)) as bells:
+            async for _ in bells:
                 yield None
 
     async def _end(self, item: str, state: str, note: str, lease: Lease | None) -> None:

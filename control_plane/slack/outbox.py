@@ -26,7 +26,7 @@ from control_plane.slack.lead import require_lead
 from control_plane.slack.posts import Post, post_of, reserved, unreserve
 from control_plane.tables.base import DEFAULT_TENANT
 from control_plane.tables.slack import SlackOutboxRow, SlackPostRow, SlackThreadRow
-from control_plane.wakeups import SLACK_OUTBOX, Wakeups, messages_or_silence
+from control_plane.wakeups import SLACK_OUTBOX, Wakeups, wakes
 from protocol.base import Value
 from protocol.canonical import canonical_json
 from protocol.text import one_line
@@ -290,8 +290,8 @@ class Outbox:
 
     async def watch(self) -> AsyncGenerator[None]:
         """At once, whenever something may be due, and every 5 s."""
-        async with aclosing(messages_or_silence(self._wakeups, SLACK_OUTBOX)) as messages:
-            async for _ in messages:
+        async with aclosing(wakes(self._wakeups, SLACK_OUTBOX)) as bells:
+            async for _ in bells:
                 yield None
 
     async def _again(self, number: int, after_s: float, note: str, lease: Lease, uncertain: bool, counts: bool) -> None:

@@ -150,8 +150,8 @@ class SlackPersonRow(Table):
 
 
 class SlackLinkRow(Table):
-    """An offer to link, given to one person of Slack alone. An account takes it by compare-and-set on `used_at`; then the person
-    of Slack says the code that the account was shown."""
+    """An offer to link, given to one person of Slack alone. An account takes it by compare-and-set on `used_at`; then the
+    person of Slack says the code that the account was shown."""
 
     __tablename__ = "slack_links"
 
