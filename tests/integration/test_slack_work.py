@@ -8,13 +8,13 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from bot.slack.web_api import SlackUnsure
-from bot.slack.work.inbox import REST_S, Worker
+from bot.slack.work.inbox import LANES, LANES_OF_A_TEAM, REST_S, Worker
 from bot.slack.work.lead import Lead, Term
 from control_plane.leases import Claimant, Lease
 from control_plane.slack.inbox import MOST_ATTEMPTS, Received
 from control_plane.tables import SlackInboxRow
 from control_plane.tables.replicas import LeaseRow
-from tests.integration.slack_rows import Rows, incoming
+from tests.integration.slack_rows import TEAM, Rows, incoming
 from tests.integration.waiting import until
 
 TTL_S = 0.6
@@ -107,6 +107,26 @@ async def test_what_comes_while_slack_is_away_is_handled_when_it_is_back(slack: 
         await ended(slack)
     assert len(tried) == MOST_ATTEMPTS
     assert len(told) == 1
+
+
+async def test_a_workspace_that_hangs_leaves_lanes_to_the_others(slack: Rows) -> None:
+    gate, handled = asyncio.Event(), list[str]()
+
+    async def handle(item: Received) -> str:
+        handled.append(item.team)
+        if item.team == TEAM:
+            await gate.wait()
+        return ""
+
+    for n in range(LANES + 5):
+        await slack.inbox.keep(incoming(str(n), lane=str(n)))
+    await slack.inbox.keep(incoming("other").model_copy(update={"team": "T2"}))
+    async with working(slack, handle, []):
+        await until(lambda: "T2" in handled or None, "the other workspace is heard")
+        assert handled.count(TEAM) == LANES_OF_A_TEAM
+        gate.set()
+        await ended(slack)
+    assert len(handled) == LANES + 6
 
 
 async def test_a_press_is_not_kept_for_later(slack: Rows) -> None:

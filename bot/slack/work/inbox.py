@@ -1,6 +1,7 @@
 """Works through the inbox: lanes beside each other, what is in a lane one after the other."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
@@ -21,7 +22,8 @@ Handler = Callable[[Received], Awaitable[str]]
 control_plane.errors was told to nobody: those that may pass are tried again."""
 GiveUp = Callable[[Received, str], Awaitable[None]]
 """Tells the person that it could not be done."""
-LANES = 32
+LANES, LANES_OF_A_TEAM = 40, 32
+"""At once. A workspace that Slack does not answer for leaves some to the others."""
 GAP_S = 0.005
 """Many arrivals at once are one look."""
 REST_S = 0.5
@@ -84,8 +86,14 @@ class Worker:
         free = LANES - len(self._lanes)
         if free <= 0:
             return
-        for item in await self._inbox.due(free, besides=tuple(self._lanes)):
+        busy = Counter(team for team, _ in self._lanes)
+        full = [team for team, lanes in busy.items() if lanes >= LANES_OF_A_TEAM]
+        for item in await self._inbox.due(free, besides=tuple(self._lanes), without=full):
             lane = (item.team, item.lane)
+            busy[item.team] += 1
+            if busy[item.team] > LANES_OF_A_TEAM:
+                self._bell.set()  # what is free is for others: they are asked for next
+                continue
             self._lanes[lane] = asyncio.create_task(self._one(item), name=f"slack {item.kind} {item.id[:8]}")
             self._lanes[lane].add_done_callback(lambda _, lane=lane: self._free(lane))
 
