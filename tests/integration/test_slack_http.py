@@ -14,12 +14,14 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
+from slack_bolt.request.async_request import AsyncBoltRequest
 from sqlalchemy import func, select, text
 
 from bot.api.charts import drawer_in
 from bot.api.slack_http import COOKIE
 from bot.slack.check import look_at_slack
 from bot.slack.clients import Clients
+from bot.slack.front.app import build
 from bot.slack.manifest import EVENTS, SCOPE_NAMES
 from bot.slack.service import Slack, slack
 from bot.slack.web_api import SlackRefused
@@ -219,6 +221,17 @@ async def test_a_workspace_that_nobody_has_installed_it_in_leaves_nothing_behind
         headers = {"X-Slack-Request-Timestamp": at, "X-Slack-Signature": f"v0={right.hexdigest()}"}
         assert await _raw(desk, headers, body) == 200
     assert await desk.kept() == before
+
+
+async def test_one_person_fills_no_disk(desk: Desk) -> None:
+    app = build(desk.here.plane, desk.slack.clients, most_an_hour=3)
+    before = await desk.kept()
+    for n, user in enumerate(["UFLOOD"] * 6 + ["UOTHER"]):
+        event = {"type": "message", "channel_type": "im", "channel": "D9", "user": user, "text": "x", "ts": f"{n}.000001"}
+        body = {**EVENT, "team_id": desk.fake.team.id, "event_id": f"EvF{n}", "event": event}
+        answer = await app.async_dispatch(AsyncBoltRequest(body=body, mode="socket_mode"))
+        assert answer.status == 200, "Slack need not send it again"
+    assert await desk.kept() - before == 4
 
 
 async def test_whoever_signs_nothing_soon_hears_only_that_it_is_too_much_and_slack_is_heard_all_the_same(desk: Desk) -> None:

@@ -10,8 +10,10 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 
+from bot.api.throttle import Throttle
 from bot.slack.clients import Clients
 from bot.slack.front.trim import Kept, bot_of, team_of, trimmed
+from control_plane.errors import TooMany
 from control_plane.services import ControlPlane
 from control_plane.slack.inbox import Incoming
 from protocol.text import one_line
@@ -23,15 +25,27 @@ Install = Callable[[AsyncApp], None]
 _ANY = re.compile(".*", re.DOTALL)
 
 
-def build(plane: ControlPlane, clients: Clients, *, secret: str = "", doors: Install = lambda _: None) -> AsyncApp:
+MOST_AN_HOUR = 1_200
+"""Things of one person that are kept. A script that writes by somebody's token would else fill the disk."""
+
+
+def build(
+    plane: ControlPlane,
+    clients: Clients,
+    *,
+    secret: str = "",
+    doors: Install = lambda _: None,
+    most_an_hour: int = MOST_AN_HOUR,
+) -> AsyncApp:
     """`secret` is the signing secret; requests over a socket need none. Stored first, then `doors`, then acknowledged."""
+    people = Throttle(most_an_hour, 3_600.0)
 
     async def keep(body: dict[str, Any], next_: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
         kept = trimmed(body, bot_of(body) or await clients.bot_user(team_of(body)))
         if kept is not None and not await clients.ours(kept.team):
             # Anybody's workspace can ask for an app that is distributed, and Slack signs what happens there as well.
             log.info("slack.not_installed", kind=kept.kind, team=one_line(kept.team, 32))
-        elif kept is not None and await _wanted(plane, kept):
+        elif kept is not None and await _wanted(plane, kept) and not _too_many(people, kept):
             new = await plane.slack_inbox.keep(
                 Incoming(
                     team=kept.team,
@@ -58,6 +72,17 @@ def build(plane: ControlPlane, clients: Clients, *, secret: str = "", doors: Ins
     doors(app)
     _take_the_rest(app)
     return app
+
+
+def _too_many(people: Throttle, kept: Kept) -> bool:
+    user = str(kept.payload.get("user", ""))
+    try:
+        if user:
+            people.take(f"{kept.team}/{user}")
+    except TooMany:
+        log.warning("slack.flood", team=kept.team, user=user, kind=kept.kind)
+        return True
+    return False
 
 
 async def _wanted(plane: ControlPlane, kept: Kept) -> bool:
