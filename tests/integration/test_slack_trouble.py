@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from sqlalchemy import update
+
 from control_plane.slack.installations import Facts
 from control_plane.slack.outbox import Content, FileRef
 from control_plane.slack.posts import forget_posts
-from control_plane.tables import SlackOutboxRow, SlackPostRow
+from control_plane.tables import SlackOutboxRow, SlackPostRow, SlackWorkspaceRow
 from tests.fake_slack import FakeSlack
 from tests.integration.slack_rows import Rows
 from tests.integration.test_slack_sender import ended, put, sending
@@ -126,6 +128,25 @@ async def test_messages_of_no_thread_are_forgotten_when_nobody_changes_them_any_
     async with slack.desk.database.transaction() as session:
         assert await forget_posts(session, slack.desk.clock(), 500) == 1
     assert [row.key for row in await slack.all(SlackPostRow)] == ["digest:2"]
+
+
+async def test_a_token_that_can_not_be_read_is_waited_for_without_haste(slack: Rows) -> None:
+    async with FakeSlack() as there:
+        other = there.add_team("Other", "other")
+        ops = there.add_channel("ops", team=other, with_bot=False)
+        await slack.workspaces.keep(Facts(team=other.id), "xoxb-some-token")
+        async with slack.desk.database.transaction() as session:
+            await session.execute(update(SlackWorkspaceRow).values(token="v1:of another key"))
+        content = Content(text="hello")
+        await slack.outbox.put_now(team=other.id, channel=ops.id, thread=None, key="hello", content=content)
+        async with sending(slack, there):
+
+            async def waits() -> Any:
+                return next((row for row in await slack.all(SlackOutboxRow) if row.note), None)
+
+            row = await until(waits, "it waits")
+        assert row.state == "waiting"
+        assert row.not_before > slack.desk.clock()
 
 
 async def test_what_a_dead_token_could_not_show_for_a_day_is_left(slack: Rows) -> None:

@@ -44,9 +44,19 @@ class Drawing:
         messages = contents.answered(entries, turn, language, url=self.page(thread.conversation))
         if not ended:
             return messages[:1]
+        return [*messages, *await self._chart(thread, turn, entries, language)]
+
+    async def _chart(self, thread: Thread, turn: str, entries: tuple[LogEntry, ...], language: Language) -> list[Keyed]:
+        """Decoration: whatever is wrong with it, the answer comes."""
         command = contents.charted(entries)
-        seen = await self._pictures.first(turn, command, language) if command and self._pictures is not None else None
-        return [*messages, contents.chart(turn, thread.conversation, command, *seen)] if command and seen else messages
+        if command is None or self._pictures is None:
+            return []
+        try:
+            seen = await self._pictures.first(turn, command, language)
+        except Exception:
+            log.exception("slack.no_chart", turn=turn)
+            return []
+        return [contents.chart(turn, thread.conversation, command, *seen)] if seen is not None else []
 
     async def card(self, thread: Thread, approval: Approval) -> Keyed:
         view = approval_view(approval, _NOBODY, utc_now(), language=thread.language)

@@ -25,7 +25,7 @@ from bot.slack.work.pace import Pace
 from bot.slack.work.sight import Still, as_put
 from bot.slack.work.words import tell
 from control_plane.clock import Clock, utc_now
-from control_plane.errors import ServiceError
+from control_plane.errors import ServiceError, Unavailable
 from control_plane.replica import LeaseLost
 from control_plane.slack.installations import Workspaces
 from control_plane.slack.outbox import Outbox, Outgoing
@@ -172,6 +172,10 @@ class Sender:
                 await self._unsure(row, error)
             except SlackRefused as error:
                 await self._refused(row, error)
+            except Unavailable:
+                raise
+            except ServiceError as error:
+                await self._wait_for_people(row, error)
         except LeaseLost:
             log.info("slack.row_left", key=due.key)
             await asyncio.sleep(_REST_S)  # the term ends now, or its lease is sure again in a moment
@@ -321,7 +325,7 @@ class Sender:
         # A picture is decoration, and its way (another host than the API's) may be closed for good: its channel doesn't wait.
         age, picture = self._clock() - row.created_at, row.content.file is not None
         enough = row.attempts >= (_TRIES_OF_A_FILE if picture else _TRIES) and (picture or age > _TRIED_FOR)
-        if enough and not picture and await self._answers(row.team):
+        if enough and not picture and isinstance(await self._trouble(row.team), SlackRefused | None):
             self._alone[row.number] = self._alone.get(row.number, 0) + 1
         if enough and (picture or age > _NEWS_FOR or self._alone.get(row.number, 0) >= _ALONE):
             self._alone.pop(row.number, None)
@@ -337,12 +341,11 @@ class Sender:
         if error.dead:
             # The workspace is closed to us: what it shall show waits until there is a token that works.
             log.error("slack.token", team=row.team, why=error.code)
-            if error.code in _REMOVED and not await self._works(row.team) and await self._workspaces.revoke(row.team):
+            # The app may have been installed anew while the old token was being refused.
+            now = await self._trouble(row.team) if error.code in _REMOVED else None
+            if isinstance(now, SlackRefused) and now.dead and await self._workspaces.revoke(row.team):
                 return
-            if self._clock() - row.created_at > _NEWS_FOR:
-                await self._outbox.dropped(row.number, lease, f"{error.code}: nothing could be shown for so long")
-                return
-            await self._again(row, 60, error, uncertain=row.uncertain, counts=False)
+            await self._wait_for_people(row, error)
         elif error.code == _STILL and row.post is not None:
             # Slack ends each stream by itself in the end, so that this does, too.
             await self._posts.streaming(row.post.id, row.post.ts, lease=lease)
@@ -354,24 +357,23 @@ class Sender:
             log.warning("slack.refused", key=row.key, channel=row.channel, why=error.code)
             await self._outbox.failed(row.number, f"{error.method}: {error.code}", lease)
 
-    async def _works(self, team: str) -> bool:
-        """Was the app installed anew while the old token was being refused? When Slack does not tell, it may have been."""
-        try:
-            await (await self._clients.of(team)).call("auth.test")
-        except SlackTrouble as error:
-            return not (isinstance(error, SlackRefused) and error.dead)
-        return True
+    async def _wait_for_people(self, row: Outgoing, error: SlackTrouble | ServiceError) -> None:
+        """A token that is good for nothing, or can't be read."""
+        if row.content.file is not None or self._clock() - row.created_at > _NEWS_FOR:
+            await self._outbox.dropped(row.number, self._term.lease, f"nothing could be shown: {error}")
+        else:
+            await self._again(row, 60, error, uncertain=row.uncertain, counts=False)
 
     def _pause_s(self, row: Outgoing) -> float:
         return self._pauses_s[min(row.attempts, len(self._pauses_s)) - 1]
 
-    async def _answers(self, team: str) -> bool:
-        """Is it this message alone that Slack does not answer about?"""
+    async def _trouble(self, team: str) -> SlackTrouble | None:
+        """What Slack says of our token there now; None: it is good."""
         try:
             await (await self._clients.of(team)).call("auth.test")
         except SlackTrouble as error:
-            return isinstance(error, SlackRefused)
-        return True
+            return error
+        return None
 
     async def _again(
         self, row: Outgoing, after_s: float, error: Exception, *, uncertain: bool = False, counts: bool = True
