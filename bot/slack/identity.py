@@ -15,7 +15,7 @@ import structlog
 from bot.slack.clients import Clients
 from bot.slack.standing import Told, told
 from bot.slack.web_api import SlackBusy, SlackRefused, SlackTrouble, SlackUnsure
-from control_plane.errors import NotSignedIn
+from control_plane.errors import NotSignedIn, ServiceError
 from control_plane.principals import Principal
 from control_plane.services import ControlPlane
 from control_plane.slack.groups import RENEW
@@ -120,7 +120,7 @@ class FromSlack:
         for team in await self._plane.slack_groups.teams():
             try:
                 await self._refresh(team)
-            except SlackTrouble as error:
+            except (SlackTrouble, ServiceError) as error:  # such as a token that can't be read
                 log.warning("slack.groups_not_checked", team=team, why=error.code)
 
     async def keep_groups(self) -> None:
