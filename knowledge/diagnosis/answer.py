@@ -144,12 +144,16 @@ def _checked(context: Context, scope: Scope) -> tuple[str, ...]:
     }
     events = context.view.event_count if scope.whole else sum(len(context.view.events(key)) for key in scope.related)
     names = [str(key) for key in scope.targets]
-    said = [*names, f"{len(workloads)} workloads", f"{len(pods)} pods", f"{events} events"]
+    said = [*names, _count(len(workloads), "workload"), _count(len(pods), "pod"), _count(events, "event")]
     if logs:
-        said.append(f"logs of {len(logs)} containers")
+        said.append("logs of 1 container" if len(logs) == 1 else f"logs of {len(logs)} containers")
     if context.view.metrics:
         said.append(f"{len(context.view.metrics)} metric series")
     return tuple(said)
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
 def _subject(request: Diagnose, asked: Resolved) -> str:

@@ -286,7 +286,7 @@ async def main_job(house: SlackHouse) -> None:
     await slack.delivered(slack.click(card, "approve", ann.id))
 
     healed = await Cards(house).state(approval, ApprovalState.SUCCEEDED)
-    await slack.until(lambda: "Healed" in str(card.blocks) or None, "the card says how it ended")
+    await slack.until(lambda: "Healed" in str(card.blocks[0]) or None, "the card says how it ended")
     assert not {"approve", "reject"} & set(buttons(card))
     assert "Sol" in str(card.blocks)
     conclusion = await until(lambda: concluded(house, healed.conversation or ""), "what it concludes", 60)

@@ -96,7 +96,7 @@ def test_a_healthy_look_alike_is_healthy_and_says_why_the_noise_does_not_count()
     assert diagnosis.symptoms == ()
     assert "Nothing is wrong with Deployment search" in diagnosis.summary
     assert "6 days ago" in diagnosis.summary
-    assert "Deployment/shop/search" in diagnosis.checked
+    assert diagnosis.checked[:2] == ("Deployment/shop/search", "1 workload")
 
 
 def test_evidence_is_quoted_from_the_objects_events_logs_and_samples() -> None:
