@@ -86,9 +86,15 @@ async def watched(context: BrowserContext) -> Watched:
     return Watched(await context.new_page()).watch()
 
 
+def _is_shown(name: str) -> bool:
+    pages = [IMAGES.parent.parent / "README.md", *IMAGES.parent.glob("*.md")]
+    return any(f"images/{name}.png" in page.read_text() for page in pages)
+
+
 async def picture(page: Page, name: str, folder: Path) -> Path:
-    """A screenshot: into docs/images when OPSTHREAD_SCREENSHOTS=1, else into the test's folder."""
-    target = (IMAGES if os.environ.get("OPSTHREAD_SCREENSHOTS") == "1" else folder) / f"{name}.png"
+    """A screenshot: into docs/images when OPSTHREAD_SCREENSHOTS=1 and a page shows it, else into the test's folder."""
+    renew = os.environ.get("OPSTHREAD_SCREENSHOTS") == "1" and _is_shown(name)
+    target = (IMAGES if renew else folder) / f"{name}.png"
     target.parent.mkdir(parents=True, exist_ok=True)
     await page.screenshot(path=target, animations="disabled")
     return target
