@@ -100,6 +100,11 @@ class ScriptedModel:
     paths: list[str] = field(default_factory=list[str])
     """Path and query of each request."""
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared, it thinks until it is set."""
+
+    def __post_init__(self) -> None:
+        self.go.set()
 
     def messages(self, n: int = -1) -> list[dict[str, Any]]:
         return cast(list[dict[str, Any]], json.loads(self.requests[n])["messages"])
@@ -117,6 +122,7 @@ class ScriptedModel:
         for name, words in self.refuses.items():
             if name in asked and not (name == "stream" and asked[name] is False):
                 return JSONResponse({"error": {"message": words, "type": "invalid_request_error"}}, 400)
+        await self.go.wait()
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         while callable(reply):
             reply = reply(self.requests[-1])

@@ -130,7 +130,8 @@ async def test_a_job_that_was_held_before_a_kill_is_had_again_at_once_and_by_nob
         try:
             assert await other.job("work", 600) is None
             after = await again.job("work", 600)
-            assert before is not None and after is not None
+            assert before is not None
+            assert after is not None
             assert after.fence > before.fence
             assert not await Leases(any_desk.database, clock=any_desk.clock).renew(before, 600), "the one before is out"
         finally:

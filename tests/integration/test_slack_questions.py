@@ -42,18 +42,21 @@ async def house(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) 
 def fresh(house: SlackHouse, model: ScriptedModel) -> None:
     house.slack.faults.clear()
     model.replies[:] = [Say("It is fine.")]
+    model.go.set()
 
 
-async def test_a_mention_is_answered_in_its_thread(house: SlackHouse) -> None:
+async def test_a_mention_is_answered_in_its_thread(house: SlackHouse, model: ScriptedModel) -> None:
     dana = house.people["dana"]
+    model.go.clear()
     ops = await house.channel("ops", dana)
     lost = house.slack.faults.lost_answer("files.completeUploadExternal")
     asked = await house.slack.mention(ops.id, dana.id, "why does payments crash?")
+    await house.slack.until(lambda: _looking(house.slack.thread(ops.id, asked.ts)), "a task for each look")
+    model.go.set()
     answer = await house.answer(ops.id, asked.ts)
     assert "OOMKilled" in str(answer.blocks)
     assert "It is fine." in str(answer.blocks)
     assert answer.stream is not None
-    assert "diagnose payments" in str(answer.stream.tasks), "a task for each look"
     assert answer.stream.recipient_user_id == dana.id
     assert answer.metadata["event_type"] == "opsthread_post"
     thread = await house.plane.slack_threads.find(house.slack.team.id, ops.id, asked.ts)
@@ -328,6 +331,10 @@ def _slowly(words: int) -> Raw:
     deltas = [{"index": 0, "delta": {"content": f"word{n} "}, "finish_reason": None} for n in range(words)]
     lines = [json.dumps({**chunk, "choices": [delta]}) for delta in deltas]
     return Raw("".join(f"data: {line}\n\n" for line in [*lines, "[DONE]"]).encode(), every_s=0.1)
+
+
+def _looking(thread: list[Message]) -> Message | None:
+    return next((one for one in thread if one.stream is not None and "diagnose payments" in str(one.stream.tasks)), None)
 
 
 def _streaming_words(thread: list[Message]) -> Message | None:
