@@ -107,8 +107,11 @@ async def test_killed_while_a_stream_is_opened_the_other_goes_on_with_its_messag
     asked = await here.slack.mention(here.ops.id, here.dana.id, CHAT)
     await here.slack.until(lambda: here.answers(asked) or None, "Slack has opened it, and has told nobody")
     here.two.model.replies[:] = [Say("It is fine.")]
-    await _killed(here, await here.leader(), asked, held.release)
+    leader = await here.leader()
+    await _killed(here, leader, asked, held.release)
     assert len(here.answers(asked)) == 1, "not a stream that nobody ends beside another"
+    await leader.start()
+    await here.slack.connected(4)
 
 
 async def _killed(here: Here, leader: Process, asked: Message, then: Callable[[], None]) -> None:
