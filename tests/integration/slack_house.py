@@ -57,13 +57,15 @@ class SlackHouse:
         return user
 
     async def channel(self, name: str, *members: User, namespaces: tuple[str, ...] | None = None, **more: Any) -> Channel:
-        """A channel with the bot in it, bound to the practice cluster."""
+        """A channel with the bot in it, bound to the practice cluster, or to another."""
         made = self.slack.add_channel(name, *members)
         await self.bind(made, namespaces, **more)
         return made
 
-    async def bind(self, channel: Channel, namespaces: tuple[str, ...] | None = None, **more: Any) -> None:
-        reach = [Reach(cluster=self.cluster, namespaces=namespaces)]
+    async def bind(
+        self, channel: Channel, namespaces: tuple[str, ...] | None = None, *, cluster: str = "", **more: Any
+    ) -> None:
+        reach = [Reach(cluster=cluster or self.cluster, namespaces=namespaces)]
         where: dict[str, Any] = {"team": self.slack.team.id, "channel": channel.id, "name": channel.name}
         await self.plane.slack_channels.bind(ADMIN, **where, reach=reach, **more)
 

@@ -157,6 +157,11 @@ async def test_my_approvals_are_those_that_wait_for_me(house: SlackHouse, ops: C
     for who, theirs in (("ann", True), ("dana", False), ("vera", False), ("otto", False)):
         _, told = await said(house, who, ops.id, "approvals")
         assert (f"/approvals/{approval.id}" in str(told.blocks)) is theirs, who
+    staging = (await house.plane.fleet.get("staging")).id
+    elsewhere = await house.channel("staging-only", house.people["ann"], cluster=staging)
+    _, told = await said(house, "ann", elsewhere.id, "approvals")
+    assert approval.id not in str(told.blocks), "the channel is not bound to its cluster"
+    assert "/approvals|" in str(told.blocks), "the page has all"
     await house.plane.approvals.withdraw(approval.id, house.principals["dana"])
     _, told = await said(house, "ann", ops.id, "approvals")
     assert approval.id not in str(told.blocks)

@@ -32,9 +32,12 @@ def clusters_message(views: Sequence[View], language: Language) -> Message:
     return _message(say(language, "changes.clusters"), [lists.clusters(views, language)], language)
 
 
-def approvals_message(views: Sequence[View], language: Language, url: Callable[[View], str]) -> Message:
-    """bot.api.cards.approval_view's that wait for this person."""
-    return _message(say(language, "home.approvals"), [lists.approvals(views, language, url)], language)
+def approvals_message(views: Sequence[View], language: Language, url: Callable[[View], str], all_url: str = "") -> Message:
+    """bot.api.cards.approval_view's that wait for this person, as far as the place may see; `all_url` is the page of all."""
+    blocks = [lists.approvals(views, language, url)]
+    if all_url:
+        blocks.append(context(link(all_url, say(language, "list.all_approvals"))))
+    return _message(say(language, "home.approvals"), blocks, language)
 
 
 def status_message(

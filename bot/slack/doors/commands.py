@@ -55,7 +55,7 @@ class Commands:
         if answer is None:
             await self._tell(place, helped.help_message(language, command=COMMAND, public_url=rim.url))
             return "help"
-        seen = principal if verb == "approvals" else await self._within(place, principal)
+        seen = await self._within(place, principal)
         if seen is None:
             await self._tell(place, notices.notice("unbound", language))
             return "unbound"
@@ -89,7 +89,8 @@ class Commands:
     async def _approvals(self, principal: Principal, language: Language) -> Message:
         found = await waits_for(self._rim.plane, principal)
         views = [approval_view(one, principal, utc_now(), language=language) for one in found]
-        return helped.approvals_message(views, language, lambda view: self._rim.approval_page(str(view["id"])))
+        all_of_mine = f"{self._rim.url}/approvals" if self._rim.url else ""
+        return helped.approvals_message(views, language, lambda view: self._rim.approval_page(str(view["id"])), all_of_mine)
 
 
 async def waits_for(plane: ControlPlane, principal: Principal) -> tuple[Approval, ...]:

@@ -77,6 +77,8 @@ class Telling:
             "text": text,
             "blocks": blocks,
             "thread_ts": (place.thread if place.direct else place.thread_ts) or None,
+            "link_names": False,
+            "parse": "none",
         }
         try:
             api = await self._clients.of(place.team)
