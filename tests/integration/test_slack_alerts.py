@@ -119,6 +119,9 @@ async def test_an_alert_is_one_message_with_a_thread_that_holds_the_diagnosis(ho
     )
     assert over.thread_ts == shown.ts
     assert len([one for one in house.slack.thread(ops.id, shown.ts) if "Resolved" in one.text]) == 2
+    again = {**one, "startsAt": at(seconds=1)}
+    assert (await post(house, again, key="story")).id == group.id
+    await shows(house, shown, ":red_circle:", "1 firing, 1 resolved", "fired 2 times")
     await house.sent()
 
 
@@ -148,12 +151,14 @@ async def test_buttons_of_an_alert(house: SlackHouse, ops: Channel) -> None:
     assert await house.noted(sent) == "done"
     await shows(house, shown, "Vera", "it is the deploy")
     assert "<!here>" not in str(shown.blocks)
+    assert await press(house, shown, "alert_silence", "dana", silence_of(shown, "resolved")) == "done"
     # What is resolved while it is silenced is shown, and nobody is told.
     await post(house, resolved(one, at()), key="buttons")
     await shows(house, shown, ":large_green_circle:")
     await house.sent()
     said = [one.text for one in house.slack.thread(ops.id, shown.ts)[1:]]
     assert not [text for text in said if "Resolved" in text]
+    assert ":no_bell:" not in str(shown.blocks), "it was silenced until then"
 
 
 async def test_a_forged_button_does_nothing(house: SlackHouse, ops: Channel) -> None:
