@@ -25,6 +25,9 @@ MINUTES = 360
 PODS = (("shop", "payments-6d5f-abcde", 90e6), ("shop", "payments-6d5f-fghij", 80e6), ("bank", "ledger-0", 70e6))
 TOKEN, PASSWORD, TENANT = "t0ken-of-the-runner", "pa:ss wörd", "team-a"
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
+"""When the tests were collected; a long run comes here much later."""
+AHEAD = 90
+"""Minutes for which the series go on after NOW, for what asks for what there is at present."""
 
 
 def program(name: str) -> str:
@@ -40,13 +43,13 @@ def open_metrics() -> str:
     lines = ["# TYPE container_memory_working_set_bytes gauge"]
     for namespace, pod, base in PODS:
         labels = f'namespace="{namespace}",pod="{pod}",container="{pod.split("-")[0]}"'
-        for minute in range(MINUTES):
+        for minute in range(MINUTES + AHEAD):
             value = SPIKE if (pod.endswith("abcde") and minute == 201) else base + minute * 1000
             lines.append(f"container_memory_working_set_bytes{{{labels}}} {value:.0f} {end_at - 60 * (MINUTES - 1 - minute)}")
     lines.append("# TYPE kube_pod_info gauge")
     for namespace, pod in (("shop", "payments-6d5f-abcde"), ("bank", "ledger-0")):
         labels = f'namespace="monitoring",exported_namespace="{namespace}",exported_pod="{pod}",pod="ksm-0"'
-        lines += [f"kube_pod_info{{{labels}}} 1 {end_at - 60 * ago}" for ago in range(4, -1, -1)]
+        lines += [f"kube_pod_info{{{labels}}} 1 {end_at - 60 * ago}" for ago in range(4, -AHEAD, -1)]
     lines.append("# TYPE busy gauge")
     for index in range(70):
         lines += [f'busy{{job="j{index:02}"}} {index} {end_at - 60 * ago}' for ago in range(4, -1, -1)]
