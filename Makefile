@@ -21,7 +21,7 @@ demo: setup  ## Start the practice cluster and the web chat; ARGS='--ask "..." -
 	@$(BIN)/opsthread demo $(ARGS)
 
 test: packages setup-dev check  ## Everything: linters, types, layers, all tests
-	@echo "== tests"
+	@echo "== tests"; rm -f .pytest_cache/v/cache/lastfailed
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS) || { \
 	  echo "== what failed, once more and alone: a busy machine fails a test once, a mistake fails it twice"; \
 	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS); }

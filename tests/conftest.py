@@ -8,6 +8,7 @@ The processes that tests start are the installed product, which keeps its byteco
 
 import gc
 import os
+from typing import Any
 
 import hypothesis
 import pytest
@@ -30,8 +31,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "/unit/" in item.path.as_posix())
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """What is there now stays: looking for garbage in it again and again cost a tenth of the processor's time."""
+    _nothing_that_failed_is_left_out(session)
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     gc.enable()
+
+
+def _nothing_that_failed_is_left_out(session: pytest.Session) -> None:
+    """A test that failed and has another name when it is to run once more (a time among its parameters) has not passed."""
+    config = session.config
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    if not whole or not config.getoption("lf", default=False):
+        return
+    cache: Any = config.cache  # its values have no types
+    failed: dict[str, bool] = cache.get("cache/lastfailed", {})
+    lost = {one for one in failed if "::" in one} - {item.nodeid for item in session.items}
+    if lost:
+        raise pytest.UsageError(f"failed before, and is not there to run again: {', '.join(sorted(lost))}")
