@@ -265,6 +265,11 @@ async def test_in_a_cluster_what_others_healed_meanwhile_is_left_as_they_left_it
         approval = await here.approved()
         assert approval.case_code == "memory-limit-too-low"
         assert not (await here.look()).healthy
+
+        async def in_a_later_second() -> bool:
+            return utc_now().replace(microsecond=0) > approval.created_at
+
+        await until(in_a_later_second, "Kubernetes' times, which are whole seconds, come after the proposal", 5)
         here.heal()
         generation = here.generation()
         calm = timedelta(seconds=0.5)
