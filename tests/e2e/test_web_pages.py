@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 
 import pytest
-from playwright.async_api import Error, Page, expect
+from playwright.async_api import Error, Locator, Page, expect
 
 from control_plane.clock import utc_now
 from protocol.approval import ApprovalState, Trigger
@@ -277,10 +277,13 @@ async def test_the_card_is_honest_in_every_state(stage: Stage) -> None:
             await expect(card.locator(".card-head .state")).to_have_text(words)
             await expect(card.get_by_role("button", name="Approve and run")).to_have_count(0)
             if words == "Running":
-                await here.plane.conversations.publish_live(
-                    conversation.id, LiveProgress(approval=approval.id, note="1 of 2 pods ready")
-                )
-                await expect(card).to_contain_text("1 of 2 pods ready")
+                live = LiveProgress(approval=approval.id, note="1 of 2 pods ready")
+
+                async def told(live: LiveProgress = live, id_: str = conversation.id, card: Locator = card) -> bool:
+                    await here.plane.conversations.publish_live(id_, live)  # as an action does: again at each look
+                    return "1 of 2 pods ready" in await card.inner_text()
+
+                await until(told, "the card says what is being done", 10)
             if words == "Unknown":
                 await expect(card).to_contain_text("Nobody can tell whether it ran")
             view.expect_silence()
